@@ -1,0 +1,20 @@
+//! Quota actors: what a client may still spend.
+
+use std::{sync::Arc, time::Duration};
+
+/// Which bucket of a client a limit draws from: one per limit table's owner (a provider, or a model of its own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(pub u32);
+
+/// A sliding-window limit on one bucket of one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The bucket.
+    pub scope: Scope,
+    /// Tokens admitted in any span of `interval`; 0 = nothing is ever admitted.
+    pub tokens: u64,
+    /// Length of the window, 1 s to 31 d.
+    pub interval: Duration,
+    /// The distinct intervals of all rules (groups and default) that share this bucket, ascending; holds `interval`. The bucket remembers for the longest.
+    pub horizon: Arc<[Duration]>,
+}

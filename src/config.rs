@@ -1,0 +1,184 @@
+//! The configuration as it is meant: valid, with every default filled in and every name resolved.
+//!
+//! `config::file` is what was written (with positions); `config::validate` turns it into this and reports every
+//! problem on the way. Nothing here knows about files, positions or the environment. Units are in the types:
+//! durations are `Duration`, sizes are bytes, limits are tokens.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use actors::{Group, identity::Rules, quota::Limit};
+use http::Uri;
+
+use self::secret::Secret;
+
+/// A whole valid file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[server]` and its tables.
+    pub server: Server,
+    /// `[server.client_identification]`; `None` when it is absent or disabled.
+    pub identification: Option<Rules>,
+    /// `[actors]`.
+    pub actors: Actors,
+    /// `[llm.protocols.*]`.
+    pub protocols: Protocols,
+    /// `[llm.limits]`.
+    pub counting: Counting,
+    /// `[llm.providers.*]`, sorted by name. Empty when `llm.enabled = false`.
+    pub providers: Vec<Provider>,
+}
+
+/// Listener, edge limits and the way down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Where clients connect.
+    pub listen_address: SocketAddr,
+    /// Calls admitted and not yet answered to the last byte.
+    pub max_in_flight: usize,
+    /// Client connections.
+    pub max_connections: usize,
+    /// Bytes of request and response bodies held at one time.
+    pub memory_budget: usize,
+    /// Largest request body, bytes.
+    pub request_body_limit: usize,
+    /// For a whole request head.
+    pub header_timeout: Duration,
+    /// Between two pieces of a request body.
+    pub body_timeout: Duration,
+    /// A client that takes nothing for so long is closed.
+    pub write_timeout: Duration,
+    /// A kept-alive connection without a request.
+    pub idle_timeout: Duration,
+    /// After a signal: not ready, still accepting.
+    pub drain_delay: Duration,
+    /// Then: for calls to finish.
+    pub shutdown_timeout: Duration,
+    /// `[server.health]`.
+    pub health: Health,
+    /// `[server.admin] listen`; `None` = off.
+    pub admin: Option<SocketAddr>,
+    /// `[server.rate_limits] max_clients`: clients with a live bucket, over all shards.
+    pub max_clients: usize,
+}
+
+/// `[server.health]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// Whether the route exists at all.
+    pub enabled: bool,
+    /// Its path, beginning with `/`.
+    pub path: String,
+    /// A listener of its own; the main one then answers 404 on the path.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Shard counts and mailboxes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actors {
+    /// Identity actors.
+    pub identity_workers: usize,
+    /// Quota actors; clients are placed by a stable hash of the client id.
+    pub quota_shards: usize,
+    /// Provider actors per provider, each with its own pool.
+    pub provider_workers: usize,
+    /// Calls a mailbox holds before it refuses.
+    pub mailbox_limit: usize,
+    /// One log line per actor; `None` = off.
+    pub metrics_interval: Option<Duration>,
+}
+
+/// Where each ingress protocol is served; `None` = switched off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protocols {
+    /// Path prefixes of the OpenAI routes: the configured path first, then the `/llm` alias while the path is the default.
+    /// No trailing slash. Every enabled protocol is served at the root too.
+    pub openai: Option<Vec<String>>,
+}
+
+/// `[llm.limits]`: how input is estimated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counting {
+    /// Whether tool definitions, calls and results count (`false`: plain text only, as the original did).
+    pub count_tools: bool,
+    /// Tokens for an image.
+    pub image_tokens: u64,
+    /// Tokens for other base64 data.
+    pub file_tokens: u64,
+}
+
+/// One `[llm.providers.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The table's name; holds no `/`.
+    pub name: Arc<str>,
+    /// What stands behind it.
+    pub kind: ProviderKind,
+    /// Calls in flight to this provider.
+    pub max_in_flight: usize,
+    /// TCP and TLS.
+    pub connect_timeout: Duration,
+    /// Until the response head.
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of a body.
+    pub idle_timeout: Duration,
+    /// Sorted by name; never empty.
+    pub models: Vec<Model>,
+}
+
+/// The kinds of provider this version speaks to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProviderKind {
+    /// Built in: answers with the text of the last user message.
+    Echo {
+        /// Before the response head.
+        first_byte_delay: Duration,
+        /// Before each word of a stream.
+        token_delay: Duration,
+    },
+    /// Any OpenAI-compatible server.
+    OpenAi {
+        /// `http` or `https`, with a host, without a trailing slash, query or fragment.
+        base_url: Uri,
+        /// Sent as `Authorization: Bearer`.
+        api_key: Option<Secret>,
+        /// Extra PEM roots for this upstream, already read.
+        ca_pem: Option<Arc<[u8]>>,
+        /// Whether `stream_options.include_usage` is injected into streams that do not ask for it.
+        stream_usage: bool,
+    },
+}
+
+/// One `[llm.providers.NAME.models."KEY"]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The key, the part of the public id after the first `/`.
+    pub name: Arc<str>,
+    /// The name sent upstream: `rename`, else the key.
+    pub upstream_name: Arc<str>,
+    /// `allow`: only these groups; `None` = every caller. Model and provider lists are already merged.
+    pub allow: Option<BTreeSet<Group>>,
+    /// `deny`: never these groups (wins over `allow`). Model and provider lists are already merged.
+    pub deny: BTreeSet<Group>,
+    /// The limits that hold for this model, already resolved: model + group, model, provider + group, provider.
+    pub per_user: PerUser,
+}
+
+/// The outcome of the four-level walk for one model, for every caller.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PerUser {
+    /// For a caller of a group without an own entry, or of no group.
+    pub default: Option<Rule>,
+    /// For callers of these groups. `None` = a listed group to which no limit applies.
+    pub groups: Vec<(Group, Option<Rule>)>,
+}
+
+/// One applicable limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// What the quota actor needs: bucket scope, tokens, interval.
+    pub limit: Limit,
+    /// Dotted path of the table it came from, as `explain` prints it.
+    pub table: Arc<str>,
+}
+
+pub mod secret;

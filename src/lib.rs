@@ -1,0 +1,4 @@
+//! Nexus: a single-node AI router.
+#![forbid(unsafe_code)]
+
+pub mod config;
