@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod backoff;
+pub mod gate;
 pub mod identity;
 pub mod observe;
 pub mod principal;

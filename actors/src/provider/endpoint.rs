@@ -1,0 +1,161 @@
+//! Where a provider listens, and how a connection to it is made: name resolution, TCP, TLS, HTTP version.
+//!
+//! Runs in the calling connection's task, never in an actor: it awaits the network.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Uri, uri::Scheme};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    connection::{Connection, Counted, Cutoff},
+    gauges::Gauges,
+};
+
+/// One upstream server, resolved from the configuration once.
+pub struct Endpoint {
+    host: String,
+    port: u16,
+    /// The `host` header of HTTP/1.1 requests.
+    pub(super) authority: HeaderValue,
+    tls: Option<Tls>,
+    connect_timeout: Duration,
+}
+
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// Why an endpoint cannot be made from a configuration.
+#[derive(Debug)]
+pub enum EndpointError {
+    /// The base URL has no host, or its scheme is neither http nor https.
+    Url,
+    /// The extra root certificates are not PEM certificates.
+    Roots(String),
+}
+
+/// Why no connection came about. The text names the host, never a path, a key or a query.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The connect timeout passed.
+    TimedOut,
+    /// Resolution, TCP, TLS or the HTTP handshake failed.
+    Failed(String),
+}
+
+impl Endpoint {
+    /// An endpoint for `base_url`; `roots` are extra PEM certificates trusted beside the public ones.
+    ///
+    /// # Errors
+    /// When the URL has no host, or `roots` holds no readable certificate.
+    pub fn new(base_url: &Uri, roots: Option<&[u8]>, connect_timeout: Duration) -> Result<Self, EndpointError> {
+        let secure = match base_url.scheme() {
+            Some(s) if *s == Scheme::HTTPS => true,
+            Some(s) if *s == Scheme::HTTP => false,
+            _ => return Err(EndpointError::Url),
+        };
+        let host = base_url.host().ok_or(EndpointError::Url)?.trim_matches(['[', ']']).to_owned();
+        let port = base_url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let authority = base_url.authority().ok_or(EndpointError::Url)?;
+        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| EndpointError::Url)?;
+        let tls = if secure { Some(Tls::new(&host, roots)?) } else { None };
+        Ok(Self { host, port, authority, tls, connect_timeout })
+    }
+
+    /// Opens a connection within the connect timeout and starts its driver task.
+    pub(super) async fn connect(&self, gauges: &Arc<Gauges>) -> Result<Connection, ConnectError> {
+        let deadline = Instant::now() + self.connect_timeout;
+        match timeout_at(deadline, self.open(deadline, gauges)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut),
+            Ok(Err(error)) => Err(ConnectError::Failed(format!("{}:{}: {error}", self.host, self.port))),
+            Err(_) => Err(ConnectError::TimedOut),
+        }
+    }
+
+    async fn open(&self, deadline: Instant, gauges: &Arc<Gauges>) -> io::Result<Connection> {
+        let tcp = self.tcp(deadline).await?;
+        tcp.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return handshake_h1(tcp, gauges).await };
+        let stream = tls.connector.connect(tls.name.clone(), tcp).await?;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if h2 { handshake_h2(stream, gauges).await } else { handshake_h1(stream, gauges).await }
+    }
+
+    /// Tries each address in turn; each gets an even share of the time left, so that one black hole does not eat it all.
+    async fn tcp(&self, deadline: Instant) -> io::Result<TcpStream> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Tls {
+    fn new(host: &str, roots: Option<&[u8]>) -> Result<Self, EndpointError> {
+        let mut store = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        if let Some(pem) = roots {
+            add_roots(&mut store, pem)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| EndpointError::Roots(error.to_string()))?
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| EndpointError::Url)?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+}
+
+fn add_roots(store: &mut RootCertStore, pem: &[u8]) -> Result<(), EndpointError> {
+    let wrong = |text: String| EndpointError::Roots(text);
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        found = true;
+    }
+    found.then_some(()).ok_or_else(|| wrong("no certificate in it".to_owned()))
+}
+
+async fn handshake_h1<T>(io: T, gauges: &Arc<Gauges>) -> io::Result<Connection>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (io, bytes_read) = Counted::new(io);
+    let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let cutoff = Cutoff::drive(driver, gauges);
+    Ok(Connection::h1(sender, bytes_read, cutoff))
+}
+
+async fn handshake_h2<T>(io: T, gauges: &Arc<Gauges>) -> io::Result<Connection>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let builder = http2::Builder::new(TokioExecutor::new());
+    let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    Ok(Connection::h2(sender, Cutoff::drive(driver, gauges)))
+}

@@ -1,0 +1,144 @@
+//! A lease: the right to one call, and the connection it runs on. Dropping it at any moment ends the call upstream.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
+
+use super::{
+    ConnectError, Connection, Counted, Endpoint, Grant, Home, Place,
+    connection::SendFailure,
+    payload::Outgoing,
+};
+
+/// One call's hold on a provider.
+pub struct Lease {
+    held: Held,
+    endpoint: Option<Arc<Endpoint>>,
+    connection: Option<Connection>,
+}
+
+/// What a call holds from the first byte to the last.
+struct Held {
+    _place: Place,
+    call: Counted,
+    home: Home,
+}
+
+/// Why there is no answer head.
+#[derive(Debug)]
+pub enum SendError {
+    /// No connection came about.
+    Connect(ConnectError),
+    /// The connection broke before the head was whole.
+    Broken(String),
+    /// The first-byte timeout passed.
+    FirstByteTimeout,
+}
+
+/// The body of an upstream's answer. When it ends, its connection goes home; dropped earlier, the call is cancelled.
+pub struct Answer {
+    body: Incoming,
+    lease: Option<(Held, Connection)>,
+}
+
+impl Lease {
+    pub(super) fn new(grant: Grant, endpoint: Option<Arc<Endpoint>>, home: Home) -> Self {
+        let held = Held { _place: grant.place, call: grant.call, home };
+        Self { held, endpoint, connection: grant.connection }
+    }
+
+    /// Sends the call and waits for the head of the answer.
+    ///
+    /// A reused connection that dies before any byte of the answer is replaced once; a fresh one is not.
+    ///
+    /// # Errors
+    /// As [`SendError`] says; each counts as a failure of the provider.
+    pub async fn send(mut self, outgoing: Outgoing, first_byte: Duration) -> Result<Response<Answer>, SendError> {
+        let sent = timeout(first_byte, self.send_replacing(outgoing)).await;
+        match sent.unwrap_or(Err(SendError::FirstByteTimeout)) {
+            Ok((head, connection)) => {
+                let lease = Some((self.held, connection));
+                Ok(head.map(|body| Answer { body, lease }.settled()))
+            }
+            Err(error) => {
+                self.held.call.gauges().failed();
+                Err(error)
+            }
+        }
+    }
+
+    async fn send_replacing(&mut self, outgoing: Outgoing) -> Result<(Response<Incoming>, Connection), SendError> {
+        let endpoint = self.endpoint.clone();
+        let Some(endpoint) = endpoint else { return Err(SendError::Broken("a built-in provider".to_owned())) };
+        if let Some(mut reused) = self.connection.take() {
+            match reused.send(outgoing.clone(), &endpoint.authority).await {
+                Ok(head) => return Ok((head, reused)),
+                Err(SendFailure { answered: false, reason }) => tracing::debug!(reason, "stale connection replaced"),
+                Err(SendFailure { reason, .. }) => return Err(SendError::Broken(reason)),
+            }
+        }
+        let mut fresh = endpoint.connect(self.held.call.gauges()).await.map_err(SendError::Connect)?;
+        if let Some(share) = fresh.share() {
+            self.held.home.keep(std::mem::replace(&mut fresh, share));
+        }
+        let sent = fresh.send(outgoing, &endpoint.authority).await;
+        sent.map(|head| (head, fresh)).map_err(|failure| SendError::Broken(failure.reason))
+    }
+}
+
+impl Answer {
+    /// An answer without a body is over at once.
+    fn settled(mut self) -> Self {
+        if self.body.is_end_stream() {
+            self.go_home();
+        }
+        self
+    }
+
+    fn go_home(&mut self) {
+        if let Some((held, connection)) = self.lease.take()
+            && !connection.is_shared()
+        {
+            held.home.keep(connection);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.go_home(),
+            Some(Ok(_)) if self.body.is_end_stream() => self.go_home(),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => {
+                if let Some((held, _)) = self.lease.take() {
+                    held.call.gauges().failed();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,249 @@
+//! What can go wrong with a call, sorted by whose fault it is. The texts are for callers: they say what to change and
+//! hold no secret. Which JSON shape they take is decided in `server::respond`, not here.
+
+use std::time::Duration;
+
+use actors::{Unreachable, identity::Denied, quota::Standing};
+use http::{HeaderMap, StatusCode};
+
+/// Why a call has no ordinary answer.
+#[derive(Debug)]
+pub enum Error {
+    /// The caller did not say who they are, or said it wrongly.
+    Identity(Denied),
+    /// The request cannot be understood or is not allowed.
+    Caller(Caller),
+    /// The caller's budget does not admit the call.
+    Quota(Quota),
+    /// The upstream did not answer as it should.
+    Provider(Provider),
+    /// Nexus has no room or made a mistake.
+    Ours(Ours),
+}
+
+/// Faults of the request.
+#[derive(Debug)]
+pub enum Caller {
+    /// The body is not what the route takes; says where and why.
+    Malformed(String),
+    /// The content type is missing or not JSON.
+    MediaType,
+    /// The body is larger than the limit, in bytes.
+    TooLarge(usize),
+    /// The body stopped coming.
+    BodyTimeout,
+    /// More headers than are accepted.
+    TooManyHeaders,
+    /// No such route.
+    NoRoute,
+    /// The route takes other methods (the `Allow` value).
+    Method(&'static str),
+    /// The model's name has no provider part.
+    ModelFormat(String),
+    /// No provider of that name.
+    NoProvider(String),
+    /// The provider lists no such model.
+    NoModel(String),
+    /// The caller's group may not use this model.
+    Forbidden(String),
+}
+
+/// Refusals of the quota actor.
+#[derive(Debug)]
+pub enum Quota {
+    /// Not now; admitted after so many whole seconds.
+    Short {
+        /// Whole seconds, at least 1.
+        retry_after: u64,
+        /// The level of the limit that refused.
+        standing: Standing,
+    },
+    /// Never: the call is larger than the limit.
+    Oversize(Standing),
+    /// No room for another client's window.
+    Crowded,
+}
+
+/// Faults of the upstream, after which the caller's tokens are given back.
+#[derive(Debug)]
+pub enum Provider {
+    /// An error status; its body, already decoded, and the headers that pass.
+    Status {
+        /// As the upstream sent it.
+        status: StatusCode,
+        /// The whole body.
+        body: bytes::Bytes,
+        /// Headers that pass to the caller.
+        headers: Box<HeaderMap>,
+    },
+    /// No connection, or it broke before the answer began.
+    Connection(String),
+    /// No answer, or no piece of it, in time.
+    Timeout,
+    /// An answer that cannot be read.
+    Unreadable(String),
+    /// `max_in_flight` of this provider.
+    Busy(String),
+}
+
+/// Our own limits and faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// `max_in_flight` or a full mailbox.
+    Overloaded,
+    /// `memory_budget`.
+    Memory,
+    /// Shutting down.
+    Draining,
+    /// A bug: logged where it happened.
+    Internal,
+}
+
+/// How long an overloaded router asks callers to wait, in seconds.
+pub const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
+
+impl Error {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Identity(_) => StatusCode::BAD_REQUEST,
+            Self::Caller(fault) => fault.status(),
+            Self::Quota(Quota::Crowded) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Quota(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Provider(fault) => fault.status(),
+            Self::Ours(Ours::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The kind as metrics and logs name it: a fixed set of words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Identity(_) => "identity",
+            Self::Caller(Caller::NoModel(_) | Caller::NoProvider(_) | Caller::ModelFormat(_)) => "unknown_model",
+            Self::Caller(Caller::Forbidden(_)) => "forbidden",
+            Self::Caller(_) => "invalid_request",
+            Self::Quota(Quota::Crowded) => "too_many_clients",
+            Self::Quota(_) => "rate_limit",
+            Self::Provider(Provider::Status { .. }) => "provider_status",
+            Self::Provider(Provider::Connection(_)) => "provider_connection",
+            Self::Provider(Provider::Timeout) => "provider_timeout",
+            Self::Provider(Provider::Unreadable(_)) => "provider_unreadable",
+            Self::Provider(Provider::Busy(_)) => "provider_busy",
+            Self::Ours(Ours::Overloaded) => "overloaded",
+            Self::Ours(Ours::Memory) => "memory",
+            Self::Ours(Ours::Draining) => "draining",
+            Self::Ours(Ours::Internal) => "internal",
+        }
+    }
+
+    /// Whether the same call may succeed if it is only repeated.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Quota(Quota::Short { retry_after, .. }) => Some(*retry_after),
+            Self::Quota(Quota::Crowded) | Self::Provider(Provider::Busy(_)) => Some(OVERLOAD_RETRY.as_secs()),
+            Self::Ours(ours) if *ours != Ours::Internal => Some(OVERLOAD_RETRY.as_secs()),
+            _ => None,
+        }
+    }
+
+    /// What the caller reads.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Identity(denied) => denied.description().to_owned(),
+            Self::Caller(fault) => fault.message(),
+            Self::Quota(fault) => fault.message().to_owned(),
+            Self::Provider(fault) => fault.message(),
+            Self::Ours(fault) => fault.message().to_owned(),
+        }
+    }
+}
+
+impl Caller {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::ModelFormat(_) => StatusCode::BAD_REQUEST,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NoRoute | Self::NoProvider(_) | Self::NoModel(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Malformed(why) => why.clone(),
+            Self::MediaType => "Expected request with `Content-Type: application/json`".to_owned(),
+            Self::TooLarge(limit) => format!("Request body is too large, the limit is {limit} bytes"),
+            Self::BodyTimeout => "The request body did not arrive in time".to_owned(),
+            Self::TooManyHeaders => "The request has too many headers".to_owned(),
+            Self::NoRoute => "No such route".to_owned(),
+            Self::Method(allow) => format!("Method not allowed here, use {allow}"),
+            Self::ModelFormat(name) => format!("Invalid model format: expected 'provider/model', got '{name}'"),
+            Self::NoProvider(name) => format!("Provider '{name}' not found"),
+            Self::NoModel(id) => format!("Model '{id}' is not configured"),
+            Self::Forbidden(id) => format!("Model '{id}' is not available to your group"),
+        }
+    }
+}
+
+impl Quota {
+    fn message(&self) -> &'static str {
+        match self {
+            Self::Short { .. } => "Rate limit exceeded: Token rate limit exceeded. Please try again later.",
+            Self::Oversize(_) => {
+                "Rate limit exceeded: Token rate limit exceeded. Request requires more tokens than the configured \
+                 limit allows and cannot be fulfilled."
+            }
+            Self::Crowded => "Too many clients at the moment. Please try again later.",
+        }
+    }
+}
+
+impl Provider {
+    /// Statuses with a meaning of their own pass; trouble on the way is 502, silence 504.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Status { status, .. } => match status.as_u16() {
+                400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500 | 503 | 529 => *status,
+                _ => StatusCode::BAD_GATEWAY,
+            },
+            Self::Connection(_) | Self::Unreadable(_) => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Status { status, .. } => format!("Provider API error ({})", status.as_u16()),
+            Self::Connection(why) => format!("Connection error: {why}"),
+            Self::Timeout => "The provider did not answer in time".to_owned(),
+            Self::Unreadable(why) => format!("The provider's answer cannot be read: {why}"),
+            Self::Busy(name) => format!("Provider '{name}' has too many calls in flight. Please try again later."),
+        }
+    }
+}
+
+impl Ours {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Overloaded => "The router is overloaded. Please try again later.",
+            Self::Memory => "The router has no memory left for this call. Please try again later.",
+            Self::Draining => "The router is shutting down. Please try again later.",
+            Self::Internal => "Internal server error",
+        }
+    }
+}
+
+impl From<Unreachable> for Error {
+    fn from(unreachable: Unreachable) -> Self {
+        match unreachable {
+            Unreachable::Failed => Self::Ours(Ours::Internal),
+            Unreachable::Full | Unreachable::Late | Unreachable::Restarting => Self::Ours(Ours::Overloaded),
+        }
+    }
+}
