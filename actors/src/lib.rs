@@ -14,6 +14,7 @@
 pub mod address;
 pub mod backoff;
 pub mod gate;
+mod guarded;
 pub mod identity;
 pub mod observe;
 pub mod principal;
@@ -22,5 +23,8 @@ pub mod quota;
 pub mod shards;
 pub mod supervisor;
 
-
+pub use address::{Address, Reply, Unreachable};
+pub use guarded::State;
 pub use principal::{ClientId, Group, Principal};
+pub use shards::Shards;
+pub use supervisor::Supervisor;

@@ -17,14 +17,19 @@ use tokio::time::Instant;
 
 pub use self::{
     endpoint::{ConnectError, Endpoint, EndpointError},
-    gauges::Gauges,
     lease::{Answer, Lease, SendError},
     payload::{Outgoing, Payload, Rope},
 };
-use self::{connection::Connection, gauges::Counted, pool::Pool};
+use self::{
+    connection::Connection,
+    gauges::{Counted, Gauges},
+    pool::Pool,
+};
 use crate::{
-    address::{Address, Reply, State, Unreachable},
+    address::{Address, Reply, Unreachable},
     gate::{Gate, Place},
+    guarded::State,
+    observe::Own,
     shards::Shards,
 };
 
@@ -69,7 +74,7 @@ struct Grant {
 pub struct Worker {
     pool: Pool,
     gate: Arc<Gate>,
-    gauges: Arc<Gauges>,
+    gauges: Gauges,
 }
 
 // === impl Provider ===
@@ -106,8 +111,8 @@ impl Home {
 
 impl Worker {
     /// A worker with an empty pool. `gate` counts the calls of all workers of the provider.
-    pub fn new(gate: Arc<Gate>, gauges: Arc<Gauges>) -> Self {
-        Self { pool: Pool::default(), gate, gauges }
+    pub fn new(gate: Arc<Gate>, own: Own) -> Self {
+        Self { pool: Pool::default(), gate, gauges: Gauges::new(own) }
     }
 
     fn on_acquire(&mut self, reply: Reply<Option<Grant>>) {
@@ -126,6 +131,7 @@ impl Worker {
 impl State for Worker {
     type Message = Message;
     const TICK: Option<Duration> = Some(SWEEP_EVERY);
+    const OWN: &'static [&'static str] = gauges::NAMES;
 
     fn handle(&mut self, message: Message) {
         match message.0 {

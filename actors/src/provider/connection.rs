@@ -132,7 +132,7 @@ fn describe(error: &hyper::Error) -> String {
 
 impl Cutoff {
     /// Runs a connection's driver in a task of its own and counts it as open meanwhile.
-    pub(super) fn drive<F>(driver: F, gauges: &Arc<Gauges>) -> Self
+    pub(super) fn drive<F>(driver: F, gauges: &Gauges) -> Self
     where
         F: Future<Output = hyper::Result<()>> + Send + 'static,
     {

@@ -76,7 +76,7 @@ impl Endpoint {
     }
 
     /// Opens a connection within the connect timeout and starts its driver task.
-    pub(super) async fn connect(&self, gauges: &Arc<Gauges>) -> Result<Connection, ConnectError> {
+    pub(super) async fn connect(&self, gauges: &Gauges) -> Result<Connection, ConnectError> {
         let deadline = Instant::now() + self.connect_timeout;
         match timeout_at(deadline, self.open(deadline, gauges)).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -86,7 +86,7 @@ impl Endpoint {
         }
     }
 
-    async fn open(&self, deadline: Instant, gauges: &Arc<Gauges>) -> io::Result<Connection> {
+    async fn open(&self, deadline: Instant, gauges: &Gauges) -> io::Result<Connection> {
         let tcp = self.tcp(deadline).await?;
         tcp.set_nodelay(true)?;
         let Some(tls) = &self.tls else { return handshake_h1(tcp, gauges).await };
@@ -141,7 +141,7 @@ fn add_roots(store: &mut RootCertStore, pem: &[u8]) -> Result<(), EndpointError>
     found.then_some(()).ok_or_else(|| wrong("no certificate in it".to_owned()))
 }
 
-async fn handshake_h1<T>(io: T, gauges: &Arc<Gauges>) -> io::Result<Connection>
+async fn handshake_h1<T>(io: T, gauges: &Gauges) -> io::Result<Connection>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -151,7 +151,7 @@ where
     Ok(Connection::h1(sender, bytes_read, cutoff))
 }
 
-async fn handshake_h2<T>(io: T, gauges: &Arc<Gauges>) -> io::Result<Connection>
+async fn handshake_h2<T>(io: T, gauges: &Gauges) -> io::Result<Connection>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

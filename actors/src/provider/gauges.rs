@@ -1,66 +1,59 @@
 //! The numbers a provider actor adds to its log line. Written by whoever changes them, read without mailbox traffic.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
-};
+use crate::observe::Own;
 
-/// Connections, calls in flight and failures of one provider actor.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    connections: AtomicI64,
-    in_flight: AtomicI64,
-    failures: AtomicU64,
-}
+/// Names of the numbers, in the order of the constants below.
+pub(super) const NAMES: &[&str] = &["connections", "in_flight", "failures"];
 
-/// One counted thing: a connection that is open or a call that is in flight, as long as it lives.
+/// Open connections to the upstream.
+const CONNECTIONS: usize = 0;
+/// Calls that hold a lease of this actor.
+const IN_FLIGHT: usize = 1;
+/// Calls that got no whole answer: connect failures, time-outs, broken connections.
+const FAILURES: usize = 2;
+
+/// One worker's numbers. Clones write to the same.
+#[derive(Clone, Debug)]
+pub(super) struct Gauges(Own);
+
+/// A connection that is open or a call that is in flight: counted as long as it lives.
+#[derive(Debug)]
 pub(super) struct Counted {
-    gauges: Arc<Gauges>,
-    of: fn(&Gauges) -> &AtomicI64,
+    gauges: Gauges,
+    number: usize,
 }
 
 impl Gauges {
-    /// Open connections to the upstream.
-    pub fn connections(&self) -> i64 {
-        self.connections.load(Ordering::Relaxed)
+    pub(super) fn new(own: Own) -> Self {
+        Self(own)
     }
 
-    /// Calls that hold a lease of this actor.
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.load(Ordering::Relaxed)
+    pub(super) fn connection(&self) -> Counted {
+        Counted::new(self, CONNECTIONS)
     }
 
-    /// Calls that got no answer: connect failures, time-outs, broken connections.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn connection(self: &Arc<Self>) -> Counted {
-        Counted::new(self, |gauges| &gauges.connections)
-    }
-
-    pub(super) fn call(self: &Arc<Self>) -> Counted {
-        Counted::new(self, |gauges| &gauges.in_flight)
+    pub(super) fn call(&self) -> Counted {
+        Counted::new(self, IN_FLIGHT)
     }
 
     pub(super) fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.0.add(FAILURES, 1);
     }
 }
 
 impl Counted {
-    fn new(gauges: &Arc<Gauges>, of: fn(&Gauges) -> &AtomicI64) -> Self {
-        of(gauges).fetch_add(1, Ordering::Relaxed);
-        Self { gauges: Arc::clone(gauges), of }
+    fn new(gauges: &Gauges, number: usize) -> Self {
+        gauges.0.add(number, 1);
+        Self { gauges: gauges.clone(), number }
     }
 
-    pub(super) fn gauges(&self) -> &Arc<Gauges> {
+    pub(super) fn gauges(&self) -> &Gauges {
         &self.gauges
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        (self.of)(&self.gauges).fetch_sub(1, Ordering::Relaxed);
+        self.gauges.0.add(self.number, -1);
     }
 }
