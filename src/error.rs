@@ -247,3 +247,27 @@ impl From<Unreachable> for Error {
         }
     }
 }
+
+impl From<Caller> for Error {
+    fn from(fault: Caller) -> Self {
+        Self::Caller(fault)
+    }
+}
+
+impl From<Quota> for Error {
+    fn from(fault: Quota) -> Self {
+        Self::Quota(fault)
+    }
+}
+
+impl From<Provider> for Error {
+    fn from(fault: Provider) -> Self {
+        Self::Provider(fault)
+    }
+}
+
+impl From<Ours> for Error {
+    fn from(fault: Ours) -> Self {
+        Self::Ours(fault)
+    }
+}

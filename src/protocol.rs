@@ -9,7 +9,7 @@ pub mod openai_embeddings;
 pub mod splice;
 pub mod sse;
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use http::Method;
 
@@ -109,8 +109,15 @@ fn decode(segment: &str) -> Option<String> {
         let hex = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
         bytes.push(if byte == b'%' { hex(rest.next())? << 4 | hex(rest.next())? } else { byte });
     }
-    let id: Cow<'_, str> = String::from_utf8(bytes).ok()?.into();
-    (!id.is_empty() && !id.ends_with('/')).then(|| id.into_owned())
+    let id = String::from_utf8(bytes).ok()?;
+    (!id.is_empty() && !id.ends_with('/')).then_some(id)
+}
+
+/// Where `part`, a slice of `whole`, stands in it; `None` for any other slice.
+fn span_in(whole: &[u8], part: &str) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len()).filter(|end| *end <= whole.len())?;
+    Some(start..end)
 }
 
 #[cfg(test)]

@@ -22,7 +22,13 @@ use super::{
 pub struct Lease {
     held: Held,
     endpoint: Option<Arc<Endpoint>>,
-    connection: Option<Connection>,
+    connection: Option<Tried>,
+}
+
+/// Whether a connection has carried calls before, which decides whether it may be replaced.
+enum Tried {
+    Fresh(Connection),
+    Reused(Connection),
 }
 
 /// What a call holds from the first byte to the last.
@@ -52,7 +58,18 @@ pub struct Answer {
 impl Lease {
     pub(super) fn new(grant: Grant, endpoint: Option<Arc<Endpoint>>, home: Home) -> Self {
         let held = Held { _place: grant.place, call: grant.call, home };
-        Self { held, endpoint, connection: grant.connection }
+        Self { held, endpoint, connection: grant.connection.map(Tried::Reused) }
+    }
+
+    /// Makes sure of a connection: the one that was idle, else a new one. Until it returns nothing has been sent.
+    ///
+    /// # Errors
+    /// [`SendError::Connect`], which counts as a failure of the provider.
+    pub async fn connect(&mut self) -> Result<(), SendError> {
+        if let (None, Some(endpoint)) = (&self.connection, self.endpoint.clone()) {
+            self.connection = Some(Tried::Fresh(self.open(&endpoint).await?));
+        }
+        Ok(())
     }
 
     /// Sends the call and waits for the head of the answer.
@@ -63,34 +80,49 @@ impl Lease {
     /// As [`SendError`] says; each counts as a failure of the provider.
     pub async fn send(mut self, outgoing: Outgoing, first_byte: Duration) -> Result<Response<Answer>, SendError> {
         let sent = timeout(first_byte, self.send_replacing(outgoing)).await;
-        match sent.unwrap_or(Err(SendError::FirstByteTimeout)) {
-            Ok((head, connection)) => {
-                let lease = Some((self.held, connection));
-                Ok(head.map(|body| Answer { body, lease }.settled()))
-            }
-            Err(error) => {
-                self.held.call.gauges().failed();
-                Err(error)
-            }
-        }
+        let (head, connection) = sent.unwrap_or_else(|_| Err(self.failed(SendError::FirstByteTimeout)))?;
+        let lease = Some((self.held, connection));
+        Ok(head.map(|body| Answer { body, lease }.settled()))
     }
 
     async fn send_replacing(&mut self, outgoing: Outgoing) -> Result<(Response<Incoming>, Connection), SendError> {
-        let endpoint = self.endpoint.clone();
-        let Some(endpoint) = endpoint else { return Err(SendError::Broken("a built-in provider".to_owned())) };
-        if let Some(mut reused) = self.connection.take() {
-            match reused.send(outgoing.clone(), &endpoint.authority).await {
+        let Some(endpoint) = self.endpoint.clone() else {
+            return Err(SendError::Broken("a built-in provider has no connection".to_owned()));
+        };
+        let mut fresh = match self.connection.take() {
+            Some(Tried::Fresh(fresh)) => fresh,
+            Some(Tried::Reused(mut reused)) => match reused.send(outgoing.clone(), &endpoint.authority).await {
                 Ok(head) => return Ok((head, reused)),
-                Err(SendFailure { answered: false, reason }) => tracing::debug!(reason, "stale connection replaced"),
-                Err(SendFailure { reason, .. }) => return Err(SendError::Broken(reason)),
+                Err(SendFailure { answered: true, reason }) => return Err(self.failed(SendError::Broken(reason))),
+                Err(SendFailure { reason, .. }) => {
+                    tracing::debug!(reason, "stale connection replaced");
+                    self.open(&endpoint).await?
+                }
+            },
+            None => self.open(&endpoint).await?,
+        };
+        match fresh.send(outgoing, &endpoint.authority).await {
+            Ok(head) => Ok((head, fresh)),
+            Err(failure) => Err(self.failed(SendError::Broken(failure.reason))),
+        }
+    }
+
+    /// Opens a connection; if many calls can share it, the pool gets to know of it at once.
+    async fn open(&self, endpoint: &Endpoint) -> Result<Connection, SendError> {
+        let opened = endpoint.connect(self.held.call.gauges()).await;
+        let connection = opened.map_err(|error| self.failed(SendError::Connect(error)))?;
+        Ok(match connection.share() {
+            Some(share) => {
+                self.held.home.keep(connection);
+                share
             }
-        }
-        let mut fresh = endpoint.connect(self.held.call.gauges()).await.map_err(SendError::Connect)?;
-        if let Some(share) = fresh.share() {
-            self.held.home.keep(std::mem::replace(&mut fresh, share));
-        }
-        let sent = fresh.send(outgoing, &endpoint.authority).await;
-        sent.map(|head| (head, fresh)).map_err(|failure| SendError::Broken(failure.reason))
+            None => connection,
+        })
+    }
+
+    fn failed(&self, error: SendError) -> SendError {
+        self.held.call.gauges().failed();
+        error
     }
 }
 

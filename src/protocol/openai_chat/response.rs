@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{chat::usage::Usage, protocol::splice::span_in};
+use crate::{chat::usage::Usage, protocol::span_in};
 
 /// What is read of an answer.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use super::error;
 use crate::{
     chat::usage::Usage,
     protocol::{
+        span_in,
         sse::{self, Splitter},
-        splice::span_in,
     },
 };
 

@@ -1,0 +1,122 @@
+//! From a model's public id to the one target that serves it. Built once from the configuration; only names in it exist.
+
+use std::{collections::HashMap, sync::Arc};
+
+use actors::{Group, Principal};
+use bytes::Bytes;
+
+use crate::{
+    config::{self, PerUser, Rule},
+    error::Caller,
+};
+
+/// Every model of the configuration.
+#[derive(Debug)]
+pub struct Routes {
+    by_id: HashMap<String, Arc<Target>>,
+    /// Sorted by provider, then model.
+    listed: Vec<Arc<Target>>,
+    providers: Vec<Arc<str>>,
+}
+
+/// One model: who serves it, under which name, for whom, within which limits.
+#[derive(Debug)]
+pub struct Target {
+    /// `provider/model`.
+    pub id: String,
+    /// The public id as a JSON string, as it is put into answers.
+    pub id_json: Bytes,
+    /// The name sent upstream.
+    pub upstream_name: Arc<str>,
+    /// The same as a JSON string.
+    pub upstream_json: Bytes,
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// Its place in the configuration's list.
+    pub provider_index: usize,
+    /// The model's name within the provider, for logs and metrics.
+    pub model: Arc<str>,
+    /// Its place among all models, for metrics.
+    pub index: usize,
+    access: Access,
+    per_user: PerUser,
+}
+
+#[derive(Debug)]
+struct Access {
+    allow: Option<std::collections::BTreeSet<Group>>,
+    deny: std::collections::BTreeSet<Group>,
+}
+
+impl Routes {
+    /// The routes of these providers, which are sorted by name as their models are.
+    pub fn new(providers: &[config::Provider]) -> Self {
+        let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
+        let listed: Vec<_> =
+            pairs.enumerate().map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m))).collect();
+        let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
+        Self { by_id, listed, providers: providers.iter().map(|p| Arc::clone(&p.name)).collect() }
+    }
+
+    /// The target of a public id, which is split at its first `/`.
+    ///
+    /// # Errors
+    /// Says which part of the id is wrong, or that the caller's group may not use it.
+    pub fn find(&self, id: &str, caller: &Principal) -> Result<&Arc<Target>, Caller> {
+        let target = self.by_id.get(id).ok_or_else(|| self.why_not(id))?;
+        if target.is_open_to(caller) { Ok(target) } else { Err(Caller::Forbidden(id.to_owned())) }
+    }
+
+    /// The models the caller may use, in order.
+    pub fn open_to<'a>(&'a self, caller: &'a Principal) -> impl Iterator<Item = &'a Arc<Target>> {
+        self.listed.iter().filter(move |target| target.is_open_to(caller))
+    }
+
+    /// Every target, in order of [`Target::index`].
+    pub fn all(&self) -> &[Arc<Target>] {
+        &self.listed
+    }
+
+    fn why_not(&self, id: &str) -> Caller {
+        match id.split_once('/') {
+            None => Caller::ModelFormat(id.to_owned()),
+            Some((provider, _)) if self.providers.iter().any(|p| **p == *provider) => Caller::NoModel(id.to_owned()),
+            Some((provider, _)) => Caller::NoProvider(provider.to_owned()),
+        }
+    }
+}
+
+impl Target {
+    fn new(index: usize, provider_index: usize, provider: &config::Provider, model: &config::Model) -> Self {
+        let id = format!("{}/{}", provider.name, model.name);
+        Self {
+            id_json: json_string(&id),
+            upstream_name: Arc::clone(&model.upstream_name),
+            upstream_json: json_string(&model.upstream_name),
+            id,
+            provider: Arc::clone(&provider.name),
+            provider_index,
+            model: Arc::clone(&model.name),
+            index,
+            access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
+            per_user: model.per_user.clone(),
+        }
+    }
+
+    /// The limit that holds for this caller, if any: resolved when the configuration was read.
+    pub fn limit(&self, caller: &Principal) -> Option<&Rule> {
+        let own = |group: &Group| self.per_user.groups.iter().find(|(name, _)| name == group).map(|(_, rule)| rule);
+        caller.group.as_ref().and_then(own).unwrap_or(&self.per_user.default).as_ref()
+    }
+
+    fn is_open_to(&self, caller: &Principal) -> bool {
+        let group = caller.group.as_ref();
+        let allowed = self.access.allow.as_ref().is_none_or(|allow| group.is_some_and(|g| allow.contains(g)));
+        allowed && !group.is_some_and(|g| self.access.deny.contains(g))
+    }
+}
+
+fn json_string(text: &str) -> Bytes {
+    // A string always serialises.
+    serde_json::to_vec(text).unwrap_or_default().into()
+}

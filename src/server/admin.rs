@@ -1,0 +1,172 @@
+//! The operator's listener: `/live`, `/ready`, `/metrics`, `/status`. Serves no client and reads no body.
+
+use std::{convert::Infallible, sync::Arc};
+
+use actors::observe::{Registry, Snapshot};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use serde::Serialize;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
+
+use super::{
+    phase::{Phase, Phases},
+    router::Router,
+};
+
+/// What the operator's routes need; cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    router: Arc<Router>,
+    actors: Registry,
+    started: Instant,
+    phases: Phases,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    phase: &'static str,
+    in_flight: usize,
+    connections: i64,
+    memory_bytes: usize,
+    actors: Vec<Actor>,
+    providers: Vec<ProviderStatus<'a>>,
+}
+
+#[derive(Serialize)]
+struct Actor {
+    name: String,
+    mailbox: usize,
+    handled: u64,
+    refused: u64,
+    panics: u64,
+    restarts: u64,
+    wait_p50_us: f64,
+    wait_p99_us: f64,
+    busy_pct: f64,
+    #[serde(flatten)]
+    own: std::collections::BTreeMap<&'static str, i64>,
+}
+
+#[derive(Serialize)]
+struct ProviderStatus<'a> {
+    name: &'a str,
+    models: Vec<&'a str>,
+}
+
+impl Admin {
+    /// The operator's view of a server.
+    pub fn new(router: Arc<Router>, actors: Registry) -> Self {
+        let phases = router.phases.clone();
+        Self { router, actors, started: Instant::now(), phases }
+    }
+
+    /// Serves until the very end, so that a drain can be watched.
+    pub async fn serve(self, listener: TcpListener) {
+        let ends = self.phases.clone();
+        tokio::select! {
+            () = ends.reached(Phase::Ended) => {}
+            () = self.accept(listener) => {}
+        }
+    }
+
+    async fn accept(&self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(self.clone().connection(stream))),
+                Err(error) => {
+                    tracing::warn!(%error, "an admin connection was not accepted");
+                    tokio::time::sleep(super::BREATHE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self, stream: TcpStream) {
+        let service = service_fn(|request| {
+            let response = self.answer(&request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new());
+        // What an operator's connection dies of is the operator's to see.
+        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+        }
+        match request.uri().path() {
+            "/live" => text(StatusCode::OK, "live\n"),
+            "/ready" => match self.phases.now() {
+                Phase::Serving => text(StatusCode::OK, "ready\n"),
+                _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            },
+            "/metrics" => text(StatusCode::OK, self.router.metrics.text(&self.actors)),
+            "/status" => self.status(),
+            _ => text(StatusCode::NOT_FOUND, "here are /live /ready /metrics /status\n"),
+        }
+    }
+
+    fn status(&self) -> Response<Full<Bytes>> {
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            phase: self.phases.now().name(),
+            in_flight: self.router.in_flight.taken(),
+            connections: self.router.metrics.connections.get(),
+            memory_bytes: self.router.memory.taken(),
+            actors: self.actors.snapshots().map(Actor::from).collect(),
+            providers: self.providers(),
+        };
+        let mut response = text(StatusCode::OK, serde_json::to_string(&status).unwrap_or_default());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    fn providers(&self) -> Vec<ProviderStatus<'_>> {
+        let mut providers: Vec<ProviderStatus<'_>> = Vec::new();
+        for target in self.router.routes.all() {
+            match providers.last_mut().filter(|last| *last.name == *target.provider) {
+                Some(last) => last.models.push(&target.model),
+                None => providers.push(ProviderStatus { name: &target.provider, models: vec![&target.model] }),
+            }
+        }
+        providers
+    }
+}
+
+impl From<Snapshot> for Actor {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            name: snapshot.name,
+            mailbox: snapshot.mailbox,
+            handled: snapshot.handled,
+            refused: snapshot.refused,
+            panics: snapshot.panics,
+            restarts: snapshot.restarts,
+            wait_p50_us: snapshot.wait_p50_us,
+            wait_p99_us: snapshot.wait_p99_us,
+            busy_pct: snapshot.busy_pct,
+            own: snapshot.own.into_iter().collect(),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}

@@ -1,0 +1,136 @@
+//! One call from its head to its last byte: what it holds, and the one line and the metrics that are told of it.
+
+use std::{sync::Arc, time::Duration};
+
+use actors::{Principal, gate::Place, quota::Reservation};
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
+
+use super::{io::Beat, text::Plain};
+use crate::{
+    chat::usage::Usage,
+    protocol::{self, Protocol},
+    route::Target,
+    telemetry::metrics::{Metrics, Outcome},
+};
+
+/// A call in progress. Dropping it is the end of the call, however it comes about: the record is written then.
+pub(super) struct Call {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) started: Instant,
+    pub(super) request_id: HeaderValue,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) operation: Option<protocol::Call>,
+    pub(super) principal: Principal,
+    pub(super) target: Option<Arc<Target>>,
+    pub(super) status: StatusCode,
+    pub(super) error: Option<&'static str>,
+    /// Input tokens as estimated.
+    pub(super) estimate: Option<u64>,
+    pub(super) usage: Option<Usage>,
+    pub(super) first_byte: Option<Instant>,
+    /// What the call took from its limit, until it is settled or given back.
+    pub(super) reservation: Option<Reservation>,
+    /// Its place among the calls in flight.
+    place: Option<Place>,
+    /// Whether a record is written: not for health checks.
+    pub(super) recorded: bool,
+    pub(super) _beat: Beat,
+}
+
+impl Call {
+    pub(super) fn new(metrics: Arc<Metrics>, request_id: HeaderValue, beat: Beat) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            request_id,
+            protocol: None,
+            operation: None,
+            principal: Principal::default(),
+            target: None,
+            status: StatusCode::OK,
+            error: None,
+            estimate: None,
+            usage: None,
+            first_byte: None,
+            reservation: None,
+            place: None,
+            recorded: true,
+            _beat: beat,
+        }
+    }
+
+    /// The call takes its place in flight.
+    pub(super) fn enter(&mut self, place: Place) {
+        self.place = Some(place);
+        self.metrics.in_flight.inc();
+    }
+
+    /// The first byte of output goes to the client.
+    pub(super) fn answering(&mut self) {
+        self.first_byte.get_or_insert_with(Instant::now);
+    }
+
+    /// The answer is whole: what it cost is final. Step 7; one-way, never awaited.
+    pub(super) fn settle(&mut self, usage: Option<Usage>) {
+        self.usage = usage.or(self.usage);
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle();
+        }
+    }
+
+    /// No output reached the client: its tokens go back. One-way, for streams whose head is out.
+    pub(super) fn give_back(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.release();
+        }
+    }
+
+    fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.started)
+    }
+
+    fn record(&self) {
+        let total = self.started.elapsed();
+        let first_byte = self.first_byte.map(|at| self.since_start(at));
+        let input_tokens = self.usage.and_then(|usage| usage.input).or(self.estimate);
+        let output_tokens = self.usage.and_then(|usage| usage.output);
+        if let Some(call) = self.operation {
+            let target = self.target.as_deref();
+            let outcome =
+                Outcome { call, target, total, first_byte, input_tokens, output_tokens, error: self.error };
+            self.metrics.record(&outcome);
+        }
+        tracing::info!(
+            request_id = %Plain(self.request_id.to_str().unwrap_or_default()),
+            client = %Plain(self.principal.client.as_ref().map_or("", |client| client.as_str())),
+            group = %Plain(self.principal.group.as_ref().map_or("", |group| group.as_str())),
+            protocol = self.protocol.map_or("", Protocol::name),
+            provider = %Plain(self.target.as_deref().map_or("", |target| &target.provider)),
+            model = %Plain(self.target.as_deref().map_or("", |target| &target.model)),
+            status = self.status.as_u16(),
+            input_tokens = input_tokens.unwrap_or_default(),
+            output_tokens = output_tokens.unwrap_or_default(),
+            first_byte_ms = millis(first_byte.unwrap_or(total)),
+            total_ms = millis(total),
+            error = self.error.unwrap_or_default(),
+            "call"
+        );
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.recorded {
+            self.record();
+        }
+        if self.place.take().is_some() {
+            self.metrics.in_flight.dec();
+        }
+    }
+}
+
+/// Milliseconds with three decimals.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

@@ -1,0 +1,213 @@
+//! One request, seven steps, in order; with `answer` and `relay` the only place where protocols and actors meet.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use actors::{
+    Principal,
+    provider::{ConnectError, Lease, Refused, SendError},
+    quota::{Refusal, retry_after_seconds},
+};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::sleep;
+
+use super::{
+    answer::{self, Head},
+    ask::Ask,
+    body::{self, Body, Content},
+    call::Call,
+    io::Beat,
+    listing, respond,
+    router::{Provider, Router, Upstream},
+    source::Source,
+};
+use crate::{
+    error::{Caller, Error, Ours, Provider as Fault, Quota},
+    protocol::{self, NoRoute, Operation, Protocol},
+    upstream::REQUEST_ID,
+};
+
+/// The most headers a request may have, in every version of HTTP.
+pub(super) const MAX_HEADERS: usize = 128;
+
+/// Answers one request, whatever becomes of it.
+pub(super) async fn serve(
+    router: Arc<Router>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    beat: Beat,
+) -> Response<Body> {
+    let id = router.ids.of(request.headers());
+    let mut call = Call::new(Arc::clone(&router.metrics), id.clone(), beat);
+    let outcome = match router.health.answer(&request) {
+        Some(health) => {
+            call.recorded = false;
+            Ok(health)
+        }
+        None => steps(&router, request, peer, &mut call).await,
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => refuse(&router, &error, &mut call).await,
+    };
+    call.status = response.status();
+    response.headers_mut().insert(REQUEST_ID, id);
+    response.map(|content| content.held_by(call))
+}
+
+/// The seven steps. Each may end the call; what was taken until then is given back by [`refuse`].
+async fn steps(
+    router: &Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    call: &mut Call,
+) -> Result<Response<Content>, Error> {
+    let operation = accept(router, &request, call)?; //                     1 a place in flight, a route, a method
+    call.principal = identify(router, &request, peer, &operation).await?; // 2 who is calling
+    let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
+    let ask = route(router, request, operation, call).await?; //            3 the body, and the model it names
+    estimate(router, &ask, call).await; //                                  4 what it will cost
+    reserve(router, &ask, call).await?; //                                  5 whether that may be spent
+    let (head, source) = dispatch(router, &ask, call).await?; //            6 to the provider
+    answer::answer(router, &ask, head, source, call).await //               7 back to the client, and settled
+}
+
+/// Step 1: nothing is read of a call for which there is no place or no route.
+fn accept(router: &Router, request: &Request<Incoming>, call: &mut Call) -> Result<Operation, Error> {
+    let prefixes = router.prefixes.as_deref().ok_or(Caller::NoRoute)?;
+    let operation = protocol::route(prefixes, request.method(), request.uri().path());
+    let operation = operation.map_err(|no| match no {
+        NoRoute::Unknown => Caller::NoRoute,
+        NoRoute::Method(allow) => Caller::Method(allow),
+    })?;
+    if request.headers().len() > MAX_HEADERS {
+        return Err(Caller::TooManyHeaders.into());
+    }
+    call.protocol = Some(Protocol::OpenAi);
+    call.operation = if let Operation::Call(operation) = operation { Some(operation) } else { None };
+    call.enter(router.in_flight.enter(1).ok_or(Ours::Overloaded)?);
+    Ok(operation)
+}
+
+/// Step 2: asks an identity actor. A probe names nobody.
+async fn identify(
+    router: &Router,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    operation: &Operation,
+) -> Result<Principal, Error> {
+    if *operation == Operation::Probe {
+        return Ok(Principal::default());
+    }
+    Ok(router.identity.identify(request.headers(), peer.ip()).await?)
+}
+
+/// Step 3: reads the body within its limits and finds the target of its model.
+async fn route(
+    router: &Router,
+    request: Request<Incoming>,
+    operation: protocol::Call,
+    call: &mut Call,
+) -> Result<Ask, Error> {
+    let (head, incoming) = request.into_parts();
+    if !body::is_json(&head.headers) {
+        return Err(Caller::MediaType.into());
+    }
+    let (limit, patience) = (router.server.request_body_limit, router.server.body_timeout);
+    let held = body::read(&head.headers, incoming, limit, patience, &router.memory).await?;
+    let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
+    call.target = Some(Arc::clone(&ask.target));
+    Ok(ask)
+}
+
+/// Step 4: counts; what is long is counted where it delays nobody.
+async fn estimate(router: &Router, ask: &Ask, call: &mut Call) {
+    call.estimate = Some(ask.estimate(&router.counting).await);
+}
+
+/// Step 5: asks the quota actor that owns this client, where a limit applies.
+async fn reserve(router: &Router, ask: &Ask, call: &mut Call) -> Result<(), Error> {
+    let tokens = call.estimate.unwrap_or_default();
+    let rule = ask.target.limit(&call.principal);
+    let (Some(client), Some(rule)) = (&call.principal.client, rule) else { return Ok(()) };
+    let reserved = router.quota.reserve(client, &rule.limit, tokens).await;
+    call.reservation = Some(reserved.map_err(|refusal| refused(call, refusal))?);
+    call.metrics.admitted();
+    Ok(())
+}
+
+fn refused(call: &Call, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Short { retry_after, standing } => {
+            call.metrics.refused();
+            Quota::Short { retry_after: retry_after_seconds(retry_after), standing }.into()
+        }
+        Refusal::Oversize { standing } => {
+            call.metrics.refused();
+            Quota::Oversize(standing).into()
+        }
+        Refusal::Crowded => Quota::Crowded.into(),
+        Refusal::Unreachable(gone) => gone.into(),
+    }
+}
+
+/// Step 6: takes a lease from the provider's actor, and sends the call on it.
+async fn dispatch(router: &Router, ask: &Ask, call: &mut Call) -> Result<(Head, Source), Error> {
+    let provider = router.provider(&ask.target);
+    let mut lease = provider.actor.acquire().await.map_err(|refused| match refused {
+        Refused::Busy => Fault::Busy(ask.target.provider.to_string()).into(),
+        Refused::Unreachable(gone) => Error::from(gone),
+    })?;
+    lease.connect().await.map_err(|error| unsent(&error, &ask.target.provider))?;
+    if let Some(reservation) = &mut call.reservation {
+        reservation.sent();
+    }
+    send(provider, lease, ask, call).await
+}
+
+async fn send(provider: &Provider, lease: Lease, ask: &Ask, call: &Call) -> Result<(Head, Source), Error> {
+    match &provider.upstream {
+        Upstream::OpenAi { server, stream_usage, .. } => {
+            let outgoing = ask.outgoing(server, *stream_usage, &call.request_id);
+            let sent = lease.send(outgoing, provider.first_byte_timeout).await;
+            let (head, body) = sent.map_err(|error| unsent(&error, &ask.target.provider))?.into_parts();
+            let head = Head { status: head.status, headers: head.headers };
+            let source = Source::upstream(body, head.is_gzipped());
+            Ok((head, source))
+        }
+        Upstream::Echo { counter, first_byte_delay, token_delay } => {
+            let pieces = ask.echo(counter, call.estimate.unwrap_or_default());
+            sleep(*first_byte_delay).await;
+            Ok((Head::built_in(ask.is_stream()), Source::built_in(pieces, *token_delay, lease)))
+        }
+    }
+}
+
+/// The operator reads why; the caller reads which provider.
+fn unsent(error: &SendError, provider: &str) -> Error {
+    tracing::warn!(provider, ?error, "no answer from the provider");
+    match error {
+        SendError::FirstByteTimeout => Fault::Timeout,
+        SendError::Connect(ConnectError::TimedOut) => {
+            Fault::Connection(format!("Connecting to provider '{provider}' took too long"))
+        }
+        SendError::Connect(ConnectError::Failed(_)) => {
+            Fault::Connection(format!("Failed to connect to provider '{provider}'"))
+        }
+        SendError::Broken(_) => {
+            Fault::Connection(format!("The connection to provider '{provider}' broke before it answered"))
+        }
+    }
+    .into()
+}
+
+/// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
+async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
+    call.error = Some(error.kind());
+    let secret = call.target.as_ref().and_then(|target| router.provider(target).secret());
+    let mut response = respond::error(error, secret);
+    if let Some(reservation) = call.reservation.take() {
+        respond::limit(response.headers_mut(), &reservation.refund().await);
+    }
+    response
+}

@@ -1,0 +1,169 @@
+//! A stream on its way to the client: upstream pieces in, edited events out, each as it arrives.
+//!
+//! Nothing passes a mailbox and nothing is spawned: the client's connection pulls, so a slow client slows the upstream.
+//! However the stream ends, the call is settled or given back exactly once.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{call::Call, phase::Cut, source::Source, timer::Timer};
+use crate::protocol::openai_chat::stream::{Ending, Stream};
+
+/// A stream in progress.
+pub(super) struct Relay {
+    source: Source,
+    machine: Stream,
+    /// Events that were read before the head went out.
+    first: Option<Bytes>,
+    silence: Silence,
+    cut: Cut,
+    over: bool,
+}
+
+/// The limit on the time between two pieces.
+pub(super) struct Silence {
+    limit: Duration,
+    timer: Timer,
+    by: Option<Instant>,
+}
+
+/// The last words of a stream that broke, by cause.
+const SILENT: (&str, u16) = ("the provider sent nothing for too long", 504);
+const CUT: (&str, u16) = ("the router is shutting down", 503);
+const ENDLESS: (&str, u16) = ("the provider sent an event without end", 502);
+
+impl Silence {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, timer: Timer::default(), by: None }
+    }
+
+    /// A piece came: the wait begins anew.
+    pub(super) fn broken(&mut self) {
+        self.by = None;
+    }
+
+    /// The next piece of a source, in time.
+    pub(super) async fn piece(&mut self, source: &mut Source) -> Result<Option<Bytes>, Failure> {
+        self.broken();
+        poll_fn(|cx| match source.poll_piece(cx) {
+            Poll::Ready(piece) => Poll::Ready(piece.transpose().map_err(Failure::Broken)),
+            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(Failure::Silent)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Whether the wait for the next piece is over.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let by = *self.by.get_or_insert_with(|| Instant::now() + self.limit);
+        self.timer.is_over(by, cx)
+    }
+}
+
+impl Relay {
+    /// A stream whose call is handed in with each poll.
+    pub(super) fn new(source: Source, machine: Stream, idle: Duration, cut: Cut) -> Self {
+        Self { source, machine, first: None, silence: Silence::new(idle), cut, over: false }
+    }
+
+    /// Waits for the first events, so that an upstream that fails before any can be answered with a status of its own.
+    /// An upstream that ends without any is told in the stream's own words.
+    pub(super) async fn begin(mut self) -> Result<Self, Failure> {
+        while let Some(piece) = self.silence.piece(&mut self.source).await? {
+            let events = self.machine.push(piece).map_err(|_| Failure::Broken(ENDLESS.0.to_owned()))?;
+            if !events.is_empty() {
+                self.first = Some(events);
+                break;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether the first events were an error and nothing else.
+    pub(super) fn began_with_error(&self) -> bool {
+        let seen = self.machine.seen();
+        seen.error && !seen.output
+    }
+
+    /// The next bytes for the client; `None` at the end.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>, call: &mut Call) -> Poll<Option<Bytes>> {
+        if let Some(first) = self.first.take() {
+            call.answering();
+            return Poll::Ready(Some(first));
+        }
+        while !self.over {
+            let events = ready!(self.poll_events(cx, call));
+            if !events.is_empty() {
+                call.answering();
+                return Poll::Ready(Some(events));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>, call: &mut Call) -> Poll<Bytes> {
+        match self.source.poll_piece(cx) {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.silence.broken();
+                let events = self.machine.push(piece);
+                Poll::Ready(events.unwrap_or_else(|_| self.fail(ENDLESS, call)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(error, "the upstream broke off in the middle of a stream");
+                Poll::Ready(self.fail(("the provider's connection broke in the middle of the answer", 502), call))
+            }
+            Poll::Ready(None) => {
+                let end = self.machine.finish();
+                Poll::Ready(self.end(end, call))
+            }
+            Poll::Pending if self.silence.is_over(cx) => Poll::Ready(self.fail(SILENT, call)),
+            Poll::Pending if self.cut.is_now(cx) => Poll::Ready(self.fail(CUT, call)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn fail(&mut self, (message, status): (&str, u16), call: &mut Call) -> Bytes {
+        let end = self.machine.fail(message, status);
+        self.end(end, call)
+    }
+
+    /// The stream is over: its last words, and the call's account.
+    fn end(&mut self, (last, ending): (Bytes, Ending), call: &mut Call) -> Bytes {
+        self.over = true;
+        self.source.close();
+        let seen = self.machine.seen();
+        call.usage = seen.usage.or(call.usage);
+        match ending {
+            Ending::Complete => call.settle(seen.usage),
+            Ending::Broken => {
+                call.error = Some("stream_broken");
+                if seen.output { call.settle(seen.usage) } else { call.give_back() }
+            }
+        }
+        last
+    }
+}
+
+/// Why a stream or a body did not begin, or did not arrive whole.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection broke.
+    Broken(String),
+    /// Nothing came for too long.
+    Silent,
+}
+
+impl From<Failure> for crate::error::Provider {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Broken(why) => Self::Connection(why),
+            Failure::Silent => Self::Timeout,
+        }
+    }
+}

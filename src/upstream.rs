@@ -1,0 +1,80 @@
+//! How to address a provider: which URL, which headers, which of the client's own. Pure; the actor that guards the
+//! provider is `actors::provider`, a different thing.
+
+pub mod echo;
+pub mod openai;
+
+use http::{HeaderMap, HeaderName};
+
+/// Client headers that go to a provider of the same protocol. Nothing else of the client's goes upstream.
+const PASSED_ON: [HeaderName; 3] = [
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// Headers of an upstream's answer that are not the caller's business: they belong to that hop, to the bytes as they
+/// were framed there, or to a browser session with someone else.
+const KEPT_BACK: [&str; 18] = [
+    "alt-svc",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "date",
+    "keep-alive",
+    "nel",
+    "proxy-authenticate",
+    "proxy-connection",
+    "report-to",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// The id of a request, on both sides.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The upstream's own id of the request, as the caller sees it.
+pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+
+/// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own.
+pub fn passing(upstream: &HeaderMap) -> HeaderMap {
+    let mut passing = HeaderMap::with_capacity(upstream.len() + 8);
+    for (name, value) in upstream {
+        let text = name.as_str();
+        if *name == REQUEST_ID {
+            passing.append(UPSTREAM_REQUEST_ID, value.clone());
+        } else if KEPT_BACK.binary_search(&text).is_err() && !text.starts_with("access-control-") {
+            passing.append(name.clone(), value.clone());
+        }
+    }
+    passing
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_headers_kept_back_is_sorted_for_the_search() {
+        assert!(KEPT_BACK.is_sorted());
+    }
+
+    #[test]
+    fn rate_limits_pass_and_cookies_do_not() {
+        let mut upstream = HeaderMap::new();
+        for name in ["x-ratelimit-remaining-requests", "retry-after", "set-cookie", "content-length", "x-request-id"] {
+            upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        let passing = passing(&upstream);
+        let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);
+    }
+}
