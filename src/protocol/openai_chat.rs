@@ -1,0 +1,3 @@
+//! OpenAI's chat completions, `POST /v1/chat/completions`.
+
+pub mod request;
