@@ -1,4 +1,12 @@
 //! Nexus: a single-node AI router.
 #![forbid(unsafe_code)]
 
+pub mod chat;
 pub mod config;
+pub mod error;
+pub mod protocol;
+pub mod route;
+pub mod server;
+pub mod telemetry;
+pub mod tokens;
+pub mod upstream;
