@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod backoff;
+mod guarded;
 pub mod identity;
 pub mod observe;
 pub mod principal;
@@ -21,5 +22,8 @@ pub mod quota;
 pub mod shards;
 pub mod supervisor;
 
-
+pub use address::{Address, Reply, Unreachable};
+pub use guarded::State;
 pub use principal::{ClientId, Group, Principal};
+pub use shards::Shards;
+pub use supervisor::Supervisor;
