@@ -87,7 +87,8 @@ impl Bucket {
         let at = self.window.clamp(now);
         let used = u64::try_from(self.window.used(at, limit.interval)).unwrap_or(u64::MAX);
         let within = self.window.within(at, limit.interval);
-        let reset_after = within.last().map_or(Duration::ZERO, |newest| newest.leaves(limit.interval).since(now));
+        let reset_after =
+            within.last().map_or(Duration::ZERO, |newest| newest.leaves(limit.interval).since(now));
         Standing { limit: limit.tokens, remaining: limit.tokens.saturating_sub(used), reset_after }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Window {
 
 /// A sum of amounts. 128 bits at the alignment of 64: one value is kept for every client.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 struct Total(u128);
 
 /// The longest a token may stay in a slot beyond its time, for a window of `interval`: a sixtieth, at most 15 min.
@@ -170,7 +170,7 @@ impl Window {
 /// interval span at least one width, hence at most `2 * interval / width` slots for each interval of the horizon.
 fn merge(slots: &mut SmallVec<[Slot; 2]>, now: Tick, horizon: &[Duration]) {
     slots.dedup_by(|newer, older| {
-        let sees = horizon.iter().find(|interval| newer.leaves(**interval) > now).or(horizon.last());
+        let sees = horizon.iter().find(|interval| newer.leaves(**interval) > now).or_else(|| horizon.last());
         let fits = sees.is_some_and(|interval| newer.last.since(older.first) < width(*interval));
         // A sum beyond 64 bits stays in two slots: that many tokens never come in numbers.
         let Some(amount) = older.amount.checked_add(newer.amount).filter(|_| fits) else { return false };
