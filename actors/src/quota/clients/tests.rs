@@ -1,0 +1,119 @@
+//! The cap and the sweep, without an actor: ticks of 100 ms are counted, not waited for.
+
+use std::time::Duration;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// As the actor has it, with its ticks late by a tenth.
+const SLICES: usize = 132;
+
+fn limit(scope: u32, tokens: u64, interval: Duration) -> Limit {
+    Limit { scope: Scope(scope), tokens, interval, horizon: [interval].into() }
+}
+
+fn client(number: usize) -> ClientId {
+    ClientId::new(&format!("client-{number}"))
+}
+
+fn clients(most: usize) -> Clients {
+    Clients::new(Tracked::new(most))
+}
+
+fn tick(number: u32) -> Tick {
+    Tick::default().after(number * SECOND / 10)
+}
+
+fn admit(clients: &mut Clients, now: Tick, number: usize, interval: Duration) -> bool {
+    let verdict = clients.admit(now, &client(number), &limit(0, 1, interval), 1);
+    matches!(verdict, Ok((Verdict::Admitted { .. }, _)))
+}
+
+/// Panics if a client is still here that was empty 30 s before `now` already.
+fn assert_swept(clients: &Clients, now: u32) {
+    let Some(then) = now.checked_sub(300).map(tick) else { return };
+    let late = clients.all.values().filter(|buckets| buckets.iter().all(|bucket| bucket.is_empty(then)));
+    assert_eq!(late.count(), 0, "empty for more than 30 s at tick {now}, of {}", clients.len());
+}
+
+#[test]
+fn at_the_cap_a_new_client_is_refused_and_a_known_one_is_not() {
+    let mut clients = clients(2);
+    let minute = limit(0, 10, 60 * SECOND);
+    for number in 0..2 {
+        assert!(clients.admit(tick(0), &client(number), &minute, 1).is_ok());
+    }
+    assert_eq!(clients.admit(tick(0), &client(2), &minute, 1), Err(Crowded));
+    let (verdict, standing) = clients.admit(tick(0), &client(1), &minute, 9).unwrap();
+    assert_eq!((verdict, standing.remaining), (Verdict::Admitted { at: tick(0) }, 0));
+    let other = limit(1, 10, 60 * SECOND);
+    assert!(clients.admit(tick(0), &client(1), &other, 1).is_ok(), "a second bucket is no new client");
+}
+
+#[test]
+fn a_refused_request_does_not_make_a_client() {
+    let mut clients = clients(2);
+    let minute = limit(0, 10, 60 * SECOND);
+    assert_eq!(clients.admit(tick(0), &client(0), &minute, 11).unwrap().0, Verdict::Oversize);
+    assert!(clients.admit(tick(0), &client(1), &minute, 0).is_ok());
+    assert_eq!((clients.len(), clients.tracked.count()), (0, 0));
+}
+
+#[test]
+fn two_scopes_of_a_client_are_two_buckets() {
+    let mut clients = clients(1);
+    let (one, other) = (limit(0, 10, 60 * SECOND), limit(1, 5, 60 * SECOND));
+    assert!(clients.admit(tick(0), &client(0), &one, 10).is_ok());
+    assert_eq!(clients.standing(tick(0), &client(0), &one).remaining, 0);
+    assert_eq!(clients.standing(tick(0), &client(0), &other).remaining, 5);
+}
+
+#[test]
+fn a_client_is_forgotten_when_its_last_bucket_is_empty_and_not_before() {
+    let mut clients = clients(1);
+    assert!(clients.admit(tick(0), &client(0), &limit(0, 1, SECOND), 1).is_ok());
+    assert!(clients.admit(tick(0), &client(0), &limit(1, 1, 60 * SECOND), 1).is_ok());
+    clients.sweep(tick(599), 1);
+    assert_eq!(clients.all[0].len(), 1, "the first bucket is gone, the second is not");
+    clients.sweep(tick(600), 1);
+    assert_eq!((clients.len(), clients.tracked.count()), (0, 0));
+}
+
+#[test]
+fn everybody_is_swept_within_thirty_seconds_of_being_empty_however_they_come_and_go() {
+    let mut clients = clients(usize::MAX);
+    let mut next = 0;
+    let mut arrive = |clients: &mut Clients, now: u32, count: usize, interval: Duration| {
+        for _ in 0..count {
+            assert!(admit(clients, tick(now), next, interval));
+            next += 1;
+        }
+    };
+    // Some stay; then floods of short windows, growing and shrinking the map in the middle of rounds.
+    arrive(&mut clients, 0, 300, 3_600 * SECOND);
+    for now in 0..3_000 {
+        match now {
+            0..1_000 if now % 90 == 89 => arrive(&mut clients, now, 3_000, SECOND),
+            1_000..2_000 if now % 10 == 3 => arrive(&mut clients, now, now as usize % 97, 2 * SECOND),
+            2_040 => arrive(&mut clients, now, 5_000, 7 * SECOND),
+            _ => {}
+        }
+        clients.sweep(tick(now), SLICES);
+        assert_swept(&clients, now);
+    }
+    assert_eq!(
+        (clients.len(), clients.tracked.count()),
+        (300, 300),
+        "those with tokens in their window stay"
+    );
+    assert!(clients.all.capacity() < 5_000, "memory of the floods is given back");
+}
+
+#[test]
+fn a_lost_shard_gives_its_clients_back_to_the_cap() {
+    let tracked = Tracked::new(1);
+    let mut lost = Clients::new(tracked.clone());
+    assert!(admit(&mut lost, tick(0), 0, SECOND));
+    drop(lost);
+    assert_eq!(tracked.count(), 0);
+}

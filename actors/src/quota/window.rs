@@ -1,0 +1,184 @@
+//! What a bucket remembers: amounts in slots of time. Pure arithmetic; time is an argument, in [`Tick`]s.
+//!
+//! ```text
+//!   slots:  [gone …] [first──last] [first─last]      [first────last]     now
+//!                     amount        amount            amount (newest)
+//! ```
+//!
+//! Invariants, for the slots that are not gone, oldest to newest:
+//! - `first <= last`, the slots are disjoint and ascending, `newest.last <= now`, and no `amount` is 0;
+//! - `last - first < width(I)` for the shortest interval `I` that saw the slot when it was last widened. A slot
+//!   leaves a window of `I` as a whole at `last + I`: never early, and its oldest token less than `width(I)` late;
+//! - `total` is the sum of their amounts.
+//!
+//! A slot is widened by an admission (as the newest) or by [`Window::make_room`] (once it is outside all shorter
+//! intervals); both happen only when something is admitted, so a promised time of return is never put off by a
+//! refusal or by asking.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::tick::Tick;
+
+/// Tokens that come and go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) first: Tick,
+    pub(super) last: Tick,
+    pub(super) amount: u64,
+}
+
+/// The slots of one bucket. Two live inside the value, since most clients have no more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Window {
+    slots: SmallVec<[Slot; 2]>,
+    /// So many of `slots`, from the front, are out of every window and wait for their place to be needed.
+    gone: usize,
+    total: Total,
+    /// The latest instant that changed anything: time does not go back behind it.
+    now: Tick,
+}
+
+/// A sum of amounts. 128 bits at the alignment of 64: one value is kept for every client.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(Rust, packed(8))]
+struct Total(u128);
+
+/// The longest a token may stay in a slot beyond its time, for a window of `interval`: a sixtieth, at most 15 min.
+pub(super) fn width(interval: Duration) -> Duration {
+    const MOST: Duration = Duration::from_secs(15 * 60);
+    MOST.min(interval / 60)
+}
+
+impl Slot {
+    /// When the slot's tokens are outside a window of `interval`. An admission at this very instant no longer meets
+    /// them: windows are half open.
+    pub(super) fn leaves(&self, interval: Duration) -> Tick {
+        self.last.after(interval)
+    }
+}
+
+impl Window {
+    /// The present, which is never before anything that has happened.
+    pub(super) fn clamp(&self, now: Tick) -> Tick {
+        now.max(self.now)
+    }
+
+    /// The slots that are still inside a window of `interval` which ends at `now`.
+    pub(super) fn within(&self, now: Tick, interval: Duration) -> &[Slot] {
+        self.split(now, interval).1
+    }
+
+    /// The tokens of [`Window::within`]: the running total less what has left, or the sum of what is left,
+    /// whichever has fewer slots.
+    pub(super) fn used(&self, now: Tick, interval: Duration) -> u128 {
+        let (left, within) = self.split(now, interval);
+        if left.len() <= within.len() { self.total.0 - sum(left) } else { sum(within) }
+    }
+
+    /// The newest slot, unless all are gone.
+    pub(super) fn newest(&self) -> Option<&Slot> {
+        self.live().last()
+    }
+
+    /// Adds `amount` (not 0) at `now`, which is not before [`Window::clamp`] and at which the caller found room for it
+    /// beside everything within an interval of the horizon. `horizon` is ascending and not empty; what is older than
+    /// `memory` is forgotten.
+    pub(super) fn add(&mut self, now: Tick, amount: u64, horizon: &[Duration], memory: Duration) {
+        self.now = now;
+        self.forget(memory);
+        let joins = horizon.first().map_or(Duration::ZERO, |shortest| width(*shortest));
+        let newest = if self.live().is_empty() { None } else { self.slots.last_mut() };
+        match newest {
+            Some(slot) if now.since(slot.first) < joins || now == slot.last => {
+                slot.last = now;
+                // Fits: the slot is within the interval whose sum the caller checked.
+                slot.amount = slot.amount.saturating_add(amount);
+            }
+            _ => {
+                self.make_room(horizon);
+                self.slots.push(Slot { first: now, last: now, amount });
+            }
+        }
+        self.total.0 += u128::from(amount);
+    }
+
+    /// Takes `amount`, added at `at`, out again. What has been forgotten since is not missed.
+    pub(super) fn take(&mut self, at: Tick, amount: u64) {
+        let index = self.gone + self.live().partition_point(|slot| slot.last < at);
+        let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.first <= at) else { return };
+        let amount = amount.min(slot.amount);
+        slot.amount -= amount;
+        self.total.0 -= u128::from(amount);
+        if slot.amount == 0 {
+            self.slots.remove(index);
+        }
+    }
+
+    /// How many slots are kept, gone ones included, and for how many there is room: what the window costs.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.slots.len(), self.slots.capacity())
+    }
+
+    fn live(&self) -> &[Slot] {
+        &self.slots[self.gone..]
+    }
+
+    /// The slots that have left a window of `interval`, and those that have not.
+    fn split(&self, now: Tick, interval: Duration) -> (&[Slot], &[Slot]) {
+        let live = self.live();
+        live.split_at(live.partition_point(|slot| slot.leaves(interval) <= now))
+    }
+
+    /// Lets go of what no window can see any more.
+    fn forget(&mut self, memory: Duration) {
+        let (gone, _) = self.split(self.now, memory);
+        let (count, tokens) = (gone.len(), sum(gone));
+        self.gone += count;
+        self.total.0 -= tokens;
+        if self.gone > 0 && self.gone == self.slots.len() {
+            self.slots.clear();
+            self.slots.shrink_to_fit();
+            self.gone = 0;
+        }
+    }
+
+    /// Sees to it that one more slot fits. Full: first the gone slots are dropped and old ones merged; only if that
+    /// frees less than a quarter it grows, by a half. So each slot is moved a constant number of times on average, and
+    /// the room is at most twice what the merged slots need.
+    fn make_room(&mut self, horizon: &[Duration]) {
+        let capacity = self.slots.capacity();
+        if self.slots.len() < capacity {
+            return;
+        }
+        self.slots.drain(..self.gone);
+        self.gone = 0;
+        merge(&mut self.slots, self.now, horizon);
+        let len = self.slots.len();
+        if len >= capacity - capacity / 4 {
+            self.slots.reserve_exact(capacity + capacity / 2 + 1 - len);
+        } else if len <= capacity / 4 {
+            self.slots.shrink_to_fit();
+        }
+    }
+}
+
+/// Joins neighbours as far as the shortest interval that still sees the newer one allows. Shorter intervals see
+/// neither, so they notice nothing; longer ones have wider slots. Afterwards any two neighbours outside the shortest
+/// interval span at least one width, hence at most `2 * interval / width` slots for each interval of the horizon.
+fn merge(slots: &mut SmallVec<[Slot; 2]>, now: Tick, horizon: &[Duration]) {
+    slots.dedup_by(|newer, older| {
+        let sees = horizon.iter().find(|interval| newer.leaves(**interval) > now).or_else(|| horizon.last());
+        let fits = sees.is_some_and(|interval| newer.last.since(older.first) < width(*interval));
+        // A sum beyond 64 bits stays in two slots: that many tokens never come in numbers.
+        let Some(amount) = older.amount.checked_add(newer.amount).filter(|_| fits) else { return false };
+        *older = Slot { first: older.first, last: newer.last, amount };
+        true
+    });
+}
+
+fn sum(slots: &[Slot]) -> u128 {
+    slots.iter().map(|slot| u128::from(slot.amount)).sum()
+}
