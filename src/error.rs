@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use actors::{Unreachable, identity::Denied, quota::Standing};
+use actors::{
+    Unreachable,
+    identity::{Denied, IdentityError},
+    quota::Standing,
+};
 use http::{HeaderMap, StatusCode};
 
 /// Why a call has no ordinary answer.
@@ -269,5 +273,14 @@ impl From<Provider> for Error {
 impl From<Ours> for Error {
     fn from(fault: Ours) -> Self {
         Self::Ours(fault)
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Denied(denied) => Self::Identity(denied),
+            IdentityError::Unreachable(gone) => gone.into(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Nexus: a single-node AI router.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod chat;
 pub mod config;
 pub mod error;

@@ -28,8 +28,6 @@ pub struct Target {
     pub id_json: Bytes,
     /// The name sent upstream.
     pub upstream_name: Arc<str>,
-    /// The same as a JSON string.
-    pub upstream_json: Bytes,
     /// The provider's name.
     pub provider: Arc<str>,
     /// Its place in the configuration's list.
@@ -92,7 +90,6 @@ impl Target {
         Self {
             id_json: json_string(&id),
             upstream_name: Arc::clone(&model.upstream_name),
-            upstream_json: json_string(&model.upstream_name),
             id,
             provider: Arc::clone(&provider.name),
             provider_index,

@@ -30,7 +30,11 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::{admin::Admin, counting::Counting, request_id::Ids};
+pub use self::{
+    admin::{Admin, serve_health},
+    counting::Counting,
+    request_id::Ids,
+};
 use self::{phase::Phase, router::Router};
 
 /// Connections that wait to be accepted.

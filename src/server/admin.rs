@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     phase::{Phase, Phases},
-    router::Router,
+    router::{HEALTHY, Router},
 };
 
 /// What the operator's routes need; cheap to clone.
@@ -73,37 +73,11 @@ impl Admin {
 
     /// Serves until the very end, so that a drain can be watched.
     pub async fn serve(self, listener: TcpListener) {
-        let ends = self.phases.clone();
-        tokio::select! {
-            () = ends.reached(Phase::Ended) => {}
-            () = self.accept(listener) => {}
-        }
+        let phases = self.phases.clone();
+        serve(listener, phases, move |request| self.answer(request)).await;
     }
 
-    async fn accept(&self, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(self.clone().connection(stream))),
-                Err(error) => {
-                    tracing::warn!(%error, "an admin connection was not accepted");
-                    tokio::time::sleep(super::BREATHE).await;
-                }
-            }
-        }
-    }
-
-    async fn connection(self, stream: TcpStream) {
-        let service = service_fn(|request| {
-            let response = self.answer(&request);
-            async move { Ok::<_, Infallible>(response) }
-        });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new());
-        // What an operator's connection dies of is the operator's to see.
-        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         }
@@ -130,9 +104,7 @@ impl Admin {
             actors: self.actors.snapshots().map(Actor::from).collect(),
             providers: self.providers(),
         };
-        let mut response = text(StatusCode::OK, serde_json::to_string(&status).unwrap_or_default());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        json(serde_json::to_string(&status).unwrap_or_default())
     }
 
     fn providers(&self) -> Vec<ProviderStatus<'_>> {
@@ -162,6 +134,55 @@ impl From<Snapshot> for Actor {
             own: snapshot.own.into_iter().collect(),
         }
     }
+}
+
+/// Serves the health route alone.
+pub async fn serve_health(listener: TcpListener, phases: Phases, path: String) {
+    let here = move |request: &Request<Incoming>| match *request.method() {
+        _ if request.uri().path() != path => text(StatusCode::NOT_FOUND, "not here\n"),
+        Method::GET | Method::HEAD => json(HEALTHY),
+        _ => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+    };
+    serve(listener, phases, here).await;
+}
+
+/// Answers every request by a function of it, until the server has ended.
+async fn serve<F>(listener: TcpListener, phases: Phases, answer: F)
+where
+    F: Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+{
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(connection(stream, answer.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "an operator's connection was not accepted");
+                    tokio::time::sleep(super::BREATHE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = phases.reached(Phase::Ended) => {}
+        () = accept => {}
+    }
+}
+
+async fn connection(stream: TcpStream, answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>) {
+    let service = service_fn(|request| {
+        let response = answer(&request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    // What an operator's connection dies of is the operator's to see.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+fn json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -77,7 +77,7 @@ impl Ask {
 
     /// The request as it goes upstream: the model renamed, usage asked for, all else as it came.
     pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, request_id: &HeaderValue) -> Outgoing {
-        let model = &self.target.upstream_json;
+        let model = &self.target.upstream_name;
         let (call, body) = match &self.read {
             Read::Chat(request) => {
                 let usage = request.ask_for_usage().filter(|_| stream_usage);

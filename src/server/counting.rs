@@ -16,14 +16,14 @@ const AT_ONCE: usize = 8 * 1024;
 
 /// The counter, and how many long counts run at a time.
 #[derive(Clone)]
-pub(super) struct Counting {
+pub struct Counting {
     counter: Arc<Counter>,
     long: Arc<Semaphore>,
 }
 
 impl Counting {
     /// Long counts take at most as many threads as there are cores.
-    pub(super) fn new(counter: Arc<Counter>) -> Self {
+    pub fn new(counter: Arc<Counter>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { counter, long: Arc::new(Semaphore::new(cores)) }
     }

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 
 use super::{body::Content, counting::Counting, phase::Phases, request_id::Ids, respond};
@@ -79,6 +78,9 @@ pub enum Upstream {
     },
 }
 
+/// What a healthy server says.
+pub(super) const HEALTHY: &str = r#"{"status":"healthy"}"#;
+
 /// The health route; without a path it is not served here.
 #[derive(Clone, Debug)]
 pub struct Health(pub Option<String>);
@@ -116,7 +118,7 @@ impl Health {
         self.0.as_deref().filter(|path| *path == request.uri().path())?;
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         Some(if get {
-            respond::json(StatusCode::OK, Bytes::from_static(br#"{"status":"healthy"}"#))
+            respond::json(StatusCode::OK, HEALTHY)
         } else {
             respond::error(&crate::error::Caller::Method("GET, HEAD").into(), None)
         })

@@ -60,6 +60,11 @@ impl Reservation {
         self.sent = true;
     }
 
+    /// Gives the tokens back, sent or not. One-way: for a stream whose head is out already.
+    pub fn release(mut self) {
+        self.sent = false;
+    }
+
     /// Gives the tokens back, and tells how the limit stands then. The refund itself is sent at the first poll and
     /// cannot fail; if the actor does not answer, the standing is computed from the last one known.
     pub async fn refund(mut self) -> Standing {

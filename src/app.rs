@@ -1,0 +1,341 @@
+//! The whole process: from a valid configuration to an exit code. The only place that constructs actors and listeners.
+
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use actors::{
+    gate::Gate,
+    identity::Identity,
+    observe::{Registry, Reporter},
+    provider::{self, Endpoint, Worker},
+    quota::Quota,
+    supervisor::Supervisor,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::{interval, timeout},
+};
+
+use crate::{
+    config::{self, Config, ProviderKind},
+    route::Routes,
+    server::{
+        self, Admin, Counting, Ids,
+        phase::{Phase, Phases},
+        router::{Health, Provider, Router, Upstream},
+    },
+    telemetry::{self, LogOptions, metrics::Metrics},
+    tokens::Counter,
+    upstream::openai::OpenAi,
+};
+
+/// Calls were cut off.
+const CUT_OFF: u8 = 3;
+/// For actors to finish what waits in their mailboxes; microseconds of work each.
+const ACTORS_FINISH: Duration = Duration::from_secs(5);
+/// For connections to end after their calls were cut.
+const CONNECTIONS_END: Duration = Duration::from_secs(2);
+
+/// Everything that runs.
+struct App {
+    config: Arc<Config>,
+    router: Arc<Router>,
+    listeners: Listeners,
+    supervisors: Supervisors,
+    phase: watch::Sender<Phase>,
+    registry: Registry,
+}
+
+struct Listeners {
+    main: TcpListener,
+    admin: Option<TcpListener>,
+    health: Option<TcpListener>,
+}
+
+struct Supervisors {
+    providers: Supervisor,
+    quota: Supervisor,
+    identity: Supervisor,
+}
+
+/// Why the server does not start; for the operator.
+#[derive(Debug)]
+pub struct StartError(String);
+
+/// Runs the server until it is told to stop. Exit codes: 0 clean, 1 not started, 3 calls cut off.
+pub fn serve(config: Config, file: &Path, warnings: &[String], log: LogOptions) -> ExitCode {
+    let _log = telemetry::start(log);
+    tracing::info!("Nexus {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(file = %file.display(), "configuration read");
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return not_started(&StartError(format!("no runtime: {error}"))),
+    };
+    let code = runtime.block_on(async {
+        match App::build(config).await {
+            Ok(app) => app.run().await,
+            Err(error) => not_started(&error),
+        }
+    });
+    // Whatever still runs by then was cut off already.
+    runtime.shutdown_background();
+    code
+}
+
+fn not_started(error: &StartError) -> ExitCode {
+    tracing::error!("Server failed to start: {}", error.0);
+    eprintln!("Error: server failed to start: {}", error.0);
+    ExitCode::FAILURE
+}
+
+// === impl App ===
+
+impl App {
+    async fn build(config: Config) -> Result<Self, StartError> {
+        let counting = config.counting.clone();
+        // Loading the encoding takes longer than all the rest, and needs nothing of it.
+        let counter = tokio::task::spawn_blocking(move || Counter::new(&counting, random_secret()));
+        let listeners = Listeners::bind(&config.server)?;
+        let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
+        let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
+        let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
+        let identity = supervisors.identity(&config).await;
+        let quota = supervisors.quota(&config).await;
+        let mut providers = Vec::with_capacity(config.providers.len());
+        for provider in &config.providers {
+            providers.push(supervisors.provider(provider, &config.actors, &counter).await?);
+        }
+        let (phase, phases) = Phases::new();
+        let health = &config.server.health;
+        let on_main = health.enabled && health.listen.is_none();
+        let router = Arc::new(Router {
+            server: config.server.clone(),
+            prefixes: config.protocols.openai.clone(),
+            routes,
+            providers,
+            identity,
+            quota,
+            counting: Counting::new(counter),
+            in_flight: Gate::new(config.server.max_in_flight),
+            memory: Gate::new(config.server.memory_budget),
+            metrics: Arc::new(metrics),
+            phases,
+            ids: Ids::new(),
+            health: Health(on_main.then(|| health.path.clone())),
+        });
+        let registry = supervisors.registry();
+        Ok(Self { config: Arc::new(config), router, listeners, supervisors, phase, registry })
+    }
+
+    async fn run(self) -> ExitCode {
+        let Self { config, router, listeners, supervisors, phase, registry } = self;
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return not_started(&StartError(format!("signals: {error}"))),
+        };
+        announce(&config, &listeners);
+        if let Some(listener) = listeners.admin {
+            tokio::spawn(Admin::new(Arc::clone(&router), registry.clone()).serve(listener));
+        }
+        if let Some(listener) = listeners.health {
+            tokio::spawn(server::serve_health(listener, router.phases.clone(), config.server.health.path.clone()));
+        }
+        if let Some(every) = config.actors.metrics_interval {
+            tokio::spawn(report(registry, every));
+        }
+        let serving = tokio::spawn(server::serve(listeners.main, Arc::clone(&router)));
+        signals.next().await;
+        let cut = tokio::select! {
+            cut = drain(&config.server, &phase, serving, &router) => cut,
+            () = signals.next() => {
+                tracing::warn!("second signal: ending at once");
+                router.in_flight.taken()
+            }
+        };
+        if cut == 0 {
+            supervisors.drain().await;
+        }
+        phase.send_replace(Phase::Ended);
+        tracing::info!(cut, "stopped");
+        if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(CUT_OFF) }
+    }
+}
+
+/// From the first signal to the last connection; says how many calls were cut off.
+async fn drain(
+    server: &config::Server,
+    phase: &watch::Sender<Phase>,
+    mut serving: tokio::task::JoinHandle<()>,
+    router: &Router,
+) -> usize {
+    tracing::info!(in_flight = router.in_flight.taken(), "signal received: draining");
+    phase.send_replace(Phase::Leaving);
+    tokio::time::sleep(server.drain_delay).await;
+    phase.send_replace(Phase::Draining);
+    if timeout(server.shutdown_timeout, &mut serving).await.is_ok() {
+        return 0;
+    }
+    let cut = router.in_flight.taken();
+    tracing::warn!(calls = cut, "shutdown timeout: cutting off what is left");
+    phase.send_replace(Phase::Cutting);
+    if timeout(CONNECTIONS_END, serving).await.is_err() {
+        tracing::warn!("connections are still open at the end");
+    }
+    cut
+}
+
+/// The end of a process' life as the system tells it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// One log line per actor and interval.
+async fn report(registry: Registry, every: Duration) {
+    let mut reporter = Reporter::new(registry);
+    let mut interval = interval(every);
+    interval.tick().await;
+    loop {
+        interval.tick().await;
+        reporter.report();
+    }
+}
+
+fn announce(config: &Config, listeners: &Listeners) {
+    let address = listeners.main.local_addr().unwrap_or(config.server.listen_address);
+    for path in config.protocols.openai.iter().flatten() {
+        tracing::info!("OpenAI LLM endpoint: http://{address}{path}");
+    }
+    if let Some(admin) = listeners.admin.as_ref().and_then(|admin| admin.local_addr().ok()) {
+        tracing::info!("admin endpoint: http://{admin}");
+    }
+    if config.identification.is_none() {
+        tracing::warn!("Client identification is disabled");
+    }
+}
+
+/// Random bytes from the standard library's seeds: they only have to be unknown to clients.
+fn random_secret() -> [u8; 32] {
+    use std::hash::{BuildHasher, RandomState};
+    let mut secret = [0; 32];
+    for chunk in secret.chunks_mut(8) {
+        chunk.copy_from_slice(&RandomState::new().hash_one(chunk.len()).to_le_bytes());
+    }
+    secret
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    fn bind(server: &config::Server) -> Result<Self, StartError> {
+        let bind = |address: SocketAddr| {
+            server::bind(address).map_err(|error| StartError(format!("cannot listen on {address}: {error}")))
+        };
+        let health = server.health.listen.filter(|_| server.health.enabled);
+        Ok(Self {
+            main: bind(server.listen_address)?,
+            admin: server.admin.map(bind).transpose()?,
+            health: health.map(bind).transpose()?,
+        })
+    }
+}
+
+// === impl Supervisors ===
+
+impl Supervisors {
+    async fn start() -> Self {
+        Self {
+            providers: Supervisor::start("providers").await,
+            quota: Supervisor::start("quota").await,
+            identity: Supervisor::start("identity").await,
+        }
+    }
+
+    async fn identity(&mut self, config: &Config) -> Identity {
+        let rules = config.identification.clone();
+        let count = at_least_one(config.actors.identity_workers);
+        Identity::start(&mut self.identity, count, config.actors.mailbox_limit, rules).await
+    }
+
+    async fn quota(&mut self, config: &Config) -> Quota {
+        let count = at_least_one(config.actors.quota_shards);
+        Quota::start(&mut self.quota, count, config.actors.mailbox_limit, config.server.max_clients).await
+    }
+
+    async fn provider(
+        &mut self,
+        provider: &config::Provider,
+        actors: &config::Actors,
+        counter: &Arc<Counter>,
+    ) -> Result<Provider, StartError> {
+        let fault = |what: String| StartError(format!("provider '{}': {what}", provider.name));
+        let (endpoint, upstream) = match &provider.kind {
+            ProviderKind::OpenAi { base_url, api_key, ca_pem, stream_usage } => {
+                let endpoint = Endpoint::new(base_url, ca_pem.as_deref(), provider.connect_timeout);
+                let endpoint = endpoint.map_err(|error| fault(format!("{error:?}")))?;
+                let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
+                let (secret, stream_usage) = (api_key.clone(), *stream_usage);
+                (Some(Arc::new(endpoint)), Upstream::OpenAi { server, secret, stream_usage })
+            }
+            ProviderKind::Echo { first_byte_delay, token_delay } => {
+                let (counter, first_byte_delay, token_delay) = (Arc::clone(counter), *first_byte_delay, *token_delay);
+                (None, Upstream::Echo { counter, first_byte_delay, token_delay })
+            }
+        };
+        let gate = Gate::new(provider.max_in_flight);
+        let workers = self
+            .providers
+            .spawn_shards(
+                &format!("provider-{}", provider.name),
+                at_least_one(actors.provider_workers),
+                actors.mailbox_limit,
+                move |own| Worker::new(Arc::clone(&gate), own),
+            )
+            .await;
+        let actor = provider::Provider::new(workers, endpoint);
+        let (first_byte_timeout, idle_timeout) = (provider.first_byte_timeout, provider.idle_timeout);
+        Ok(Provider { actor, upstream, first_byte_timeout, idle_timeout })
+    }
+
+    fn registry(&self) -> Registry {
+        let all = [&self.identity, &self.quota, &self.providers];
+        all.iter().flat_map(|supervisor| supervisor.gauges()).cloned().collect()
+    }
+
+    /// Leaf first: who is asked last ends last.
+    async fn drain(self) {
+        for supervisor in [self.providers, self.quota, self.identity] {
+            supervisor.drain(ACTORS_FINISH).await;
+        }
+    }
+}
+
+/// The configuration has refused zero.
+fn at_least_one(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
+}
