@@ -1,4 +1,5 @@
 //! Nexus: a single-node AI router.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
