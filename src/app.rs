@@ -72,13 +72,10 @@ struct Supervisors {
 pub struct StartError(String);
 
 /// Runs the server until it is told to stop. Exit codes: 0 clean, 1 not started, 3 calls cut off.
-pub fn serve(config: Config, file: &Path, warnings: &[String], log: LogOptions) -> ExitCode {
+pub fn serve(config: Config, file: &Path, log: LogOptions) -> ExitCode {
     let _log = telemetry::start(log);
     tracing::info!("Nexus {}", env!("CARGO_PKG_VERSION"));
     tracing::info!(file = %file.display(), "configuration read");
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return not_started(&StartError(format!("no runtime: {error}"))),

@@ -4,12 +4,42 @@
 //! problem on the way. Nothing here knows about files, positions or the environment. Units are in the types:
 //! durations are `Duration`, sizes are bytes, limits are tokens.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::{Group, identity::Rules, quota::Limit};
 use http::Uri;
 
-use self::secret::Secret;
+use self::{
+    diagnostic::{Code, Diagnostic, Report},
+    environment::Environment,
+    reference::References,
+    secret::Secret,
+};
+
+pub mod diagnostic;
+pub mod environment;
+pub mod explain;
+pub mod file;
+pub mod keys;
+pub mod limits;
+pub mod quantity;
+pub mod reference;
+pub mod render;
+pub mod schema;
+pub mod secret;
+
+mod broken;
+mod kind;
+mod shape;
+mod validate;
+
+/// What a smallest file looks like.
+pub const SMALLEST: &str = "a smallest nexus.toml:
+  [llm.providers.openai]
+  type = \"openai\"
+  api_key = \"{{ env.OPENAI_API_KEY }}\"
+  [llm.providers.openai.models.\"gpt-4o-mini\"]
+without a key, `nexus --config config/demo.toml` runs at once with the built-in echo provider";
 
 /// A whole valid file.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +153,8 @@ pub struct Provider {
     pub idle_timeout: Duration,
     /// Sorted by name; never empty.
     pub models: Vec<Model>,
+    /// Its own `rate_limits.per_user`, as far as it is written; `per_user` of the models holds what follows from it.
+    pub limits: limits::Table,
 }
 
 /// The kinds of provider this version speaks to.
@@ -161,6 +193,8 @@ pub struct Model {
     pub deny: BTreeSet<Group>,
     /// The limits that hold for this model, already resolved: model + group, model, provider + group, provider.
     pub per_user: PerUser,
+    /// Its own `rate_limits.per_user`, as far as it is written.
+    pub limits: limits::Table,
 }
 
 /// The outcome of the four-level walk for one model, for every caller.
@@ -181,4 +215,36 @@ pub struct Rule {
     pub table: Arc<str>,
 }
 
-pub mod secret;
+impl Config {
+    /// Reads a file. With it come its warnings.
+    ///
+    /// # Errors
+    /// Every problem of the file, in its order, warnings among them.
+    pub fn load(file: &Path, environment: &dyn Environment) -> Result<(Self, Report), Report> {
+        let refused = |why: String| {
+            let mut report = Report::new(file, "");
+            let message = format!("the configuration file cannot be read: {why}");
+            report.push(Diagnostic::new(Code::MissingFile, 0..0, message).help(SMALLEST));
+            report
+        };
+        let bytes = environment.file(file).map_err(|error| refused(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        Self::read(file, &text, environment)
+    }
+
+    /// Reads the text of a file; `file` is how it is named in problems, and paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(file: &Path, text: &str, environment: &dyn Environment) -> Result<(Self, Report), Report> {
+        let mut report = Report::new(file, text);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let root = file::parse(&mut report, &References::new(environment, folder));
+        let syntax = std::mem::take(&mut report.diagnostics);
+        shape::check(&root, &mut report);
+        let config = validate::config(&root, &mut report, environment, folder);
+        file::reconcile(&mut report, syntax);
+        report.sort();
+        if report.has_errors() { Err(report) } else { Ok((config, report)) }
+    }
+}

@@ -1,2 +1,15 @@
-//! The `nexus` binary.
-fn main() {}
+//! The `nexus` binary: parse, run, exit code; nothing else.
+
+use std::process::ExitCode;
+
+use nexus::{app, cli};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::parse().run() {
+        Ok(serve) => app::serve(serve.config, &serve.file, serve.log.into()),
+        Err(code) => code,
+    }
+}

@@ -1,0 +1,213 @@
+//! Every key of the file, once: its type, default, meaning, and whether this version does what it says.
+//!
+//! The reader, "did you mean", `nexus schema` and `config/README.md` all come from this table. It is data: no key is
+//! read or judged here. Units are part of a [`Kind`].
+
+mod limits;
+mod llm;
+mod server;
+
+pub use llm::PROVIDER_TYPES;
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// How it is named in the documentation, once: `[server]`. `NAME` stands for a name the author chooses.
+    pub title: &'static str,
+    /// The keys it may hold.
+    pub keys: &'static [Key],
+    /// What any other name in it stands for, when names are free.
+    pub names: Option<Key>,
+}
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What may be written.
+    pub kind: Kind,
+    /// Its default as it would be written; empty when the key is absent by default.
+    pub default: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+    /// Whether a table without it is refused.
+    pub required: bool,
+    /// The `type`s of the table it belongs to; empty = all.
+    pub only: &'static [&'static str],
+    /// Whether this version does it.
+    pub support: Support,
+}
+
+/// Whether this version does what a key says.
+#[derive(Clone, Copy, Debug)]
+pub enum Support {
+    /// It does.
+    Full,
+    /// It does not: anything but the values of `except` is an error, with this remedy.
+    Later {
+        /// Values (as they print without quotes) that change nothing.
+        except: &'static [&'static str],
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It depends on other keys: `validate` decides.
+    Depends,
+    /// It belongs to the other program of this name: an error, with this remedy.
+    Never(&'static str),
+}
+
+/// What may be written as a value.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// `ip:port`.
+    Address,
+    /// Anything; not looked into.
+    Any,
+    /// `true` or `false`.
+    Bool,
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A duration that may be zero.
+    Delay,
+    /// A duration between two bounds, in seconds; a lower bound of 0 means "more than nothing".
+    Duration(u64, u64),
+    /// A duration or `"off"`.
+    DurationOrOff,
+    /// The path of a file, relative to the configuration file.
+    File,
+    /// The name of an HTTP header.
+    HeaderName,
+    /// A whole number between two bounds.
+    Integer(u64, u64),
+    /// A list of addresses and networks in CIDR notation.
+    Networks,
+    /// A number, not negative.
+    Number,
+    /// The path of a route: begins with `/`, does not end with it.
+    Path,
+    /// A string that is never printed.
+    Secret,
+    /// A size in bytes.
+    Size,
+    /// A table.
+    Table(&'static Section),
+    /// A list of tables.
+    Tables(&'static Section),
+    /// A string.
+    Text,
+    /// A list of strings.
+    Texts,
+    /// A string or a list of strings.
+    TextOrTexts,
+    /// `http://` or `https://` with a host.
+    Url,
+}
+
+impl Key {
+    /// A key that is served.
+    const fn new(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Self {
+        Self { name, kind, default, meaning, required: false, only: &[], support: Support::Full }
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn only(mut self, types: &'static [&'static str]) -> Self {
+        self.only = types;
+        self
+    }
+
+    const fn depends(mut self) -> Self {
+        self.support = Support::Depends;
+        self
+    }
+
+    const fn later(mut self, remedy: &'static str) -> Self {
+        self.support = Support::Later { except: &[], remedy };
+        self
+    }
+
+    const fn later_unless(mut self, except: &'static [&'static str], remedy: &'static str) -> Self {
+        self.support = Support::Later { except, remedy };
+        self
+    }
+
+    const fn never(mut self, remedy: &'static str) -> Self {
+        self.support = Support::Never(remedy);
+        self
+    }
+}
+
+impl Section {
+    /// What a name in this table stands for.
+    pub fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.name == name).or(self.names.as_ref())
+    }
+
+    /// This table and all below it, each once, in the order of the documentation.
+    pub fn tree(&'static self) -> Vec<&'static Self> {
+        let mut all = Vec::new();
+        collect(self, &mut all);
+        all
+    }
+}
+
+/// The whole file.
+pub static FILE: Section = Section {
+    title: "top level",
+    names: None,
+    keys: &[
+        Key::new("server", Kind::Table(&server::SERVER), "", "Listener, edge limits, identification."),
+        Key::new("actors", Kind::Table(&server::ACTORS), "", "How many actors of each kind, and their mailboxes."),
+        Key::new("llm", Kind::Table(&llm::LLM), "", "Protocols, providers, models, limits."),
+        Key::new("mcp", Kind::Any, "", "Not supported: MCP servers.")
+            .never("Nexus routes LLM calls only: remove [mcp] and everything below it"),
+        Key::new("telemetry", Kind::Any, "", "Not supported: OTLP export.")
+            .never("remove [telemetry]; metrics are served at /metrics when `server.admin.listen` is set"),
+    ],
+};
+
+fn collect(section: &'static Section, all: &mut Vec<&'static Section>) {
+    if all.iter().any(|known| known.title == section.title) {
+        return;
+    }
+    all.push(section);
+    for key in section.keys.iter().chain(&section.names) {
+        if let Kind::Table(below) | Kind::Tables(below) = key.kind {
+            collect(below, all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn titles_and_keys_are_unique_and_every_key_has_a_meaning() {
+        let all = FILE.tree();
+        let titles: BTreeSet<_> = all.iter().map(|section| section.title).collect();
+        assert_eq!(titles.len(), all.len());
+        for section in all {
+            let names: BTreeSet<_> = section.keys.iter().map(|key| key.name).collect();
+            assert_eq!(names.len(), section.keys.len(), "{}", section.title);
+            for key in section.keys.iter().chain(&section.names) {
+                assert!(key.meaning.ends_with('.'), "{} {}", section.title, key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_is_toml() {
+        for section in FILE.tree() {
+            for key in section.keys.iter().filter(|key| !key.default.is_empty()) {
+                assert!(toml::de::DeValue::parse(key.default).is_ok(), "{} {}", section.title, key.name);
+            }
+        }
+    }
+}

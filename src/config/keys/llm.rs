@@ -1,0 +1,143 @@
+//! `[llm]`: protocols, estimate, providers, models.
+
+use super::{
+    Key, Kind, Section,
+    limits::{MODEL_LIMITS, PROVIDER_LIMITS},
+};
+
+/// Longest time-out that makes sense: a day, in seconds.
+const DAY: u64 = 86_400;
+
+/// The kinds of provider that can be named; this version serves `openai` and `echo`.
+pub const PROVIDER_TYPES: &[&str] = &["openai", "echo", "anthropic", "google", "bedrock", "azure"];
+
+const HEADERS: &str = "remove the rule";
+const GROUPS_ALLOW: &str = "Only these groups may use it; absent = all that may use the provider.";
+
+#[rustfmt::skip]
+pub(super) static LLM: Section = Section { title: "[llm]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "true", "Whether LLM calls are served."),
+    Key::new("path", Kind::Path, "", "Old spelling of `llm.protocols.openai.path`."),
+    Key::new("protocols", Kind::Table(&PROTOCOLS), "", "What clients may speak."),
+    Key::new("limits", Kind::Table(&COUNTING), "", "How tokens are counted."),
+    Key::new("providers", Kind::Table(&PROVIDERS), "", "Who answers."),
+    Key::new("proxy", Kind::Any, "", "Not supported: pass-through without configured models.").never("remove it, and list the models under [llm.providers]"),
+] };
+
+#[rustfmt::skip]
+static PROTOCOLS: Section = Section { title: "[llm.protocols]", names: None, keys: &[
+    Key::new("openai", Kind::Table(&OPENAI), "", "The OpenAI protocol."),
+    Key::new("anthropic", Kind::Table(&ANTHROPIC), "", "The Anthropic protocol; not served by this version."),
+    Key::new("google", Kind::Table(&GOOGLE), "", "The Gemini protocol; not served by this version."),
+] };
+
+#[rustfmt::skip]
+static OPENAI: Section = Section { title: "[llm.protocols.openai]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "true", "Whether it is served."),
+    Key::new("path", Kind::Path, "\"/llm/openai\"", "Before `/v1/…`; while it is the default, `/llm` is an alias."),
+] };
+
+#[rustfmt::skip]
+static ANTHROPIC: Section = Section { title: "[llm.protocols.anthropic]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "true", "Whether it is served.").depends(),
+    Key::new("path", Kind::Path, "\"/llm/anthropic\"", "Before `/v1/…`."),
+] };
+
+#[rustfmt::skip]
+static GOOGLE: Section = Section { title: "[llm.protocols.google]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "true", "Whether it is served.").depends(),
+    Key::new("path", Kind::Path, "\"/llm/google\"", "Before `/v1beta/…`."),
+] };
+
+#[rustfmt::skip]
+static COUNTING: Section = Section { title: "[llm.limits]", names: None, keys: &[
+    Key::new("count_tools", Kind::Bool, "true", "Whether tool definitions, calls and results count; `false` = plain text only."),
+    Key::new("image_tokens", Kind::Integer(0, 1 << 32), "85", "Tokens for an image."),
+    Key::new("file_tokens", Kind::Integer(0, 1 << 32), "2000", "Tokens for other base64 data."),
+    Key::new("count", Kind::Choice(&["estimate", "reported"]), "\"estimate\"", "What input is charged by.").later_unless(&["estimate"], "write `count = \"estimate\"`"),
+    Key::new("cached_input_weight", Kind::Number, "1.0", "What a cached token costs.").later_unless(&["1", "1.0"], "remove it: every token counts once"),
+    Key::new("output_lease", Kind::Integer(1, 1 << 32), "256", "Tokens drawn at a time as output flows.").later_unless(&["256"], "remove it: output is not limited"),
+    Key::new("on_output_limit", Kind::Choice(&["finish", "cut"]), "\"finish\"", "What happens to a stream at its limit.").later_unless(&["finish"], "remove it: output is not limited"),
+] };
+
+#[rustfmt::skip]
+static PROVIDERS: Section = Section { title: "[llm.providers]", keys: &[],
+    names: Some(Key::new("NAME", Kind::Table(&PROVIDER), "", "A provider; clients ask for `NAME/model`.")) };
+
+#[rustfmt::skip]
+static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None, keys: &[
+    Key::new("type", Kind::Choice(PROVIDER_TYPES), "", "What is spoken to it.").required()
+        .later_unless(&["openai", "echo"], "write `type = \"openai\"` where the provider has an OpenAI-compatible address, or remove the provider"),
+    Key::new("models", Kind::Table(&MODELS), "", "The models that may be asked for; at least one."),
+    Key::new("rate_limits", Kind::Table(&PROVIDER_LIMITS), "", "Limits shared by its models."),
+    Key::new("allow", Kind::Texts, "", "Only these groups may use its models; absent = all."),
+    Key::new("deny", Kind::Texts, "[]", "These groups may not; wins over `allow`."),
+    Key::new("max_in_flight", Kind::Integer(1, 1 << 24), "1024", "Calls in flight to it; above it 503."),
+    Key::new("connect_timeout", Kind::Duration(0, DAY), "\"5s\"", "For TCP and TLS."),
+    Key::new("first_byte_timeout", Kind::Duration(0, DAY), "\"600s\"", "Until the head of the answer."),
+    Key::new("idle_timeout", Kind::Duration(0, DAY), "\"120s\"", "Between two pieces of an answer."),
+    Key::new("api_key", Kind::Secret, "", "Sent as `Authorization: Bearer`.").only(&["openai", "anthropic", "google", "azure"]),
+    Key::new("base_url", Kind::Url, "", "Where it is; absent = `https://api.openai.com/v1` for `openai`.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
+    Key::new("ca_file", Kind::File, "", "Extra roots for this provider, PEM.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
+    Key::new("stream_usage", Kind::Bool, "true", "Whether usage is asked for in streams whose caller did not.").only(&["openai", "azure"]),
+    Key::new("first_byte_delay", Kind::Delay, "\"0s\"", "Before the head of the answer.").only(&["echo"]),
+    Key::new("token_delay", Kind::Delay, "\"0s\"", "Before each word of a stream.").only(&["echo"]),
+    Key::new("forward_token", Kind::Bool, "false", "Whether the caller's token is used upstream.").later_unless(&["false"], "remove it, and set `api_key`"),
+    Key::new("responses", Kind::Bool, "", "Whether it speaks the Responses protocol.").only(&["openai", "azure"]).later("remove it: calls go out as chat completions"),
+    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules.").later(HEADERS),
+    Key::new("model_filter", Kind::Text, "", "Not supported: models by pattern.").never("remove it, and list each model under `models`: only configured models are served"),
+    Key::new("region", Kind::Text, "", "AWS region.").only(&["bedrock"]),
+    Key::new("access_key_id", Kind::Secret, "", "AWS key.").only(&["bedrock"]),
+    Key::new("secret_access_key", Kind::Secret, "", "AWS key.").only(&["bedrock"]),
+    Key::new("session_token", Kind::Secret, "", "AWS token.").only(&["bedrock"]),
+    Key::new("profile", Kind::Text, "", "AWS profile.").only(&["bedrock"]),
+    Key::new("vertex", Kind::Table(&VERTEX), "", "Vertex AI instead of the Gemini API.").only(&["google"]),
+    Key::new("api_version", Kind::Text, "", "Azure API version.").only(&["azure"]),
+    Key::new("entra", Kind::Table(&ENTRA), "", "Azure identity.").only(&["azure"]),
+] };
+
+#[rustfmt::skip]
+static VERTEX: Section = Section { title: "[llm.providers.NAME.vertex]", names: None, keys: &[
+    Key::new("project", Kind::Text, "", "Google project.").required(),
+    Key::new("location", Kind::Text, "", "Google location.").required(),
+    Key::new("credentials_file", Kind::File, "", "Service account; absent = application default credentials."),
+] };
+
+#[rustfmt::skip]
+static ENTRA: Section = Section { title: "[llm.providers.NAME.entra]", names: None, keys: &[
+    Key::new("tenant", Kind::Text, "", "Azure tenant.").required(),
+    Key::new("client_id", Kind::Text, "", "Azure application.").required(),
+    Key::new("client_secret", Kind::Secret, "", "Its secret.").required(),
+] };
+
+#[rustfmt::skip]
+static MODELS: Section = Section { title: "[llm.providers.NAME.models]", keys: &[],
+    names: Some(Key::new("MODEL", Kind::Table(&MODEL), "", "A model, by its public name; `/`, `.` and `:` need quotes.")) };
+
+#[rustfmt::skip]
+static MODEL: Section = Section { title: "[llm.providers.NAME.models.MODEL]", names: None, keys: &[
+    Key::new("rename", Kind::Text, "", "The name sent upstream; absent = the public name."),
+    Key::new("rate_limits", Kind::Table(&MODEL_LIMITS), "", "Limits of this model alone."),
+    Key::new("allow", Kind::Texts, "", GROUPS_ALLOW),
+    Key::new("deny", Kind::Texts, "[]", "These groups may not use it; wins over `allow`."),
+    Key::new("max_tokens", Kind::Integer(1, 1 << 32), "4096", "For providers that demand a maximum.").later_unless(&["4096"], "remove it: this version passes the caller's own"),
+    Key::new("price", Kind::Table(&PRICE), "", "Per million tokens.").later("remove it: money is not limited"),
+    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules.").later(HEADERS),
+] };
+
+#[rustfmt::skip]
+static PRICE: Section = Section { title: "[llm.providers.NAME.models.MODEL.price]", names: None, keys: &[
+    Key::new("input", Kind::Number, "", "Input.").required(),
+    Key::new("cached_input", Kind::Number, "", "Cached input."),
+    Key::new("output", Kind::Number, "", "Output.").required(),
+] };
+
+#[rustfmt::skip]
+static HEADER_RULE: Section = Section { title: "[[llm.providers.NAME.headers]], of a model likewise", names: None, keys: &[
+    Key::new("rule", Kind::Choice(&["forward", "insert", "remove", "rename_duplicate"]), "", "What is done.").required(),
+    Key::new("name", Kind::HeaderName, "", "The header."),
+    Key::new("pattern", Kind::Text, "", "Headers, by regular expression."),
+    Key::new("value", Kind::Secret, "", "What is inserted."),
+    Key::new("default", Kind::Secret, "", "When the header is absent."),
+    Key::new("rename", Kind::HeaderName, "", "The new name."),
+] };

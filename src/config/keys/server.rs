@@ -1,0 +1,181 @@
+//! `[server]` and `[actors]`.
+
+use super::{Key, Kind, Section};
+
+/// Longest time-out that makes sense: a day, in seconds.
+const DAY: u64 = 86_400;
+/// Longest limit interval: 31 days, in seconds.
+const MONTH: u64 = 31 * DAY;
+
+const OAUTH: &str = "remove it and identify callers by header: `client_id.http_header`, `group_id.http_header`";
+const REDIS: &str = "write `storage = { type = \"memory\" }`: limits hold within one process";
+const EDGE: &str = "remove it, and let the proxy in front of Nexus do it";
+
+#[rustfmt::skip]
+pub(super) static SERVER: Section = Section { title: "[server]", names: None, keys: &[
+    Key::new("listen_address", Kind::Address, "\"127.0.0.1:8000\"", "Where clients connect."),
+    Key::new("max_in_flight", Kind::Integer(1, 1 << 24), "4096", "Calls admitted and not yet answered to the last byte; above it 503."),
+    Key::new("max_connections", Kind::Integer(1, 1 << 24), "16384", "Client connections."),
+    Key::new("memory_budget", Kind::Size, "\"1GiB\"", "Request and response bodies held at one time; above it 503."),
+    Key::new("request_body_limit", Kind::Size, "\"32MiB\"", "Largest request body; above it 413."),
+    Key::new("header_timeout", Kind::Duration(0, DAY), "\"10s\"", "For a whole request head."),
+    Key::new("body_timeout", Kind::Duration(0, DAY), "\"10s\"", "Between two pieces of a request body."),
+    Key::new("write_timeout", Kind::Duration(0, DAY), "\"60s\"", "A client that takes nothing for so long is closed and its upstream call cancelled."),
+    Key::new("idle_timeout", Kind::Duration(0, DAY), "\"75s\"", "For a kept-alive connection without a request."),
+    Key::new("drain_delay", Kind::Delay, "\"0s\"", "After SIGTERM or SIGINT: `/ready` says no, calls are still accepted."),
+    Key::new("shutdown_timeout", Kind::Duration(0, DAY), "\"30s\"", "Then: for calls to finish, before what is left is cut."),
+    Key::new("health", Kind::Table(&HEALTH), "", "The health route."),
+    Key::new("admin", Kind::Table(&ADMIN), "", "The operator's listener."),
+    Key::new("client_identification", Kind::Table(&IDENTIFICATION), "", "Who is calling."),
+    Key::new("rate_limits", Kind::Table(&RATE_LIMITS), "", "Limits on requests, and where limits are kept."),
+    Key::new("tls", Kind::Table(&TLS), "", "TLS for clients.").later(EDGE),
+    Key::new("cors", Kind::Table(&CORS), "", "Cross-origin headers; absent = none.").later(EDGE),
+    Key::new("csrf", Kind::Table(&CSRF), "", "A header every request must carry."),
+    Key::new("client_ip", Kind::Table(&CLIENT_IP), "", "Where the address of a caller is read from."),
+    Key::new("oauth", Kind::Table(&OAUTH_SERVER), "", "Keys that verify tokens.").later(OAUTH),
+    Key::new("api_keys", Kind::Tables(&API_KEY), "", "Keys handed out to callers.").later(OAUTH),
+] };
+
+#[rustfmt::skip]
+static HEALTH: Section = Section { title: "[server.health]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "true", "Whether the route exists."),
+    Key::new("path", Kind::Path, "\"/health\"", "Its path."),
+    Key::new("listen", Kind::Address, "", "A listener of its own; the main one then answers 404 on the path."),
+] };
+
+#[rustfmt::skip]
+static ADMIN: Section = Section { title: "[server.admin]", names: None, keys: &[
+    Key::new("listen", Kind::Address, "", "Serves /live, /ready and /metrics; absent = off."),
+] };
+
+#[rustfmt::skip]
+static IDENTIFICATION: Section = Section { title: "[server.client_identification]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "false", "Whether every call must say who makes it."),
+    Key::new("client_id", Kind::Table(&SOURCE), "", "Where the client id is read from; absent = the JWT claim `sub`."),
+    Key::new("group_id", Kind::Table(&SOURCE), "", "Where the group is read from; absent = no groups."),
+    Key::new("trusted_proxies", Kind::Networks, "[]", "Header identity is believed only from these peers; empty = from all."),
+    Key::new("validation", Kind::Table(&VALIDATION), "", "What a valid identity is."),
+    Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token.").depends(),
+] };
+
+#[rustfmt::skip]
+static SOURCE: Section = Section { title: "[server.client_identification.client_id], group_id likewise", names: None, keys: &[
+    Key::new("http_header", Kind::HeaderName, "", "A request header."),
+    Key::new("jwt_claim", Kind::Text, "", "A claim of a verified token: a name, or a dotted path.").depends(),
+    Key::new("type", Kind::Choice(&["http_header", "jwt_claim"]), "", "May be written; says nothing new."),
+] };
+
+#[rustfmt::skip]
+static VALIDATION: Section = Section { title: "[server.client_identification.validation]", names: None, keys: &[
+    Key::new("group_values", Kind::Texts, "[]", "The groups a caller may name; empty = any."),
+    Key::new("require_group", Kind::Bool, "", "Whether a call without a group is refused; absent = true when `group_id` and `group_values` are set."),
+] };
+
+#[rustfmt::skip]
+static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "", "Switches `global` and `per_ip` off and on; absent = on where one of them is set."),
+    Key::new("max_clients", Kind::Integer(1, 1 << 32), "1000000", "Clients with a live window, over all shards; a new one beyond it gets 503."),
+    Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept."),
+    Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together.").depends(),
+    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address.").depends(),
+] };
+
+#[rustfmt::skip]
+static STORAGE: Section = Section { title: "[server.rate_limits.storage]", names: None, keys: &[
+    Key::new("type", Kind::Choice(&["memory", "redis"]), "\"memory\"", "`memory` or `redis`.").later_unless(&["memory"], REDIS),
+    Key::new("path", Kind::File, "", "A file that keeps windows over a restart.").only(&["memory"]).later("remove it: windows start empty"),
+    Key::new("url", Kind::Secret, "", "Address of the Redis server.").only(&["redis"]),
+    Key::new("key_prefix", Kind::Text, "\"nexus:rate_limit:\"", "Before every key.").only(&["redis"]),
+    Key::new("on_error", Kind::Choice(&["local", "deny", "allow"]), "\"local\"", "While Redis is out.").only(&["redis"]),
+    Key::new("response_timeout", Kind::Duration(0, DAY), "\"1s\"", "For an answer.").only(&["redis"]),
+    Key::new("connection_timeout", Kind::Duration(0, DAY), "\"5s\"", "For a connection.").only(&["redis"]),
+    Key::new("pool", Kind::Table(&POOL), "", "Connections to Redis.").only(&["redis"]),
+    Key::new("tls", Kind::Table(&REDIS_TLS), "", "TLS to Redis.").only(&["redis"]),
+] };
+
+#[rustfmt::skip]
+static POOL: Section = Section { title: "[server.rate_limits.storage.pool]", names: None, keys: &[
+    Key::new("max_size", Kind::Integer(1, 65_536), "16", "Connections."),
+    Key::new("min_idle", Kind::Integer(0, 65_536), "0", "Connections kept without use."),
+    Key::new("timeout_create", Kind::Duration(0, DAY), "\"5s\"", "For a new connection."),
+    Key::new("timeout_wait", Kind::Duration(0, DAY), "\"5s\"", "For a free connection."),
+    Key::new("timeout_recycle", Kind::Duration(0, DAY), "\"300s\"", "Until an idle connection is renewed."),
+] };
+
+#[rustfmt::skip]
+static REDIS_TLS: Section = Section { title: "[server.rate_limits.storage.tls]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "false", "Whether TLS is spoken."),
+    Key::new("insecure", Kind::Bool, "false", "Whether certificates are believed unseen."),
+    Key::new("ca_cert_path", Kind::File, "", "Extra roots."),
+    Key::new("client_cert_path", Kind::File, "", "Certificate of Nexus."),
+    Key::new("client_key_path", Kind::File, "", "Its key."),
+] };
+
+#[rustfmt::skip]
+static REQUEST_LIMIT: Section = Section { title: "[server.rate_limits.global], per_ip likewise", names: None, keys: &[
+    Key::new("limit", Kind::Integer(0, i64::MAX as u64), "", "Requests.").required(),
+    Key::new("interval", Kind::Duration(1, MONTH), "", "Length of the window.").required(),
+] };
+
+#[rustfmt::skip]
+static TLS: Section = Section { title: "[server.tls]", names: None, keys: &[
+    Key::new("certificate", Kind::File, "", "Certificate chain, PEM.").required(),
+    Key::new("key", Kind::File, "", "Its key, PEM.").required(),
+    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from."),
+] };
+
+#[rustfmt::skip]
+static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
+    Key::new("allow_credentials", Kind::Bool, "false", "Whether credentials are allowed."),
+    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or a list of origins."),
+    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or a list of methods."),
+    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or a list of headers."),
+    Key::new("expose_headers", Kind::TextOrTexts, "", "`\"*\"` or a list of headers."),
+    Key::new("max_age", Kind::Duration(0, MONTH), "", "How long a browser remembers."),
+    Key::new("allow_private_network", Kind::Bool, "false", "Whether private networks are allowed."),
+] };
+
+#[rustfmt::skip]
+static CSRF: Section = Section { title: "[server.csrf]", names: None, keys: &[
+    Key::new("enabled", Kind::Bool, "false", "Whether the header is demanded.").later_unless(&["false"], EDGE),
+    Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header."),
+] };
+
+#[rustfmt::skip]
+static CLIENT_IP: Section = Section { title: "[server.client_ip]", names: None, keys: &[
+    Key::new("x_real_ip", Kind::Bool, "false", "Whether `X-Real-IP` is believed.").later_unless(&["false"], "remove it: this version limits by client id, not by address"),
+    Key::new("x_forwarded_for_trusted_hops", Kind::Integer(0, 64), "", "Proxies in front, counted from the right.").later("remove it: this version limits by client id, not by address"),
+] };
+
+#[rustfmt::skip]
+static OAUTH_SERVER: Section = Section { title: "[server.oauth]", names: None, keys: &[
+    Key::new("url", Kind::Url, "", "A JWKS."),
+    Key::new("keys_file", Kind::File, "", "A local JWKS."),
+    Key::new("poll_interval", Kind::Duration(1, MONTH), "", "Between two fetches."),
+    Key::new("expected_issuer", Kind::Text, "", "`iss` must be this."),
+    Key::new("expected_audience", Kind::Text, "", "`aud` must be or hold this."),
+    Key::new("algorithms", Kind::Texts, "", "The algorithms that are accepted."),
+    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "Metadata that is published."),
+] };
+
+#[rustfmt::skip]
+static PROTECTED_RESOURCE: Section = Section { title: "[server.oauth.protected_resource]", names: None, keys: &[
+    Key::new("resource", Kind::Url, "", "This server.").required(),
+    Key::new("authorization_servers", Kind::Texts, "", "Who issues tokens for it.").required(),
+] };
+
+#[rustfmt::skip]
+static API_KEY: Section = Section { title: "[[server.api_keys]]", names: None, keys: &[
+    Key::new("client", Kind::Text, "", "The client id of its holder.").required(),
+    Key::new("group", Kind::Text, "", "The group of its holder."),
+    Key::new("sha256", Kind::Secret, "", "Hash of the key, hexadecimal.").required(),
+] };
+
+#[rustfmt::skip]
+pub(super) static ACTORS: Section = Section { title: "[actors]", names: None, keys: &[
+    Key::new("identity_workers", Kind::Integer(1, 1024), "", "Identity actors; absent = one per core."),
+    Key::new("quota_shards", Kind::Integer(1, 1024), "", "Quota actors, over which clients are spread by a stable hash; absent = four per core."),
+    Key::new("provider_workers", Kind::Integer(1, 1024), "1", "Provider actors per provider, each with its own connections."),
+    Key::new("mailbox_limit", Kind::Integer(1, 1 << 24), "4096", "Calls a mailbox holds before it refuses with 503."),
+    Key::new("metrics_interval", Kind::DurationOrOff, "\"30s\"", "One log line per actor; `\"off\"` silences it."),
+] };

@@ -1,0 +1,147 @@
+//! `[server.client_identification]`: who is calling. Header identity only; a JWT claim is refused with what to do.
+
+use std::collections::BTreeSet;
+
+use actors::{Group, identity::Rules};
+use http::HeaderName;
+
+use super::Check;
+use crate::config::{
+    diagnostic::{Code, Diagnostic},
+    file::{Entry, View},
+};
+
+/// What the rest of the validation must know about callers.
+pub(super) struct Callers {
+    /// The meaning; `None` when identification is off, or could not be read.
+    pub(super) rules: Option<Rules>,
+    /// Whether identification is on.
+    pub(super) enabled: bool,
+    /// `group_id`, where it is written and callers are identified.
+    pub(super) group_id: Option<std::ops::Range<usize>>,
+    /// `group_values`.
+    pub(super) groups: BTreeSet<Group>,
+    /// Whether a call without a group is refused.
+    pub(super) require_group: bool,
+}
+
+/// Who may call.
+pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
+    let view = server.table("client_identification");
+    let enabled = view.value::<bool>("enabled");
+    let client = source(view, "client_id", check);
+    let group = source(view, "group_id", check);
+    if enabled {
+        claims(server, view, check);
+    }
+    let validation = view.table("validation");
+    let groups: BTreeSet<_> =
+        validation.value::<Vec<String>>("group_values").iter().map(|name| Group::new(name)).collect();
+    let group_id = view.entry("group_id").filter(|_| enabled).map(|entry| entry.key.clone());
+    let require_group = require_group(validation, &groups, group_id.is_some(), check);
+    let rules = client.filter(|_| enabled).map(|client_header| Rules {
+        client_header,
+        group_header: group,
+        groups: groups.clone(),
+        require_group,
+        trusted_proxies: view.value("trusted_proxies"),
+    });
+    Callers { rules, enabled, group_id, groups, require_group }
+}
+
+/// The header a source names, if it names one.
+fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<HeaderName> {
+    let entry = view.entry(name)?;
+    let source = view.table(name);
+    match (source.entry("http_header"), source.entry("jwt_claim")) {
+        (Some(header), Some(claim)) => {
+            let message = format!("`{name}` has two sources");
+            let problem = Diagnostic::new(Code::Conflict, claim.key.clone(), message)
+                .label(header.key.clone(), "the other one")
+                .help("keep one of `http_header` and `jwt_claim`");
+            check.report.push(problem);
+        }
+        (None, None) if source.exists() => {
+            let message = format!("`{name}` has no source");
+            check.at_key(entry, Code::MissingKey, message, format!("write `{name}.http_header = \"X-…\"`"));
+        }
+        _ => kind_agrees(source, check),
+    }
+    source.get("http_header")
+}
+
+/// The redundant `type` must say what is written.
+fn kind_agrees(source: View<'_>, check: &mut Check<'_>) {
+    let (Some(kind), Some(named)) = (source.entry("type"), source.get::<String>("type")) else { return };
+    if matches!(named.as_str(), "http_header" | "jwt_claim") && source.entry(&named).is_none() {
+        check.at_value(kind, Code::Conflict, "`type` names another source than the one written", "remove `type`");
+    }
+}
+
+/// Everything about claims of tokens.
+fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
+    let verification = view.entry("jwt_verification");
+    let unverified = verification.is_some() && view.get::<String>("jwt_verification").is_some();
+    let oauth = server.entry("oauth");
+    if let (Some(entry), Some(oauth)) = (verification, oauth) {
+        let problem = Diagnostic::new(
+            Code::Conflict,
+            entry.key.clone(),
+            "`jwt_verification = \"none\"` stands beside [server.oauth]",
+        )
+        .label(oauth.key.clone(), "verifies tokens")
+        .help("keep one of the two");
+        check.report.push(problem);
+    }
+    let written: Vec<_> =
+        ["client_id", "group_id"].into_iter().filter_map(|name| view.table(name).entry("jwt_claim")).collect();
+    for entry in &written {
+        claim(entry, entry.key.clone(), unverified || oauth.is_some(), check);
+    }
+    match (view.entry("client_id"), view.entry("enabled")) {
+        (None, Some(enabled)) => claim(enabled, view.span(), unverified || oauth.is_some(), check),
+        (Some(_), _) if written.is_empty() => {
+            if let Some(entry) = verification {
+                let help = "remove it: no `jwt_claim` is used";
+                check.at_key(entry, Code::NoEffect, "`jwt_verification` changes nothing", help);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A JWT claim that names callers, written or by default (`client_id` absent).
+fn claim(entry: &Entry, at: std::ops::Range<usize>, verifiable: bool, check: &mut Check<'_>) {
+    let implied = at != entry.key;
+    let what = if implied { "without `client_id`, callers are named by the JWT claim `sub`" } else { "a JWT claim names callers" };
+    let header = "identify callers by header: `client_id.http_header = \"X-User-Id\"`";
+    let (code, message, help) = if verifiable {
+        (Code::NotInThisVersion, format!("{what}, and JWT identity is not in this version"), header.to_owned())
+    } else {
+        let help = format!(
+            "add [server.oauth] with the keys that verify it, or, where a proxy has verified the token, write \
+             `server.client_identification.jwt_verification = \"none\"`\n(neither is in this version yet: {header})"
+        );
+        (Code::JwtWithoutKeys, format!("{what}, but nothing verifies the token"), help)
+    };
+    check.report.push(Diagnostic::new(code, at, message).help(help));
+}
+
+fn require_group(
+    validation: View<'_>,
+    groups: &BTreeSet<Group>,
+    group_id: bool,
+    check: &mut Check<'_>,
+) -> bool {
+    let source = "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
+    if let Some(entry) = validation.entry("group_values").filter(|_| !group_id && !groups.is_empty()) {
+        let message = "`group_values` changes nothing without `group_id`: no group is read or checked";
+        check.at_key(entry, Code::NoEffect, message, source);
+    }
+    let written = validation.get::<bool>("require_group");
+    if let (Some(true), Some(entry), false) = (written, validation.entry("require_group"), group_id) {
+        let message = "a group is required, but nothing names the group of a caller";
+        check.at_key(entry, Code::MissingGroupId, message, source);
+    }
+    written.unwrap_or(group_id && !groups.is_empty())
+}

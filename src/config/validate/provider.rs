@@ -1,0 +1,212 @@
+//! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
+
+use std::sync::Arc;
+
+use actors::quota::Scope;
+use http::Uri;
+
+use super::{
+    Check,
+    identification::Callers,
+    limits::{Lists, Written, preconditions},
+};
+use crate::config::{
+    Model, Provider, ProviderKind, SMALLEST,
+    diagnostic::{Code, Diagnostic},
+    file::{Entry, View},
+    limits::{Owners, key},
+    secret::Secret,
+    shape::nearest,
+};
+
+/// A model as it was written.
+struct Draft<'a> {
+    name: &'a str,
+    view: View<'a>,
+    lists: Lists,
+    limits: Written<'a>,
+}
+
+/// All providers, sorted by name; empty when LLM calls are switched off.
+pub(super) fn providers(root: View<'_>, callers: &Callers, check: &mut Check<'_>) -> Vec<Provider> {
+    let llm = root.table("llm");
+    let on = llm.value::<bool>("enabled");
+    let all = llm.table("providers");
+    preconditions(first_limit(all), callers, check);
+    let mut scopes = (0..).map(Scope);
+    let providers: Vec<_> = all
+        .named()
+        .filter(|(.., view)| view.exists())
+        .filter_map(|(name, entry, view)| provider(name, entry, view, callers, &mut scopes, check))
+        .collect();
+    if !on || all.named().next().is_none() {
+        let at = llm.entry("enabled").filter(|_| !on).map_or(0..0, |entry| entry.node.span.clone());
+        let message = "nothing to serve: Nexus needs at least one LLM provider";
+        check.report.push(Diagnostic::new(Code::NoProvider, at, message).help(SMALLEST));
+    }
+    if on { providers } else { Vec::new() }
+}
+
+fn provider(
+    name: &str,
+    entry: &Entry,
+    view: View<'_>,
+    callers: &Callers,
+    scopes: &mut impl Iterator<Item = Scope>,
+    check: &mut Check<'_>,
+) -> Option<Provider> {
+    if name.is_empty() || name.contains('/') {
+        let message = "the name of a provider must not be empty or hold `/`";
+        check.at_key(entry, Code::InvalidName, message, "clients ask for `provider/model`, split at the first `/`");
+    }
+    let path = format!("llm.providers.{}", key(name));
+    let limits = Written::read(view.table("rate_limits"), &format!("{path}.rate_limits"), callers, check);
+    let lists = Lists::read(view, callers, check);
+    let drafts = drafts(view, &path, &lists, callers, check);
+    if view.table("models").named().next().is_none() {
+        let help = format!("write `[{path}.models.\"gpt-4o\"]` for each model that may be asked for");
+        check.at_key(entry, Code::NoModel, format!("provider `{name}` lists no model"), help);
+    }
+    old_spelling(name, view, check);
+    warn(&limits, &drafts, callers, check);
+    let scope = scopes.next()?;
+    let models = drafts.into_iter().filter_map(|draft| Some(model(draft, &limits, scope, scopes.next()?)));
+    Some(Provider {
+        name: name.into(),
+        models: models.collect(),
+        limits: limits.table.clone(),
+        kind: kind(view, check)?,
+        max_in_flight: view.value("max_in_flight"),
+        connect_timeout: view.value("connect_timeout"),
+        first_byte_timeout: view.value("first_byte_timeout"),
+        idle_timeout: view.value("idle_timeout"),
+    })
+}
+
+fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {
+    match view.get::<String>("type")?.as_str() {
+        "echo" => Some(ProviderKind::Echo {
+            first_byte_delay: view.value("first_byte_delay"),
+            token_delay: view.value("token_delay"),
+        }),
+        "openai" => Some(ProviderKind::OpenAi {
+            base_url: view
+                .get("base_url")
+                .unwrap_or_else(|| Uri::from_static("https://api.openai.com/v1")),
+            api_key: view.get("api_key").filter(|key: &String| !key.is_empty()).map(Secret::new),
+            ca_pem: view.entry("ca_file").and_then(|entry| file(entry, check)),
+            stream_usage: view.value("stream_usage"),
+        }),
+        _ => None, // reported by its shape
+    }
+}
+
+/// The bytes of a file the configuration names.
+fn file(entry: &Entry, check: &mut Check<'_>) -> Option<Arc<[u8]>> {
+    let path = entry.node.text()?;
+    match check.environment.file(&check.folder.join(path)) {
+        Ok(bytes) => Some(bytes.into()),
+        Err(_) if check.environment.lenient() => None,
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", entry.node.quoted());
+            check.at_value(entry, Code::MissingFile, message, "paths are relative to the configuration file");
+            None
+        }
+    }
+}
+
+fn drafts<'a>(
+    provider: View<'a>,
+    path: &str,
+    lists: &Lists,
+    callers: &Callers,
+    check: &mut Check<'_>,
+) -> Vec<Draft<'a>> {
+    let old = provider.table("rate_limits");
+    let models = provider.table("models").named().filter(|(.., view)| view.exists());
+    let draft = |(name, entry, view): (&'a str, &'a Entry, View<'a>)| {
+        let (mut rates, mut at) = (view.table("rate_limits"), format!("{path}.models.{}.rate_limits", key(name)));
+        if !rates.table("per_user").exists() && old.named().any(|(other, ..)| other == name) {
+            (rates, at) = (old.table(name), format!("{path}.rate_limits.{}", key(name)));
+        }
+        names(name, entry, view, check);
+        let limits = Written::read(rates, &at, callers, check);
+        Draft { name, view, lists: Lists::read(view, callers, check).and(lists), limits }
+    };
+    models.map(draft).collect()
+}
+
+/// The names of a model, public and upstream.
+fn names(name: &str, entry: &Entry, view: View<'_>, check: &mut Check<'_>) {
+    if name.is_empty() {
+        let help = "write the name clients ask for";
+        check.at_key(entry, Code::InvalidName, "the name of a model must not be empty", help);
+    }
+    if let Some(entry) = view.entry("rename").filter(|_| view.get::<String>("rename").is_some_and(|to| to.is_empty())) {
+        let help = "write the upstream's name of the model, or remove `rename`";
+        check.at_value(entry, Code::EmptyValue, "`rename` is empty", help);
+    }
+}
+
+/// `rate_limits."MODEL"` must name a listed model, and not say what `models.MODEL` says already.
+fn old_spelling(provider: &str, view: View<'_>, check: &mut Check<'_>) {
+    let models = view.table("models");
+    for (name, entry, old) in view.table("rate_limits").named() {
+        if models.entry(name).is_none() {
+            let message = format!("provider `{provider}` has no model `{name}`");
+            let known = models.named().map(|(name, ..)| name).chain(["per_user"]);
+            let help = nearest(name, known).map_or_else(
+                || format!("list it: `[llm.providers.{}.models.{}]`", key(provider), key(name)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            check.at_key(entry, Code::UnknownModel, message, help);
+            continue;
+        }
+        let new = models.table(name);
+        let (Some(twice), true) = (new.entry("rate_limits"), old.entry("per_user").is_some()) else { continue };
+        if new.table("rate_limits").table("per_user").exists() {
+            let message = format!("the limits of model `{name}` are written in both spellings");
+            let problem = Diagnostic::new(Code::LimitTwice, entry.key.clone(), message)
+                .label(twice.key.clone(), "the other one")
+                .help(format!("keep the one under `models.{}`", key(name)));
+            check.report.push(problem);
+        }
+    }
+}
+
+/// Limits that do not hold for whom one may think.
+fn warn(provider: &Written<'_>, drafts: &[Draft<'_>], callers: &Callers, check: &mut Check<'_>) {
+    let lists: Vec<_> = drafts.iter().map(|draft| draft.lists.clone()).collect();
+    if !lists.is_empty() {
+        provider.reach(&lists, callers, check);
+        provider.gaps(&provider.table, &lists, callers, check);
+    }
+    for draft in drafts {
+        let lists = std::slice::from_ref(&draft.lists);
+        draft.limits.reach(lists, callers, check);
+        draft.limits.gaps(&provider.table, lists, callers, check);
+    }
+}
+
+fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_scope: Scope) -> Model {
+    let table = draft.limits.table;
+    let owners = Owners { model: (&table, own_scope), provider: (&provider.table, provider_scope) };
+    Model {
+        name: draft.name.into(),
+        upstream_name: draft.view.get::<String>("rename").map_or_else(|| draft.name.into(), Into::into),
+        per_user: owners.resolve(),
+        allow: draft.lists.allow,
+        deny: draft.lists.deny,
+        limits: table,
+    }
+}
+
+/// Any `rate_limits` in the file: the first in the order of the file.
+fn first_limit(providers: View<'_>) -> Option<&Entry> {
+    let of_models = providers
+        .named()
+        .flat_map(|(.., provider)| provider.table("models").named())
+        .filter_map(|(.., model)| model.entry("rate_limits"));
+    let own = providers.named().filter_map(|(.., provider)| provider.entry("rate_limits"));
+    own.chain(of_models).min_by_key(|entry| entry.key.start)
+}

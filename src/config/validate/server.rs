@@ -1,0 +1,111 @@
+//! `[server]` and `[actors]`.
+
+use std::{net::SocketAddr, thread, time::Duration};
+
+use super::Check;
+use crate::config::{
+    Actors, Health, Protocols, Server,
+    diagnostic::{Code, Diagnostic},
+    file::{Size, View},
+};
+
+/// The listener and its limits.
+pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_>) -> Server {
+    let limits = view.table("rate_limits");
+    request_limits(limits, check);
+    let server = Server {
+        listen_address: view.value("listen_address"),
+        max_in_flight: view.value("max_in_flight"),
+        max_connections: view.value("max_connections"),
+        memory_budget: view.value::<Size>("memory_budget").0,
+        request_body_limit: view.value::<Size>("request_body_limit").0,
+        header_timeout: view.value("header_timeout"),
+        body_timeout: view.value("body_timeout"),
+        write_timeout: view.value("write_timeout"),
+        idle_timeout: view.value("idle_timeout"),
+        drain_delay: view.value("drain_delay"),
+        shutdown_timeout: view.value("shutdown_timeout"),
+        health: health(view.table("health")),
+        admin: view.table("admin").get("listen"),
+        max_clients: limits.value("max_clients"),
+    };
+    body_fits_budget(view, &server, check);
+    health_path(view, &server.health, protocols, check);
+    listeners(view, &server, check);
+    server
+}
+
+/// The actors. Counts that depend on the machine are taken from it.
+pub(super) fn actors(view: View<'_>) -> Actors {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Actors {
+        identity_workers: view.get("identity_workers").unwrap_or(cores),
+        quota_shards: view.get("quota_shards").unwrap_or(4 * cores),
+        provider_workers: view.value("provider_workers"),
+        mailbox_limit: view.value("mailbox_limit"),
+        metrics_interval: view.get::<String>("metrics_interval").filter(|text| text != "off").and_then(|_| {
+            view.get::<Duration>("metrics_interval") // the default is a duration
+        }),
+    }
+}
+
+fn health(view: View<'_>) -> Health {
+    Health { enabled: view.value("enabled"), path: view.value("path"), listen: view.get("listen") }
+}
+
+/// `global` and `per_ip` are for later; switched off they change nothing.
+fn request_limits(view: View<'_>, check: &mut Check<'_>) {
+    if view.get::<bool>("enabled") == Some(false) {
+        return;
+    }
+    for name in ["global", "per_ip"] {
+        if let Some(entry) = view.entry(name) {
+            let message = format!("`{name}` is not in this version");
+            let help = "remove it, or write `enabled = false` in [server.rate_limits]; token limits are in force all the same";
+            check.at_key(entry, Code::NotInThisVersion, message, help);
+        }
+    }
+}
+
+fn body_fits_budget(view: View<'_>, server: &Server, check: &mut Check<'_>) {
+    let written = view.entry("request_body_limit").or_else(|| view.entry("memory_budget"));
+    if let Some(entry) = written.filter(|_| server.request_body_limit > server.memory_budget) {
+        let message = "`request_body_limit` is larger than `memory_budget`: such a body would never be taken";
+        check.at_value(entry, Code::Conflict, message, "raise `memory_budget`, or lower `request_body_limit`");
+    }
+}
+
+/// On the main listener the health route must not hide a protocol's.
+fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &mut Check<'_>) {
+    if !health.enabled || health.listen.is_some() {
+        return;
+    }
+    let mut taken = protocols.openai.iter().flatten().map(String::as_str).chain(["/v1", "/v1beta"]);
+    let under = |base: &str| health.path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if let (Some(base), Some(entry)) = (taken.find(|base| under(base)), view.table("health").entry("path")) {
+        let message = format!("the health route lies under `{base}`, where a protocol is served");
+        check.at_value(entry, Code::DuplicatePath, message, "for example `path = \"/health\"`");
+    }
+}
+
+/// Every listener needs an address of its own.
+fn listeners(view: View<'_>, server: &Server, check: &mut Check<'_>) {
+    let places: [(Option<SocketAddr>, _); 3] = [
+        (Some(server.listen_address), view.entry("listen_address")),
+        (server.health.listen.filter(|_| server.health.enabled), view.table("health").entry("listen")),
+        (server.admin, view.table("admin").entry("listen")),
+    ];
+    for (index, (address, entry)) in places.iter().enumerate() {
+        let (Some(address), Some(entry)) = (address.filter(|address| address.port() != 0), entry) else { continue };
+        let other = places[..index].iter().find(|(other, _)| *other == Some(address));
+        if let Some((_, first)) = other {
+            let message = format!("two listeners have the address `{address}`");
+            let mut problem = Diagnostic::new(Code::DuplicateAddress, entry.node.span.clone(), message)
+                .help("give each listener a port of its own");
+            if let Some(first) = first {
+                problem = problem.label(first.node.span.clone(), "the other one");
+            }
+            check.report.push(problem);
+        }
+    }
+}
