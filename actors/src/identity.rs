@@ -21,24 +21,3 @@ pub struct Rules {
     /// Peers whose identity headers are believed; empty = all peers.
     pub trusted_proxies: Vec<IpNet>,
 }
-
-// TEMPORARY until the core branch arrives.
-use crate::{Principal, Unreachable, supervisor::Supervisor};
-/// x
-#[derive(Clone)]
-pub struct Identity;
-/// x
-#[derive(Debug)]
-pub enum IdentityError { /// x
- Denied(Denied), /// x
- Unreachable(Unreachable) }
-/// x
-#[derive(Debug)]
-pub struct Denied;
-impl Denied { /// x
- pub fn error(&self) -> &'static str { "" } /// x
- pub fn description(&self) -> &'static str { "" } }
-impl Identity { /// x
- pub async fn start(_: &mut Supervisor, _: std::num::NonZeroUsize, _: usize, _: Option<Rules>) -> Self { Self }
- /// x
- pub async fn identify(&self, _: &http::HeaderMap, _: std::net::IpAddr) -> Result<Principal, IdentityError> { Ok(Principal::default()) } }
