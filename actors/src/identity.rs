@@ -1,7 +1,7 @@
 //! Identity actors: from what a request presents to who is calling.
 //!
 //! State: the rules, which never change, so any worker may answer and a restart loses nothing. Callers use [`Identity`];
-//! the decision itself is [`identify`], a pure function. A decision takes about a microsecond.
+//! the decision itself is a pure function. A decision takes about a microsecond.
 
 #[cfg(test)]
 mod tests;
@@ -50,18 +50,18 @@ struct Workers {
 
 /// What a request presents, as far as the rules ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presented {
+struct Presented {
     /// The address the connection came from.
-    pub peer: IpAddr,
+    peer: IpAddr,
     /// The header that names the client.
-    pub client: Presence,
+    client: Presence,
     /// The header that names the group.
-    pub group: Presence,
+    group: Presence,
 }
 
 /// How often a header is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence {
+enum Presence {
     /// Not at all.
     Absent,
     /// Once, which is the only sound way.
@@ -162,7 +162,7 @@ impl State for Worker {
 
 impl Presented {
     /// Takes from `headers` what `rules` ask for, and nothing else.
-    pub fn of(rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Self {
+    fn of(rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Self {
         Self {
             peer,
             client: Presence::of(&rules.client_header, headers),
@@ -230,7 +230,7 @@ impl error::Error for IdentityError {}
 ///
 /// # Errors
 /// The first thing that is wrong, the client id before the group.
-pub fn identify(rules: &Rules, presented: &Presented) -> Result<Principal, Denied> {
+fn identify(rules: &Rules, presented: &Presented) -> Result<Principal, Denied> {
     if !rules.believe(presented.peer) {
         return Err(Denied::MissingClientId);
     }

@@ -14,7 +14,9 @@ fn rules() -> Rules {
     }
 }
 
-fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
+type Line<'a> = (&'static str, &'a [u8]);
+
+fn headers(lines: &[Line<'_>]) -> HeaderMap {
     lines
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap()))
@@ -24,7 +26,7 @@ fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         })
 }
 
-fn decide(rules: &Rules, lines: &[(&'static str, &[u8])]) -> Result<(String, Option<String>), Denied> {
+fn decide(rules: &Rules, lines: &[Line<'_>]) -> Result<(String, Option<String>), Denied> {
     let principal = identify(rules, &Presented::of(rules, &headers(lines), PEER))?;
     let client = principal.client.expect("identification is on");
     Ok((client.to_string(), principal.group.map(|group| group.to_string())))
@@ -36,7 +38,7 @@ fn found(client: &str, group: Option<&str>) -> Result<(String, Option<String>), 
 
 #[test]
 fn a_client_and_a_listed_group_are_who_they_say() {
-    let lines: [(_, &[u8]); 3] = [("x-group-id", b"basic"), ("x-user-id", b"alice"), ("x-other", b"x")];
+    let lines: [Line<'_>; 3] = [("x-group-id", b"basic"), ("x-user-id", b"alice"), ("x-other", b"x")];
     assert_eq!(decide(&rules(), &lines), found("alice", Some("basic")));
 }
 
@@ -55,7 +57,7 @@ fn client_ids_are_kept_as_given() {
 fn every_unsound_identity_is_denied_for_its_reason() {
     let long = "a".repeat(ClientId::MAX_BYTES + 1);
     let repeated = Denied::InvalidClientId(InvalidClientId::Repeated);
-    let cases: [(&[(&'static str, &[u8])], Denied); 10] = [
+    let cases: [(&[Line<'_>], Denied); 10] = [
         (&[], Denied::MissingClientId),
         (&[("x-group-id", b"vip")], Denied::MissingClientId),
         (&[("x-user-id", b"Zo\xc3\xab"), ("x-group-id", b"basic")], Denied::MissingClientId),
