@@ -120,6 +120,12 @@ impl<M: Send + 'static> Address<M> {
     pub(crate) fn new(mailbox: Arc<Mailbox<M>>) -> Self {
         Self(mailbox)
     }
+
+    /// The actor that runs now, to be killed by a test.
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> ractor::ActorCell {
+        self.0.actor.load_full().expect("the actor was started").get_cell()
+    }
 }
 
 impl<M> Clone for Address<M> {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     task::{JoinSet, yield_now},
-    time::advance,
+    time::{advance, sleep},
 };
 
 use super::*;
@@ -130,6 +130,25 @@ async fn a_panic_in_a_handler_loses_no_window() {
 }
 
 #[tokio::test(start_paused = true)]
+#[allow(clippy::disallowed_methods, reason = "killed to see it come back")]
+async fn a_killed_quota_actor_comes_back_with_its_windows() {
+    let running = running(1, 10).await;
+    let limit = limit(10, MINUTE);
+    running.quota.reserve(&alice(), &limit, 4).await.unwrap().settle();
+    let unsent = running.quota.reserve(&alice(), &limit, 3).await.unwrap();
+    let killed = running.quota.shards.of(b"alice").actor();
+    killed.kill();
+    killed.wait(None).await.unwrap();
+    // A refund to an actor that is gone is held for the next one.
+    drop(unsent);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.left(&alice(), &limit).await, 6);
+    assert_eq!(running.tracked.count(), 1);
+    assert_eq!(running.quota.reserve(&alice(), &limit, 7).await.unwrap_err().retry_after_seconds(), Some(59));
+    assert_eq!(running.supervisor.gauges()[0].snapshot().restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_cap_on_clients_is_exact_over_all_shards() {
     let running = running(8, 100).await;
     let limit = limit(10, MINUTE);
@@ -156,7 +175,7 @@ async fn empty_clients_are_gone_within_thirty_seconds_and_make_room_for_others()
     let carol = ClientId::new("carol");
     assert_eq!(running.quota.reserve(&carol, &limit, 1).await.map(drop), Err(Refusal::Crowded));
     // Not `advance`: the actors' own timers are to fire one after the other.
-    tokio::time::sleep(Duration::from_secs(31)).await;
+    sleep(Duration::from_secs(31)).await;
     assert_eq!((running.tracked.count(), running.number("clients")), (0, 0));
     assert!(running.quota.reserve(&carol, &limit, 1).await.is_ok());
 }
