@@ -1,18 +1,20 @@
 //! What a token limit costs: in time for an admission and for a slice of the sweep, in memory for a client.
 //! Run with `cargo bench -p nexus-actors --bench ledger`; memory is printed first.
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, num::NonZeroUsize, time::Duration};
 
 use actors::{
+    Supervisor,
     principal::ClientId,
     quota::{
-        Limit, Scope, Tracked,
+        Limit, Quota, Scope, Tracked,
         clients::Clients,
         ledger::{Bucket, Verdict},
         tick::Tick,
     },
 };
 use divan::{Bencher, counter::ItemsCount};
+use tokio::runtime;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -122,6 +124,21 @@ fn refuse_in_a_month_full_of_slots(bencher: Bencher) {
     // The whole limit at once: the answer waits for the last slot, so all are walked.
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         assert!(matches!(black_box(bucket.admit(now, &limit, MILLION as u64)), Verdict::Short { .. }));
+    });
+}
+
+/// All that one call costs: reserved and settled, with actor and caller on one thread.
+#[divan::bench]
+fn reserve_and_settle_through_the_actor(bencher: Bencher) {
+    let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() else { return };
+    let quota = runtime.block_on(async {
+        let mut supervisor = Supervisor::start("quota").await;
+        Quota::start(&mut supervisor, NonZeroUsize::MIN, 4_096, MILLION).await
+    });
+    let (client, limit) = (client(0), minute());
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        let reservation = runtime.block_on(quota.reserve(&client, &limit, 100));
+        black_box(reservation.map(|reservation| reservation.settle()).is_ok())
     });
 }
 
