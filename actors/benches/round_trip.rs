@@ -1,5 +1,6 @@
 //! What a message costs: a call there and back, many callers over some shards, and a one-way message.
 //! Run with `cargo bench -p nexus-actors`.
+#![allow(clippy::expect_used, reason = "a bench that cannot start or is refused has nothing to measure")]
 
 use std::{num::NonZeroUsize, time::Duration};
 

@@ -27,15 +27,15 @@ pub struct Address<M>(Arc<Mailbox<M>>);
 #[must_use = "a dropped reply is a failed call"]
 pub struct Reply<R>(oneshot::Sender<R>);
 
-/// Why a call brought no answer. In no case is it known to the caller that the actor acted on it, except `Full` and
-/// `Restarting`, when it did not.
+/// Why a call brought no answer. Whether the actor acted on it is known only for `Full`: it did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
     /// As many messages wait as the mailbox may hold. Nothing was sent.
     Full,
     /// The deadline passed first.
     Late,
-    /// The actor is gone; its supervisor starts it anew (or has been drained). The message was not handled.
+    /// The actor ended before it answered; its supervisor starts it anew, or has been drained. A call that does no harm
+    /// when it is made twice may be made again.
     Restarting,
     /// The handler panicked or dropped the reply.
     Failed,

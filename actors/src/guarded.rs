@@ -59,7 +59,7 @@ impl<S: State> Guarded<S> {
         self.gauges.waited(picked.duration_since(sent));
         if deadline.is_some_and(|deadline| deadline <= picked) {
             self.gauges.expired();
-            return;
+            return self.run(picked, || drop(message));
         }
         self.gauges.handled();
         self.run(picked, || state.handle(message));

@@ -179,7 +179,9 @@ impl Actor for Watcher {
                 children.start(children.all.len() - 1, &myself).await;
                 let _ = tried.send(());
             }
-            Command::Start(index) => children.start(index, &myself).await,
+            Command::Start(index) if !children.draining => children.start(index, &myself).await,
+            // It would start too late to be drained, and be killed.
+            Command::Start(_) => {}
             Command::Release(index) => children.release(index),
             Command::Drain(noted) => {
                 children.start_all(&myself).await;

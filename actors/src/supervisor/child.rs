@@ -97,3 +97,29 @@ impl<S: State, F: Fn(Own) -> S + Send> Child for Spec<S, F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::observe::Gauges;
+
+    impl State for u32 {
+        type Message = ();
+        const TICK: Option<Duration> = None;
+
+        fn handle(&mut self, (): ()) {}
+    }
+
+    #[test]
+    fn a_start_takes_the_state_that_was_left_and_without_one_makes_a_fresh_one() {
+        let (mailbox, held) = Mailbox::new(Arc::new(Gauges::new("test", &[])), 1, || {});
+        let mut spec = Spec::new(mailbox, held, |_| 1u32);
+        assert!(spec.keep(BoxedState::new(7u32)));
+        assert_eq!(spec.state(), Ok(7));
+        assert_eq!(spec.state(), Ok(1));
+        assert!(!spec.keep(BoxedState::new("the state of something else")));
+        assert_eq!(spec.state(), Ok(1));
+    }
+}

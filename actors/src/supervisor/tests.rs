@@ -35,6 +35,16 @@ enum Ask {
     Block(oneshot::Sender<()>, mpsc::Receiver<()>),
     /// Answers never.
     Keep(Reply<i64>),
+    /// Panics when it is dropped.
+    Bomb(Bomb, Reply<i64>),
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
 }
 
 impl State for Sum {
@@ -60,6 +70,7 @@ impl State for Sum {
                 until.recv().unwrap();
             }
             Ask::Keep(reply) => self.kept.push(reply),
+            Ask::Bomb(bomb, _reply) => drop(bomb),
         }
         self.own.set(0, self.total);
     }
@@ -81,8 +92,6 @@ async fn add(address: &Address<Ask>, amount: i64) -> Result<i64, Unreachable> {
 
 /// Lets the actor pick up a message that takes until the returned sender says so.
 async fn block(address: &Address<Ask>) -> mpsc::Sender<()> {
-    // Once it has answered, the worker thread that will block has let go of the supervisor, which it woke at the start.
-    assert_eq!(add(address, 0).await, Ok(0));
     let (entered, is_busy) = oneshot::channel();
     let (go_on, until) = mpsc::channel();
     address.cast(Ask::Block(entered, until));
@@ -114,7 +123,7 @@ async fn a_busy_actor_accepts_its_limit_and_refuses_the_rest_at_once() {
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(add(&address, 0).await, Ok(1064));
     let numbers = address.gauges().snapshot();
-    assert_eq!((numbers.refused, numbers.handled, numbers.mailbox), (9_936, 68, 0));
+    assert_eq!((numbers.refused, numbers.handled, numbers.mailbox), (9_936, 67, 0));
     assert_eq!(numbers.own, [("total", 1064)]);
 }
 
@@ -201,6 +210,17 @@ async fn a_message_whose_deadline_passed_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_skipped_message_that_panics_when_dropped_takes_no_state_down() {
+    let (_supervisor, address) = one_sum().await;
+    assert_eq!(add(&address, 5).await, Ok(5));
+    let late = address.call(Duration::ZERO, |reply| Ask::Bomb(Bomb, reply)).await;
+    assert_eq!(late, Err(Unreachable::Late));
+    assert_eq!(add(&address, 1).await, Ok(6));
+    let numbers = address.gauges().snapshot();
+    assert_eq!((numbers.expired, numbers.panics, numbers.restarts), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_answered_ends_at_its_deadline() {
     let (_supervisor, address) = one_sum().await;
     let began = Instant::now();
@@ -237,6 +257,7 @@ async fn drain_finishes_the_queue_and_then_nothing_is_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_that_runs_out_of_time_says_that_it_cut() {
     let (supervisor, address) = one_sum().await;
+    // The actor woke its supervisor when it started, and now blocks the thread that was to run it next.
     let go_on = block(&address).await;
     address.cast(Ask::Note(1));
     assert!(!supervisor.drain(Duration::ZERO).await);
