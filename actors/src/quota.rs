@@ -18,13 +18,7 @@ pub mod tick;
 mod window;
 
 use self::shard::{Message, Reserve};
-pub use self::{
-    clients::Tracked,
-    ledger::{Standing, retry_after_seconds},
-    reservation::Reservation,
-    shard::Shard,
-    tick::Clock,
-};
+pub use self::{clients::Tracked, ledger::Standing, reservation::Reservation, shard::Shard, tick::Clock};
 use crate::{address::Unreachable, principal::ClientId, shards::Shards, supervisor::Supervisor};
 
 /// Which bucket of a client a limit draws from: one per limit table's owner (a provider, or a model of its own).
@@ -40,7 +34,8 @@ pub struct Limit {
     pub tokens: u64,
     /// Length of the window, 1 s to 31 d.
     pub interval: Duration,
-    /// The distinct intervals of all rules (groups and default) that share this bucket, ascending; holds `interval`. The bucket remembers for the longest.
+    /// The distinct intervals of all rules (groups and default) that share this bucket, ascending; holds `interval`.
+    /// The bucket remembers for the longest.
     pub horizon: Arc<[Duration]>,
 }
 
@@ -55,8 +50,7 @@ pub struct Quota {
 pub enum Refusal {
     /// Not now.
     Short {
-        /// The exact time after which the same request is admitted, if nothing else is meanwhile; on the wire see
-        /// [`retry_after_seconds`].
+        /// The exact time after which the same request is admitted, if nothing else is meanwhile.
         retry_after: Duration,
         /// How the limit stands.
         standing: Standing,
@@ -117,6 +111,17 @@ impl Quota {
             Message::Reserve(Reserve { client, limit, amount, home, reply })
         };
         shard.call(ANSWER_WITHIN, reserve).await.unwrap_or_else(|gone| Err(Refusal::Unreachable(gone)))
+    }
+}
+
+impl Refusal {
+    /// `Retry-After` on the wire, in whole seconds and at least 1. `None` if waiting does not help, or nobody knows how
+    /// long.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Short { retry_after, .. } => Some(ledger::retry_after_seconds(*retry_after)),
+            Self::Oversize { .. } | Self::Crowded | Self::Unreachable(_) => None,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantee: never are more than `limit.tokens` admitted in any half-open span of `limit.interval`; a full limit may
 //! be spent at once; room comes back no later than `min(interval / 60, 15 min)` after the tokens leave the window. How
-//! the tokens are remembered is the business of [`super::window`]. Units: tokens and [`Tick`]s.
+//! the tokens are remembered is the business of `window`. Units: tokens and [`Tick`]s.
 
 use std::time::Duration;
 

@@ -75,9 +75,9 @@ enum Number {
     Refunded,
 }
 
-/// A round of the sweep takes 120 ticks, 12 s. Two rounds are the longest an empty client stays: under 30 s, with some
+/// A round of the sweep takes 240 ticks, 12 s. Two rounds are the longest an empty client stays: under 30 s, with some
 /// room for a busy actor's late ticks.
-const SLICES: usize = 120;
+const SLICES: usize = 240;
 
 impl Shard {
     /// An empty shard. All shards of a server share `clock` and `tracked`.
@@ -142,7 +142,7 @@ impl Shard {
 impl State for Shard {
     type Message = Message;
 
-    const TICK: Option<Duration> = Some(Duration::from_millis(100));
+    const TICK: Option<Duration> = Some(Duration::from_millis(50));
 
     const OWN: &'static [&'static str] =
         &["clients", "admitted", "short", "oversize", "crowded", "settled", "refunded"];

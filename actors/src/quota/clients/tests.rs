@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// As the actor has it, with its ticks late by a tenth.
+/// A round of 13.2 s: the actor's, with its ticks late by a tenth.
 const SLICES: usize = 132;
 
 fn limit(scope: u32, tokens: u64, interval: Duration) -> Limit {
