@@ -274,9 +274,9 @@ impl Supervisors {
     }
 
     async fn identity(&mut self, config: &Config) -> Identity {
-        let rules = config.identification.clone();
+        let rules = config.identification.clone().map(Arc::new);
         let count = at_least_one(config.actors.identity_workers);
-        Identity::start(&mut self.identity, count, config.actors.mailbox_limit, rules).await
+        Identity::spawn(&mut self.identity, count, config.actors.mailbox_limit, rules).await
     }
 
     async fn quota(&mut self, config: &Config) -> Quota {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use actors::{
     Principal,
     provider::{ConnectError, Lease, Refused, SendError},
-    quota::{Refusal, retry_after_seconds},
+    quota::Refusal,
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -137,10 +137,11 @@ async fn reserve(router: &Router, ask: &Ask, call: &mut Call) -> Result<(), Erro
 }
 
 fn refused(call: &Call, refusal: Refusal) -> Error {
+    let retry_after = refusal.retry_after_seconds().unwrap_or(1);
     match refusal {
-        Refusal::Short { retry_after, standing } => {
+        Refusal::Short { standing, .. } => {
             call.metrics.refused();
-            Quota::Short { retry_after: retry_after_seconds(retry_after), standing }.into()
+            Quota::Short { retry_after, standing }.into()
         }
         Refusal::Oversize { standing } => {
             call.metrics.refused();

@@ -54,7 +54,7 @@ macro_rules! line {
 
 fn log(snapshot: &Snapshot) {
     match *snapshot.own {
-        [("clients", clients)] => line!(snapshot, clients),
+        [("clients", clients), ..] => line!(snapshot, clients),
         [("connections", connections), ("in_flight", in_flight), ("failures", failures)] => {
             line!(snapshot, connections, in_flight, failures);
         }
