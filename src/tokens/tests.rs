@@ -164,7 +164,7 @@ fn a_count_is_the_same_wherever_it_is_interrupted() {
             rounds += 1;
         };
         assert_eq!(estimate, whole, "budget {budget}");
-        assert_eq!(rounds > 0, budget < 1500, "budget {budget}, {rounds} rounds");
+        assert_eq!(rounds > 0, budget <= 1400, "budget {budget}, {rounds} rounds");
     }
 }
 
@@ -357,7 +357,7 @@ fn every_pair_of_units_counts_as_the_reference_counts_it() {
 fn every_character_counts_as_the_reference_counts_it() {
     let counter = counter();
     let all: Vec<char> =
-        ('\0'..=char::MAX).filter(|&c| (c as u32) < 0x3_2000 || (c as u32) % 97 == 0).collect();
+        ('\0'..=char::MAX).filter(|&c| (c as u32) < 0x3_2000 || (c as u32).is_multiple_of(97)).collect();
     for chunk in all.chunks(16) {
         // Each between letters, digits and blanks, where its class shows.
         let text: String = chunk.iter().flat_map(|&c| ['a', c, '1', c, ' ', c, c]).collect();
