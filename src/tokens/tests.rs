@@ -110,6 +110,9 @@ fn whatever_else_a_model_would_read_is_not_free() {
     assert_eq!(messages(r#"{"role":"user","content":12345}]"#), 7 + oracle("12345"));
     let part = r#"{"type":"new","words":"a b c"}"#;
     assert_eq!(messages(&format!(r#"{{"role":"user","content":[{part}]}}]"#)), 7 + oracle(part));
+    let inner = r#"{"type":"thinking","thinking":[{"type":"text","text":"a"}]}"#;
+    let nested = format!(r#"{{"role":"user","content":[{{"type":"thinking","thinking":[{inner}]}}]}}]"#);
+    assert_eq!(messages(&nested), 7 + oracle(inner), "thinking within thinking is read once");
     let twice = r#"{"role":"user","content":"Hello","content":""}"#;
     assert_eq!(messages(&format!("{twice}]")), 6 + oracle(twice), "a field twice counts as the whole JSON");
 }
