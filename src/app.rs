@@ -101,9 +101,11 @@ fn not_started(error: &StartError) -> ExitCode {
 
 impl App {
     async fn build(config: Config) -> Result<Self, StartError> {
+        let mut secret = [0; 32];
+        aws_lc_rs::rand::fill(&mut secret).map_err(|_| StartError("no random numbers".to_owned()))?;
         let counting = config.counting.clone();
         // Loading the encoding takes longer than all the rest, and needs nothing of it.
-        let counter = tokio::task::spawn_blocking(move || Counter::new(&counting, random_secret()));
+        let counter = tokio::task::spawn_blocking(move || Counter::new(&counting, secret));
         let listeners = Listeners::bind(&config.server)?;
         let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
@@ -234,16 +236,6 @@ fn announce(config: &Config, listeners: &Listeners) {
     if config.identification.is_none() {
         tracing::warn!("Client identification is disabled");
     }
-}
-
-/// Random bytes from the standard library's seeds: they only have to be unknown to clients.
-fn random_secret() -> [u8; 32] {
-    use std::hash::{BuildHasher, RandomState};
-    let mut secret = [0; 32];
-    for chunk in secret.chunks_mut(8) {
-        chunk.copy_from_slice(&RandomState::new().hash_one(chunk.len()).to_le_bytes());
-    }
-    secret
 }
 
 // === impl Listeners ===

@@ -42,9 +42,9 @@ pub enum Progress {
 /// The input of a request in tokens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Estimate {
-    /// The count, or when not `exact` a lower bound that is above the ceiling.
+    /// The count. If not `exact`, at least so many: more than the ceiling, and that is all that is known.
     pub tokens: u64,
-    /// Whether everything was counted.
+    /// Whether the count is within the ceiling, and so the whole one.
     pub exact: bool,
 }
 
@@ -65,7 +65,7 @@ impl Counter {
 
     /// How many tokens a text is by itself.
     pub fn count(&self, text: &str) -> u64 {
-        self.vocabulary.count(text)
+        self.vocabulary.count(text, u64::MAX)
     }
 
     /// The whole count in one go. Above `ceiling` it may stop early. `body` is the one that `prompt` was parsed from.
@@ -79,10 +79,11 @@ impl Counter {
         }
     }
 
-    /// Goes on with a count until it is done or about `budget` bytes have been counted afresh. Starts with
-    /// `Tally::default()`. The answer does not depend on where it is interrupted, nor on the thread.
+    /// Goes on with a count until it is done or `budget` is spent. Starts with `Tally::default()`. The answer does not depend
+    /// on where it is interrupted, nor on the thread.
     ///
-    /// A part that would exceed the budget is left for the next call, which needs a larger one; `usize::MAX` always finishes.
+    /// The budget is about the number of bytes counted afresh (some 6 ns each, in the worst case 100 ns). A part that would
+    /// exceed it is left for the next call, which needs a larger one; `usize::MAX` always finishes.
     pub fn advance<P: Prompt>(
         &self,
         body: &[u8],
@@ -91,51 +92,62 @@ impl Counter {
         ceiling: Option<u64>,
         mut budget: usize,
     ) -> Progress {
+        let ceiling = ceiling.unwrap_or(u64::MAX);
         if tally.parts == 0 {
             tally.tokens = prompt.fixed_tokens();
         }
-        while let Some(part) = prompt.part(tally.parts) {
-            if ceiling.is_some_and(|ceiling| tally.tokens > ceiling) {
-                return Progress::Done(Estimate { tokens: tally.tokens, exact: false });
-            }
+        while tally.tokens <= ceiling
+            && let Some(part) = prompt.part(tally.parts)
+        {
             let raw = body.get(part.span.range()).unwrap_or_default();
-            let Some(tokens) = self.part::<P>(part, raw, &mut budget) else { return Progress::More(tally) };
+            let Some(tokens) = self.part::<P>(part, raw, ceiling - tally.tokens, &mut budget) else {
+                return Progress::More(tally);
+            };
             tally = Tally { parts: tally.parts + 1, tokens: tally.tokens.saturating_add(tokens) };
         }
-        Progress::Done(Estimate { tokens: tally.tokens, exact: true })
+        Progress::Done(Estimate { tokens: tally.tokens, exact: tally.tokens <= ceiling })
     }
 
     /// The tokens of one part, remembered or counted; `None` if the budget does not reach.
-    fn part<P: Prompt>(&self, part: Part, raw: &[u8], budget: &mut usize) -> Option<u64> {
+    fn part<P: Prompt>(&self, part: Part, raw: &[u8], ceiling: u64, budget: &mut usize) -> Option<u64> {
         *budget = budget.checked_sub(PART_COST + raw.len() / HASHED_PER_COUNTED)?;
         if raw.len() < REMEMBERED_BYTES {
-            return Some(self.fresh::<P>(part, raw));
+            return Some(self.fresh::<P>(part, raw, ceiling));
         }
         let key = self.memory.key([P::DIALECT, part.kind as u8], raw);
-        if let Some(tokens) = self.memory.recall(key) {
+        if let Some(tokens) = key.and_then(|key| self.memory.recall(key)) {
             return Some(tokens);
         }
         *budget = budget.checked_sub(raw.len())?;
-        let tokens = self.fresh::<P>(part, raw);
-        self.memory.remember(key, tokens);
+        let tokens = self.fresh::<P>(part, raw, ceiling);
+        if tokens <= ceiling
+            && let Some(key) = key
+        {
+            self.memory.remember(key, tokens);
+        }
         Some(tokens)
     }
 
-    fn fresh<P: Prompt>(&self, part: Part, raw: &[u8]) -> u64 {
+    /// Counts a part; what is above `ceiling` may be less than all of it.
+    fn fresh<P: Prompt>(&self, part: Part, raw: &[u8], ceiling: u64) -> u64 {
         let mut tokens = 0_u64;
         // Lossy only in name: the body was UTF-8 when it was parsed, and a part ends where its JSON ends.
         let raw = String::from_utf8_lossy(raw);
-        P::pieces(part.kind, &raw, &mut |piece| tokens = tokens.saturating_add(self.piece(&piece)));
+        P::pieces(part.kind, &raw, &mut |piece| {
+            if tokens <= ceiling {
+                tokens = tokens.saturating_add(self.piece(&piece, ceiling - tokens));
+            }
+        });
         tokens
     }
 
-    fn piece(&self, piece: &Piece<'_>) -> u64 {
+    fn piece(&self, piece: &Piece<'_>, ceiling: u64) -> u64 {
         let tools = self.counting.count_tools;
         match piece {
-            Piece::Role(role) => self.count(role).saturating_add(MESSAGE_TOKENS),
-            Piece::Text(text) => self.count(text),
+            Piece::Role(role) => self.vocabulary.count(role, ceiling).saturating_add(MESSAGE_TOKENS),
+            Piece::Text(text) => self.vocabulary.count(text, ceiling),
             Piece::Tokens(tokens) => *tokens,
-            Piece::Tool(json) if tools => self.count(json),
+            Piece::Tool(json) if tools => self.vocabulary.count(json, ceiling),
             Piece::Image if tools => self.counting.image_tokens,
             Piece::Data if tools => self.counting.file_tokens,
             Piece::Tool(_) | Piece::Image | Piece::Data => 0,

@@ -7,16 +7,20 @@
 //! at a time, or a reader in between, can pair the words of different writes; such a pair gives `check ⊕ payload` of
 //! neither key and reads as a miss.
 //!
-//! **Collisions.** A key is 128 bits of BLAKE3 under a secret random key. 16 of them choose the set, 96 others are
-//! compared. Without the secret nobody can search for collisions, neither by accident nor on purpose: a look-up of a
-//! text that was never counted is answered wrongly with probability 4 · 2⁻⁹⁶ (four entries in a set), that is once in
-//! 10¹⁵ years at a million look-ups a second.
+//! **Collisions.** A key is a 128-bit AES-GMAC tag under a secret random key; 96 bits of it are compared. GMAC is an
+//! almost universal hash (NIST SP 800-38D; McGrew and Viega 2004): two texts that are chosen without the secret and
+//! without any tag agree in 96 bits with probability at most n · 2⁻⁹⁶, n being their length in 16-byte blocks: 2⁻⁹⁰ for a
+//! message of 1 KB, 2⁻⁷⁵ for one of 32 MB. Tags never leave this module, so choosing cleverly does not help, and using a
+//! nonce twice, which would give tags away to one who sees them, does no harm. It hashes several times faster than
+//! BLAKE3, whose parallel lanes stay empty on messages of a kilobyte.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
 /// The remembered counts. See the module's head.
 pub(super) struct Memory {
-    secret: [u8; 32],
+    secret: LessSafeKey,
     sets: Box<[Set]>,
 }
 
@@ -48,16 +52,22 @@ const SETS: usize = 1 << 16;
 impl Memory {
     /// An empty memory whose keys are made under `secret`, which must be random and stay in this process.
     pub(super) fn new(secret: [u8; 32]) -> Self {
-        Self { secret, sets: std::iter::repeat_with(Set::default).take(SETS).collect() }
+        // 32 bytes are the length of an AES-256 key, which is all that is checked.
+        #[allow(clippy::expect_used)]
+        let secret = UnboundKey::new(&AES_256_GCM, &secret).expect("a key of the right length");
+        let sets = std::iter::repeat_with(Set::default).take(SETS).collect();
+        Self { secret: LessSafeKey::new(secret), sets }
     }
 
-    /// The key of `bytes` read as `domain`: the same bytes in another domain have another key.
-    pub(super) fn key(&self, domain: [u8; 2], bytes: &[u8]) -> Key {
-        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(bytes).update(&domain);
-        let hash = hasher.finalize();
-        let (words, _) = hash.as_bytes().as_chunks::<8>();
-        Key { fingerprint: u64::from_le_bytes(words[0]), rest: u64::from_le_bytes(words[1]) }
+    /// The key of `bytes` read as `domain`: the same bytes in another domain have another key. `None` only if the bytes are
+    /// more than AES-GCM may authenticate, 2⁶¹.
+    pub(super) fn key(&self, [dialect, kind]: [u8; 2], bytes: &[u8]) -> Option<Key> {
+        let nonce = Nonce::assume_unique_for_key([dialect, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let tag = self.secret.seal_in_place_separate_tag(nonce, Aad::from(bytes), &mut []).ok()?;
+        match tag.as_ref().as_chunks::<8>().0 {
+            [a, b] => Some(Key { fingerprint: u64::from_le_bytes(*a), rest: u64::from_le_bytes(*b) }),
+            _ => None,
+        }
     }
 
     /// The count remembered under `key`.
@@ -97,20 +107,20 @@ mod tests {
     #[test]
     fn a_count_comes_back_under_its_key_only() {
         let memory = Memory::new([7; 32]);
-        let key = memory.key([0, 0], b"text");
+        let key = memory.key([0, 0], b"text").unwrap();
         assert_eq!(memory.recall(key), None);
         memory.remember(key, 42);
         assert_eq!(memory.recall(key), Some(42));
-        assert_eq!(memory.recall(memory.key([0, 1], b"text")), None);
-        assert_eq!(memory.recall(memory.key([1, 0], b"text")), None);
-        assert_eq!(memory.recall(memory.key([0, 0], b"texu")), None);
-        assert_ne!(Memory::new([8; 32]).key([0, 0], b"text"), key, "the secret matters");
+        assert_eq!(memory.recall(memory.key([0, 1], b"text").unwrap()), None);
+        assert_eq!(memory.recall(memory.key([1, 0], b"text").unwrap()), None);
+        assert_eq!(memory.recall(memory.key([0, 0], b"texu").unwrap()), None);
+        assert_ne!(Memory::new([8; 32]).key([0, 0], b"text").unwrap(), key, "the secret matters");
     }
 
     #[test]
     fn the_largest_count_that_fits_is_kept_and_a_larger_one_is_not() {
         let memory = Memory::new([7; 32]);
-        let key = memory.key([0, 0], b"text");
+        let key = memory.key([0, 0], b"text").unwrap();
         memory.remember(key, 1 << 32);
         assert_eq!(memory.recall(key), None);
         memory.remember(key, (1 << 32) - 1);

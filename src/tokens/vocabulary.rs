@@ -1,110 +1,106 @@
 //! `cl100k_base`, counting only: how many tokens a text is.
 //!
-//! "Ordinary" encoding: the text of a special token is text. Exact, and linear in the length of the text. Most pieces of
-//! a text are one token, which one look-up in a flat table tells; the rest goes through the linear byte-pair encoder of `bpe`.
+//! "Ordinary" encoding: the text of a special token is text. Exact. Most pieces of a text are one token, which one look-up
+//! tells; the rest is merged by the definition of byte-pair encoding (`merge`), long pieces in windows (`long`).
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
-use bpe_openai::byte_pair_encoding::BytePairEncoding;
-
+use self::{
+    merge::Split,
+    ranks::{LONGEST, NO_TOKEN, Ranks},
+};
 use super::{classes::Classes, pieces::Pieces};
 
-/// The tables of the encoding. About 20 MB and 20 ms to load; there is one, shared by everybody.
+mod merge;
+mod ranks;
+
+/// The tables of the encoding: 6 MB, a few milliseconds to load. There is one, shared by everybody.
 pub(super) struct Vocabulary {
     classes: Classes,
-    single: Single,
-    bpe: &'static BytePairEncoding,
+    ranks: Ranks,
 }
 
-/// The set of the tokens of up to [`KEY_BYTES`] bytes: open addressing, at most two fifths full.
-struct Single {
-    slots: Box<[u128]>,
-}
-
-/// Longer tokens (fewer than 1 % of them, and rare in text) are left to the encoder.
-const KEY_BYTES: usize = 15;
-/// 100,256 tokens.
-const SLOTS: usize = 1 << 18;
+/// Bytes of a long piece that are merged at a time: twice the longest token, and cheap to pass over. A quarter of it is more
+/// than the longest chain of letters in which every merge waits for the next one.
+const WINDOW: usize = 256;
 
 impl Vocabulary {
     /// The one instance; the first call loads it.
     pub(super) fn get() -> &'static Self {
-        static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
-            let bpe = &bpe_openai::cl100k_base().bpe;
-            Vocabulary { classes: Classes::new(), single: Single::new(bpe), bpe }
-        });
+        static VOCABULARY: LazyLock<Vocabulary> =
+            LazyLock::new(|| Vocabulary { classes: Classes::new(), ranks: Ranks::load() });
         &VOCABULARY
     }
 
-    /// How many tokens `text` is.
-    pub(super) fn count(&self, text: &str) -> u64 {
-        Pieces::new(&self.classes, text)
-            .map(|piece| {
-                if self.single.contains(text.as_bytes(), piece.start, piece.len()) {
-                    1
-                } else {
-                    self.bpe.count(&text.as_bytes()[piece]) as u64
-                }
-            })
-            .sum()
-    }
-}
-
-impl Single {
-    fn new(bpe: &BytePairEncoding) -> Self {
-        let mut slots = vec![0; SLOTS].into_boxed_slice();
-        for token in 0..bpe.num_tokens() as u32 {
-            let bytes = bpe.token_bytes(token);
-            if bytes.len() <= KEY_BYTES {
-                let key = key(bytes, 0, bytes.len());
-                let mut at = slot(key);
-                while slots[at] != 0 {
-                    at = (at + 1) % SLOTS;
-                }
-                slots[at] = key;
+    /// How many tokens a text is. Above `ceiling` it may stop, with any number above `ceiling` and not above the true one.
+    pub(super) fn count(&self, text: &str, ceiling: u64) -> u64 {
+        let mut tokens = 0_u64;
+        for piece in Pieces::new(&self.classes, text) {
+            if tokens > ceiling {
+                break;
             }
+            tokens += self.piece(text.as_bytes(), piece, ceiling - tokens);
         }
-        Self { slots }
+        tokens
     }
 
-    /// Whether the `length` bytes of `text` from `start` are one token.
     #[inline]
-    fn contains(&self, text: &[u8], start: usize, length: usize) -> bool {
-        if length > KEY_BYTES {
-            return false;
+    fn piece(&self, text: &[u8], piece: Range<usize>, ceiling: u64) -> u64 {
+        if piece.len() == 1 || self.ranks.of(text, piece.clone()) != NO_TOKEN {
+            1
+        } else if piece.len() <= WINDOW {
+            Split::of(&self.ranks, text, piece).tokens()
+        } else {
+            self.long(text, piece, ceiling)
         }
-        let key = key(text, start, length);
-        let mut at = slot(key);
-        // Ends: more than half of the slots are empty.
-        while self.slots[at] != key {
-            if self.slots[at] == 0 {
-                return false;
+    }
+
+    /// A long piece, window by window. Where the windows meet is checked; if that fails the windows were too short.
+    fn long(&self, text: &[u8], piece: Range<usize>, ceiling: u64) -> u64 {
+        let at_least = (piece.len() / LONGEST) as u64;
+        if at_least > ceiling {
+            return at_least;
+        }
+        let mut window = WINDOW;
+        loop {
+            if let Some(tokens) = self.windows(text, piece.clone(), window, ceiling) {
+                return tokens;
             }
-            at = (at + 1) % SLOTS;
+            window *= 4;
         }
-        true
+    }
+
+    /// Byte-pair encoding is local: a sequence of tokens is the encoding of its text if and only if every two neighbours
+    /// are the encoding of theirs (shown by the authors of the crate `bpe`). So the tokens of overlapping windows are put
+    /// together: a window begins with a token of the one before, a quarter before its end, where what comes behind hardly
+    /// ever matters, and the two tokens that meet there are encoded together. `None` if they come out differently; a window
+    /// as long as the piece never does.
+    fn windows(&self, text: &[u8], piece: Range<usize>, window: usize, ceiling: u64) -> Option<u64> {
+        let split = |from: usize| Split::of(&self.ranks, text, from..piece.end.min(from + window));
+        let (mut tokens, mut head) = (0, split(piece.start));
+        // In long runs it is the same two tokens again and again.
+        let mut proven: (&[u8], usize) = (&[], 0);
+        while head.end() < piece.end && tokens <= ceiling {
+            let cut = head.last_before(head.end() - window / 4);
+            let next = split(head.begin(cut));
+            let meeting = head.begin(cut - 1)..next.begin(1);
+            let seam = (&text[meeting.clone()], head.begin(cut) - meeting.start);
+            if seam != proven && !self.is_split_at(text, meeting, head.begin(cut)) {
+                return None;
+            }
+            proven = seam;
+            tokens += cut as u64;
+            head = next;
+        }
+        Some(if head.end() == piece.end { tokens + head.tokens() } else { tokens })
+    }
+
+    /// Whether the encoding of a part of `text` is two tokens that meet at `seam`.
+    fn is_split_at(&self, text: &[u8], part: Range<usize>, seam: usize) -> bool {
+        let split = Split::of(&self.ranks, text, part);
+        split.tokens() == 2 && split.begin(1) == seam
     }
 }
 
-/// Up to 15 bytes and, in the highest byte, their number: never 0, which marks an empty slot.
-#[inline]
-fn key(text: &[u8], start: usize, length: usize) -> u128 {
-    let bytes = match text.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
-        Some(chunk) => *chunk,
-        None => {
-            let mut chunk = [0; 16];
-            chunk[..length].copy_from_slice(&text[start..start + length]);
-            chunk
-        }
-    };
-    let mask = (1_u128 << (8 * length)) - 1;
-    (u128::from_le_bytes(bytes) & mask) | ((length as u128) << 120)
-}
-
-/// Where a key is looked for first: a folded multiplication. The keys are fixed, so nobody can make them collide.
-#[inline]
-fn slot(key: u128) -> usize {
-    let (low, high) = (key as u64, (key >> 64) as u64);
-    let product = u128::from(low ^ 0x9E37_79B9_7F4A_7C15) * u128::from(high ^ 0xD6E8_FEB8_6659_FD93);
-    ((product >> 64) as u64 ^ product as u64) as usize % SLOTS
-}
+#[cfg(test)]
+mod tests;

@@ -143,11 +143,17 @@ fn inputs(input: Value) -> Vec<Value> {
     }
 }
 
-/// Numbers between -1 and 1, drawn from a hash of the input.
+/// Numbers from -1 to 1, drawn from a hash of the input by SplitMix64 (Steele, Lea and Flood, 2014).
 fn numbers(input: &Value, dimensions: usize) -> Vec<f32> {
-    let mut bytes = vec![0; dimensions * 2];
-    blake3::Hasher::new().update(input.to_string().as_bytes()).finalize_xof().fill(&mut bytes);
-    bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0).collect()
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut state = input.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    let draw = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        f32::from((mixed >> 48) as i16) / 32_768.0
+    };
+    std::iter::repeat_with(draw).take(dimensions).collect()
 }
 
 /// Little-endian 32-bit floats as base64, as the SDKs ask for it.

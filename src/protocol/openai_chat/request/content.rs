@@ -58,7 +58,7 @@ pub(super) fn message<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
     };
     each(Piece::Role(message.role.and_then(|role| text(role.get())).unwrap_or_default()));
     if let Some(content) = message.content {
-        self::content(content.get(), each);
+        self::content(content.get(), 0, each);
     }
     for field in
         [message.name, message.refusal, message.reasoning, message.reasoning_content].into_iter().flatten()
@@ -90,21 +90,23 @@ pub(super) fn schema<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
     }
 }
 
-/// A string, or a list of parts.
-fn content<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
-    if !raw.starts_with('[') || elements(raw, |element| part(element, each)).is_none() {
+/// A string, or a list of parts, within `nesting` others.
+fn content<'a>(raw: &'a str, nesting: usize, each: &mut dyn FnMut(Piece<'a>)) {
+    if !raw.starts_with('[') || elements(raw, |element| part(element, nesting, each)).is_none() {
         each(plain(raw));
     }
 }
 
-fn part<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
+fn part<'a>(raw: &'a str, nesting: usize, each: &mut dyn FnMut(Piece<'a>)) {
     let known = serde_json::from_str::<ContentPart<'a>>(raw).ok();
     let kind = known.as_ref().and_then(|part| part.kind).and_then(|kind| text(kind.get()));
     match (kind.as_deref(), known) {
         (Some("text"), Some(ContentPart { text: Some(text), .. })) => each(plain(text.get())),
         (Some("refusal"), Some(ContentPart { refusal: Some(text), .. })) => each(plain(text.get())),
-        // Nested no deeper than the body is.
-        (Some("thinking"), Some(ContentPart { thinking: Some(text), .. })) => content(text.get(), each),
+        // Each level reads what it holds once more, so a hundred of them would make one byte cost like a hundred.
+        (Some("thinking"), Some(ContentPart { thinking: Some(text), .. })) if nesting == 0 => {
+            content(text.get(), 1, each);
+        }
         (Some("image_url"), _) => each(Piece::Image),
         (Some("input_audio" | "file"), _) => each(Piece::Data),
         _ if raw.contains(";base64,") => each(Piece::Data),
