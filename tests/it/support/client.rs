@@ -322,7 +322,9 @@ impl Answer {
     pub(crate) fn error(&self) -> ApiError {
         let body = self.json();
         let error = body["error"].as_object().unwrap_or_else(|| panic!("no error object in {self:?}"));
-        let text = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("no text {name} in {self:?}")).to_owned();
+        let text = |name: &str| {
+            error[name].as_str().unwrap_or_else(|| panic!("no text {name} in {self:?}")).to_owned()
+        };
         let code = error["code"].as_u64().unwrap_or_else(|| panic!("the code is no number in {self:?}"));
         assert_eq!(code, u64::from(self.status), "the code is the status: {self:?}");
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");

@@ -51,7 +51,9 @@ impl Nexus {
             match Self::launch(config, arguments).await {
                 Ok(nexus) => return nexus,
                 Err(refusal) if refusal.output.contains("in use") => {}
-                Err(Refusal { code, output }) => panic!("nexus did not start, exit code {code:?}:\n{output}\n{config}"),
+                Err(Refusal { code, output }) => {
+                    panic!("nexus did not start, exit code {code:?}:\n{output}\n{config}")
+                }
             }
         }
         panic!("{TRIES} ports in a row were taken");
@@ -60,9 +62,11 @@ impl Nexus {
     async fn launch(config: &str, arguments: &[&str]) -> Result<Self, Refusal> {
         let (address, admin) = (free_address(), free_address());
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string())).unwrap();
+        std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string()))
+            .unwrap();
         let listen = address.to_string();
-        let mut child = command(folder.path()).args(["--listen-address", &listen]).args(arguments).spawn().unwrap();
+        let mut child =
+            command(folder.path()).args(["--listen-address", &listen]).args(arguments).spawn().unwrap();
         let (lines, log) = watch::channel(Vec::new());
         let readers = [
             tokio::spawn(collect(child.stdout.take().unwrap(), lines.clone())),
@@ -86,7 +90,11 @@ impl Nexus {
         wait_until("the server to serve or to end", || {
             status = child.try_wait().unwrap();
             let ended = status.is_some();
-            async move { ended || (accepts(address).await && Request::get("/health").send_to(address).await.status == 200) }
+            async move {
+                ended
+                    || (accepts(address).await
+                        && Request::get("/health").send_to(address).await.status == 200)
+            }
         })
         .await;
         status
@@ -105,7 +113,8 @@ impl Nexus {
     /// Sends a signal (`TERM`, `INT`, `KILL`).
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("a running server");
-        let sent = std::process::Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().unwrap();
+        let sent =
+            std::process::Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().unwrap();
         assert!(sent.success(), "could not send {name} to {id}");
     }
 

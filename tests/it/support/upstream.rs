@@ -193,7 +193,13 @@ impl Call {
 impl Reply {
     /// An answer with this status and nothing else.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: HeaderMap::new(), before_head: Before::Nothing, steps: Vec::new(), close_after: false }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            before_head: Before::Nothing,
+            steps: Vec::new(),
+            close_after: false,
+        }
     }
 
     /// A JSON answer, as it is written here.
