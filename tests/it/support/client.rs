@@ -66,7 +66,8 @@ pub(crate) struct Stream {
 /// A connection that is kept for several requests, which may overlap on HTTP/2.
 pub(crate) struct Connection {
     sender: Sender,
-    driver: JoinHandle<()>,
+    /// Absent in what [`Connection::share`] returned.
+    driver: Option<JoinHandle<()>>,
 }
 
 enum Sender {
@@ -156,7 +157,7 @@ impl Request {
     async fn open_at(self, address: SocketAddr) -> Stream {
         let mut connection = Connection::http1(address).await;
         let mut stream = connection.open(self).await.expect("an answer");
-        stream.connection = Some(connection.driver);
+        stream.connection = connection.driver;
         stream
     }
 
@@ -177,7 +178,7 @@ impl Connection {
             // A connection that ends badly shows as an error of the request or the body.
             let _ = connection.await;
         });
-        Self { sender: Sender::Http1(sender), driver }
+        Self { sender: Sender::Http1(sender), driver: Some(driver) }
     }
 
     /// Opens one that speaks HTTP/2 from its first byte.
@@ -188,7 +189,7 @@ impl Connection {
             // As above.
             let _ = connection.await;
         });
-        Self { sender: Sender::Http2(sender), driver }
+        Self { sender: Sender::Http2(sender), driver: Some(driver) }
     }
 
     /// Sends a request and reads the answer's head.
@@ -224,7 +225,15 @@ impl Connection {
 
     /// Waits until the other side has closed it.
     pub(crate) async fn closed(self) {
-        in_time("the connection to close", self.driver).await.unwrap();
+        in_time("the connection to close", self.driver.expect("the first of its connection")).await.unwrap();
+    }
+
+    /// Another sender of requests over the same HTTP/2 connection.
+    pub(crate) fn share(&self) -> Self {
+        match &self.sender {
+            Sender::Http1(_) => panic!("an HTTP/1.1 connection serves one call at a time"),
+            Sender::Http2(sender) => Self { sender: Sender::Http2(sender.clone()), driver: None },
+        }
     }
 }
 
