@@ -11,6 +11,8 @@ pub(crate) mod ports;
 pub(crate) mod setup;
 pub(crate) mod upstream;
 
+mod tests;
+
 /// Longer than anything a healthy server on a busy machine needs; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

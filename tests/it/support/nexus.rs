@@ -14,6 +14,7 @@ use tokio::{
     net::TcpStream,
     process::{Child, Command},
     sync::watch,
+    task::JoinHandle,
 };
 
 use super::{client::Request, in_time, ports::free_address, wait_until};
@@ -27,6 +28,7 @@ pub(crate) struct Nexus {
     address: SocketAddr,
     admin: SocketAddr,
     log: watch::Receiver<Vec<String>>,
+    readers: Vec<JoinHandle<()>>,
     _folder: TempDir,
 }
 
@@ -59,7 +61,22 @@ impl Nexus {
         panic!("{TRIES} ports in a row were taken");
     }
 
+    /// Starts the server on a configuration under which the main listener has no `/health`; whether it serves is the
+    /// test's to find out.
+    pub(crate) async fn start_unwatched(config: &str) -> Self {
+        Self::spawn(config, &[])
+    }
+
     async fn launch(config: &str, arguments: &[&str]) -> Result<Self, Refusal> {
+        let mut nexus = Self::spawn(config, arguments);
+        if let Some(status) = nexus.ready_or_dead().await {
+            nexus.whole_log().await;
+            return Err(Refusal { code: status.code(), output: nexus.log().join("\n") });
+        }
+        Ok(nexus)
+    }
+
+    fn spawn(config: &str, arguments: &[&str]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string()))
@@ -68,18 +85,11 @@ impl Nexus {
         let mut child =
             command(folder.path()).args(["--listen-address", &listen]).args(arguments).spawn().unwrap();
         let (lines, log) = watch::channel(Vec::new());
-        let readers = [
+        let readers = vec![
             tokio::spawn(collect(child.stdout.take().unwrap(), lines.clone())),
             tokio::spawn(collect(child.stderr.take().unwrap(), lines)),
         ];
-        let mut nexus = Self { child, address, admin, log, _folder: folder };
-        if let Some(status) = nexus.ready_or_dead().await {
-            for reader in readers {
-                in_time("the end of the output", reader).await.unwrap();
-            }
-            return Err(Refusal { code: status.code(), output: nexus.log().join("\n") });
-        }
-        Ok(nexus)
+        Self { child, address, admin, log, readers, _folder: folder }
     }
 
     /// `None` when it serves, its exit status when it has ended.
@@ -118,9 +128,17 @@ impl Nexus {
         assert!(sent.success(), "could not send {name} to {id}");
     }
 
-    /// Waits for the end and returns the exit code.
+    /// Waits for the end, and for the end of the log, and returns the exit code.
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        in_time("the server to end", self.child.wait()).await.unwrap().code()
+        let status = in_time("the server to end", self.child.wait()).await.unwrap();
+        self.whole_log().await;
+        status.code()
+    }
+
+    async fn whole_log(&mut self) {
+        for reader in self.readers.drain(..) {
+            in_time("the end of the log", reader).await.unwrap();
+        }
     }
 
     /// Whether it has ended already.

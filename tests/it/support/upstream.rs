@@ -154,11 +154,6 @@ impl Upstream {
     pub(crate) fn open_gate(&self) {
         self.gate.send_replace(true);
     }
-
-    /// Makes later gates wait again.
-    pub(crate) fn close_gate(&self) {
-        self.gate.send_replace(false);
-    }
 }
 
 impl Drop for Upstream {
