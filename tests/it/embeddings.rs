@@ -1,7 +1,7 @@
 //! `/v1/embeddings`: passed on like chat calls, charged for their input.
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     client::{EMBEDDINGS, Request},
@@ -64,8 +64,26 @@ async fn a_limit_holds_for_embeddings_and_chat_together() {
 }
 
 #[tokio::test]
-async fn the_built_in_provider_makes_none() {
+async fn the_built_in_provider_makes_some_that_depend_on_the_input_only() {
     let nexus = Nexus::start(ECHO).await;
-    let answer = Request::post(EMBEDDINGS, r#"{"model":"echo/m","input":"x"}"#).send(&nexus).await;
-    answer.refused(StatusCode::BAD_REQUEST, "invalid_request_error");
+    let embed = async |more: Value| {
+        let mut body = json!({"model": "echo/m"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Request::post(EMBEDDINGS, body.to_string()).send(&nexus).await.fine().json()
+    };
+    let both = embed(json!({"input": ["one", "two"]})).await;
+    assert_eq!((&both["object"], &both["model"]), (&json!("list"), &json!("echo/m")));
+    assert!(both["usage"]["prompt_tokens"].as_u64() > Some(0), "{both}");
+    assert_eq!((&both["data"][0]["index"], &both["data"][1]["index"]), (&json!(0), &json!(1)));
+    assert_ne!(both["data"][0]["embedding"], both["data"][1]["embedding"]);
+    let two = embed(json!({"input": "two"})).await;
+    assert_eq!(two["data"][0]["embedding"], both["data"][1]["embedding"]);
+    let short = embed(json!({"input": "two", "dimensions": 3})).await;
+    assert_eq!(short["data"][0]["embedding"].as_array().map(Vec::len), Some(3));
+    let encoded = embed(json!({"input": "two", "dimensions": 3, "encoding_format": "base64"})).await;
+    assert_eq!(
+        encoded["data"][0]["embedding"].as_str().map(str::len),
+        Some(16),
+        "three floats of four bytes"
+    );
 }

@@ -97,7 +97,8 @@ async fn the_operators_listener_says_alive_and_ready() {
 #[tokio::test]
 async fn the_operators_listener_serves_no_calls() {
     let (_upstream, nexus) = start("").await;
-    assert_eq!(hello().send_to(nexus.admin()).await.status, 404);
+    let status = hello().send_to(nexus.admin()).await.status;
+    assert!(status == 404 || status == 405, "{status}");
 }
 
 #[tokio::test]
