@@ -1,1 +1,27 @@
-//! Integration tests.
+//! Integration tests: the real binary, spoken to over sockets, against providers that follow a script.
+//!
+//! One module a subject; a test's name is the sentence it proves. Every test has its own server, ports and scratch
+//! folder, so that any number of them run at once. Nothing here knows the inside of the program, `layers` apart,
+//! which reads its source.
+
+// A test that cannot go on says why and fails: that is what it is for. Clippy knows this of `#[test]` functions, not
+// of what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+mod access;
+mod body;
+mod echo;
+mod edges;
+mod embeddings;
+mod identity;
+mod layers;
+mod operations;
+mod overload;
+mod passthrough;
+mod quota;
+mod routing;
+mod shutdown;
+mod streaming;
+mod upstream;

@@ -1,0 +1,186 @@
+//! Who is calling: header identity, its refusals and who is believed.
+//!
+//! Identification errors keep a flat shape of their own on every protocol: `{"error", "error_description"}`.
+
+use serde_json::json;
+
+use crate::support::{
+    client::{Answer, CHAT, MODELS, Request},
+    nexus::Nexus,
+    setup::{ECHO, IDENTIFIED},
+};
+
+const MISSING_CLIENT: (&str, &str) = ("missing_client_id", "Client identification is required");
+const MISSING_GROUP: (&str, &str) = ("missing_group_id", "Group identification is required");
+const INVALID_GROUP: (&str, &str) = ("invalid_group", "The specified group is not valid");
+
+/// Identity with a required group, as the announcement has it.
+const REQUIRED: &str = r#"
+[server.client_identification]
+enabled = true
+client_id.http_header = "X-User-Id"
+group_id.http_header = "X-Group-Id"
+[server.client_identification.validation]
+group_values = ["premium", "basic"]
+"#;
+
+/// Only a client id.
+const CLIENT_ONLY: &str = r#"
+[server.client_identification]
+enabled = true
+client_id.http_header = "X-User-Id"
+"#;
+
+async fn start(identification: &str) -> Nexus {
+    Nexus::start(&format!("{identification}{ECHO}")).await
+}
+
+fn hello() -> Request {
+    Request::chat("echo/m", "Hello")
+}
+
+fn refused_flat(answer: &Answer, (error, description): (&str, &str)) {
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(answer.json(), json!({"error": error, "error_description": description}));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn a_request_without_a_client_id_is_refused_on_every_protocol_route() {
+    let nexus = start(CLIENT_ONLY).await;
+    refused_flat(&hello().send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&Request::get(MODELS).send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&Request::get(&format!("{MODELS}/echo/m")).send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&Request::post("/v1/embeddings", "{}").send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&hello().target("/v1/chat/completions").send(&nexus).await, MISSING_CLIENT);
+}
+
+#[tokio::test]
+async fn identified_requests_pass_on_every_protocol_route() {
+    let nexus = start(CLIENT_ONLY).await;
+    hello().client("alice").send(&nexus).await.fine();
+    Request::get(MODELS).client("alice").send(&nexus).await.fine();
+    Request::get(&format!("{MODELS}/echo/m")).client("alice").send(&nexus).await.fine();
+}
+
+#[tokio::test]
+async fn without_identification_nobody_is_asked() {
+    let nexus = Nexus::start(ECHO).await;
+    hello().send(&nexus).await.fine();
+    hello().client("alice").group("vip").send(&nexus).await.fine();
+}
+
+#[tokio::test]
+async fn odd_client_ids_are_valid() {
+    let nexus = start(CLIENT_ONLY).await;
+    let long = "x".repeat(1024);
+    for id in ["", "   ", "user@example.com:123-456_789/test", "a:b", &long] {
+        hello().client(id).send(&nexus).await.fine();
+    }
+}
+
+#[tokio::test]
+async fn a_client_id_over_1024_bytes_is_refused() {
+    let nexus = start(CLIENT_ONLY).await;
+    let answer = hello().client(&"x".repeat(1025)).send(&nexus).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(answer.json()["error"], "invalid_client_id");
+    assert!(answer.json()["error_description"].is_string());
+}
+
+#[tokio::test]
+async fn a_client_id_that_is_not_ascii_is_missing() {
+    let nexus = start(CLIENT_ONLY).await;
+    refused_flat(&hello().header("x-user-id", b"caf\xc3\xa9").send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&hello().header("x-user-id", b"\xff").send(&nexus).await, MISSING_CLIENT);
+}
+
+#[tokio::test]
+async fn two_headers_of_one_name_are_refused() {
+    let nexus = start(REQUIRED).await;
+    let twice = hello().client("alice").client("bob").group("basic").send(&nexus).await;
+    assert_eq!(twice.status, 400, "{twice:?}");
+    assert!(twice.json()["error"].is_string(), "flat: {twice:?}");
+    let twice = hello().client("alice").client("alice").group("basic").send(&nexus).await;
+    assert_eq!(twice.status, 400, "equal values do not help: {twice:?}");
+    let twice = hello().client("alice").group("basic").group("premium").send(&nexus).await;
+    assert_eq!(twice.status, 400, "{twice:?}");
+    assert!(twice.json()["error"].is_string(), "flat: {twice:?}");
+}
+
+#[tokio::test]
+async fn a_listed_group_passes() {
+    let nexus = start(REQUIRED).await;
+    for group in ["premium", "basic"] {
+        hello().client("alice").group(group).send(&nexus).await.fine();
+    }
+}
+
+#[tokio::test]
+async fn a_missing_group_is_refused_where_groups_are_configured() {
+    let nexus = start(REQUIRED).await;
+    refused_flat(&hello().client("alice").send(&nexus).await, MISSING_GROUP);
+    refused_flat(&hello().send(&nexus).await, MISSING_CLIENT);
+}
+
+#[tokio::test]
+async fn an_unlisted_group_is_refused_and_the_comparison_is_exact() {
+    let nexus = start(REQUIRED).await;
+    for group in ["vip", "", "Premium", "premium,basic", "premiu"] {
+        refused_flat(&hello().client("alice").group(group).send(&nexus).await, INVALID_GROUP);
+    }
+}
+
+#[tokio::test]
+async fn a_group_need_not_be_sent_where_it_is_not_required_but_a_wrong_one_is_still_refused() {
+    let nexus = start(IDENTIFIED).await;
+    hello().client("alice").send(&nexus).await.fine();
+    refused_flat(&hello().client("alice").group("vip").send(&nexus).await, INVALID_GROUP);
+}
+
+#[tokio::test]
+async fn without_group_values_any_group_passes() {
+    let nexus = start(&format!("{CLIENT_ONLY}group_id.http_header = \"X-Group-Id\"\n")).await;
+    hello().client("alice").group("whatever").send(&nexus).await.fine();
+    hello().client("alice").send(&nexus).await.fine();
+}
+
+#[tokio::test]
+async fn header_names_are_those_of_the_configuration_in_any_case() {
+    let identification = CLIENT_ONLY.replace("X-User-Id", "X-Team");
+    let nexus = start(&identification).await;
+    hello().header("x-team", "a").send(&nexus).await.fine();
+    refused_flat(&hello().client("alice").send(&nexus).await, MISSING_CLIENT);
+}
+
+#[tokio::test]
+async fn identity_headers_of_untrusted_peers_are_absent() {
+    let trusting = |network: &str| format!("{CLIENT_ONLY}trusted_proxies = [\"{network}\"]\n");
+    let nexus = start(&trusting("10.0.0.0/8")).await;
+    refused_flat(&hello().client("alice").send(&nexus).await, MISSING_CLIENT);
+    for network in ["127.0.0.0/8", "127.0.0.1"] {
+        let nexus = start(&trusting(network)).await;
+        hello().client("alice").send(&nexus).await.fine();
+    }
+}
+
+#[tokio::test]
+async fn route_and_method_come_before_identity_and_identity_before_the_body() {
+    let nexus = start(CLIENT_ONLY).await;
+    assert_eq!(Request::get("/nowhere").send(&nexus).await.status, 404);
+    assert_eq!(Request::get(CHAT).send(&nexus).await.status, 405);
+    refused_flat(&Request::post(CHAT, "no json").send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&hello().without("content-type").send(&nexus).await, MISSING_CLIENT);
+    refused_flat(&Request::chat("nobody/m", "Hello").send(&nexus).await, MISSING_CLIENT);
+}
+
+#[tokio::test]
+async fn every_number_of_identity_actors_says_the_same() {
+    for workers in [1, 2, 8] {
+        let nexus = start(&format!("[actors]\nidentity_workers = {workers}\n{REQUIRED}")).await;
+        for client in ["a", "b", "c", "d", "e", "f"] {
+            hello().client(client).group("basic").send(&nexus).await.fine();
+            refused_flat(&hello().client(client).group("gold").send(&nexus).await, INVALID_GROUP);
+        }
+    }
+}
