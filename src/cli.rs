@@ -211,7 +211,8 @@ impl Cli {
             complain(&format!("There is no {DEFAULT_FILE} and no --config; {SMALLEST}\n"));
             return Err(FAILED.into());
         }
-        let (mut config, report) = Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
+        let (mut config, report) =
+            Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
         show(&report);
         if let Some(address) = self.serve.listen_address {
             config.server.listen_address = address;

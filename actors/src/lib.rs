@@ -21,5 +21,4 @@ pub mod quota;
 pub mod shards;
 pub mod supervisor;
 
-
 pub use principal::{ClientId, Group, Principal};

@@ -223,12 +223,7 @@ pub(super) fn fragment(text: &str) -> Option<Node> {
     Some(node(value.get_ref(), value.span(), &mut Report::default(), &References::none()))
 }
 
-fn table(
-    table: &DeTable<'_>,
-    span: Range<usize>,
-    report: &mut Report,
-    references: &References<'_>,
-) -> Table {
+fn table(table: &DeTable<'_>, span: Range<usize>, report: &mut Report, references: &References<'_>) -> Table {
     let entries = table.iter().map(|(key, value)| {
         let entry = Entry { key: key.span(), node: node(value.get_ref(), value.span(), report, references) };
         (key.get_ref().to_string(), entry)
@@ -329,6 +324,10 @@ impl Read for Size {
 /// Unreadable elements are left out; they are reported.
 impl<T: Read> Read for Vec<T> {
     fn read(node: &Node) -> Option<Self> {
-        if let Value::List(nodes) = &node.value { Some(nodes.iter().filter_map(T::read).collect()) } else { None }
+        if let Value::List(nodes) = &node.value {
+            Some(nodes.iter().filter_map(T::read).collect())
+        } else {
+            None
+        }
     }
 }

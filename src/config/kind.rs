@@ -20,15 +20,20 @@ use super::{
 /// The problem, at the value.
 pub(super) fn check(key: &Key, node: &Node) -> Result<(), Diagnostic> {
     let Some(text) = node.text() else { return check_bare(key, node) };
-    let wrong = |code, what: &str| Err(at(code, node, format!("{} is {what}", node.quoted())).help(advice(key)));
+    let wrong =
+        |code, what: &str| Err(at(code, node, format!("{} is {what}", node.quoted())).help(advice(key)));
     match key.kind {
         Kind::Any | Kind::Secret | Kind::Text | Kind::File | Kind::TextOrTexts => Ok(()),
         Kind::Address if SocketAddr::read(node).is_none() => wrong(Code::InvalidAddress, "no `ip:port`"),
         Kind::Choice(known) if !known.contains(&text) => Err(unknown_choice(known, text, node)),
         Kind::DurationOrOff if text == "off" => Ok(()),
         Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff => check_duration(key, node),
-        Kind::HeaderName if HeaderName::read(node).is_none() => wrong(Code::InvalidHeaderName, "no header name"),
-        Kind::Networks if IpNet::read(node).is_none() => wrong(Code::InvalidNetwork, "no address and no network"),
+        Kind::HeaderName if HeaderName::read(node).is_none() => {
+            wrong(Code::InvalidHeaderName, "no header name")
+        }
+        Kind::Networks if IpNet::read(node).is_none() => {
+            wrong(Code::InvalidNetwork, "no address and no network")
+        }
         Kind::Number if text.parse::<f64>().is_ok_and(|n| n >= 0.0 && n.is_finite()) => Ok(()),
         Kind::Path => match path_fault(text) {
             Some(fault) => wrong(Code::InvalidPath, fault),
@@ -178,7 +183,10 @@ fn check_duration(key: &Key, node: &Node) -> Result<(), Diagnostic> {
 fn unknown_choice(known: &[&str], text: &str, node: &Node) -> Diagnostic {
     let help = match nearest(text, known.iter().copied()) {
         Some(near) if node.quotable => format!("did you mean \"{near}\"?"),
-        _ => format!("write one of {}", known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")),
+        _ => format!(
+            "write one of {}",
+            known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+        ),
     };
     at(Code::InvalidChoice, node, format!("{} is not known here", node.quoted())).help(help)
 }
@@ -238,5 +246,21 @@ fn url_fault(text: &str) -> Option<&'static str> {
         Some("must not end with `/`")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{file, keys::FILE};
+
+    #[test]
+    fn every_default_is_a_value_of_its_kind() {
+        for section in FILE.tree() {
+            for key in section.keys.iter().filter(|key| !key.default.is_empty()) {
+                let node = file::fragment(key.default).unwrap();
+                let elements = matches!(node.value, file::Value::List(_)); // of which there are none
+                assert!(elements || super::check(key, &node).is_ok(), "{} {}", section.title, key.name);
+            }
+        }
     }
 }

@@ -119,7 +119,8 @@ fn masked(report: &Report, line: Range<usize>, marked: Range<usize>) -> (Vec<cha
         let hidden = report.hidden.iter().filter(|h| h.contains(&at)).map(|h| h.end.min(line.end)).max();
         let column = shown.len();
         let next = if let Some(end) = hidden {
-            let again = shown.ends_with(&['"', '…', '"']) && report.hidden.iter().any(|h| h.contains(&(at - 1)));
+            let again =
+                shown.ends_with(&['"', '…', '"']) && report.hidden.iter().any(|h| h.contains(&(at - 1)));
             shown.extend(if again { "" } else { "\"…\"" }.chars());
             end
         } else {

@@ -108,7 +108,8 @@ impl Walker<'_> {
         let names = section.keys.iter().map(|key| key.name);
         let help = match nearest(name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name)) {
+            None => match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name))
+            {
                 Some(other) => format!("it belongs in {}", other.title),
                 None => format!("known here: {}", list(&names.collect::<Vec<_>>())),
             },

@@ -74,7 +74,12 @@ fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<HeaderNam
 fn kind_agrees(source: View<'_>, check: &mut Check<'_>) {
     let (Some(kind), Some(named)) = (source.entry("type"), source.get::<String>("type")) else { return };
     if matches!(named.as_str(), "http_header" | "jwt_claim") && source.entry(&named).is_none() {
-        check.at_value(kind, Code::Conflict, "`type` names another source than the one written", "remove `type`");
+        check.at_value(
+            kind,
+            Code::Conflict,
+            "`type` names another source than the one written",
+            "remove `type`",
+        );
     }
 }
 
@@ -93,8 +98,11 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
         .help("keep one of the two");
         check.report.push(problem);
     }
-    let written: Vec<_> =
-        ["client_id", "group_id"].into_iter().filter_map(|name| view.table(name).entry("jwt_claim")).collect();
+    let written: Vec<_> = ["client_id", "group_id"]
+        .into_iter()
+        .filter(|name| view.table(name).entry("http_header").is_none()) // two sources are reported already
+        .filter_map(|name| view.table(name).entry("jwt_claim"))
+        .collect();
     for entry in &written {
         claim(entry, entry.key.clone(), unverified || oauth.is_some(), check);
     }
@@ -113,10 +121,18 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
 /// A JWT claim that names callers, written or by default (`client_id` absent).
 fn claim(entry: &Entry, at: std::ops::Range<usize>, verifiable: bool, check: &mut Check<'_>) {
     let implied = at != entry.key;
-    let what = if implied { "without `client_id`, callers are named by the JWT claim `sub`" } else { "a JWT claim names callers" };
+    let what = if implied {
+        "without `client_id`, callers are named by the JWT claim `sub`"
+    } else {
+        "a JWT claim names callers"
+    };
     let header = "identify callers by header: `client_id.http_header = \"X-User-Id\"`";
     let (code, message, help) = if verifiable {
-        (Code::NotInThisVersion, format!("{what}, and JWT identity is not in this version"), header.to_owned())
+        (
+            Code::NotInThisVersion,
+            format!("{what}, and JWT identity is not in this version"),
+            header.to_owned(),
+        )
     } else {
         let help = format!(
             "add [server.oauth] with the keys that verify it, or, where a proxy has verified the token, write \

@@ -86,9 +86,11 @@ impl<'a> Written<'a> {
         for group in forgotten.filter(|group| lists.iter().any(|lists| lists.admit(Some(group)))) {
             let steps = walk(&self.table, farther, Some(group));
             let applies = steps.iter().find(|step| step.amount.is_some());
-            let then = applies.map_or("no limit applies to it".to_owned(), |step| format!("`{}` applies", step.path));
+            let then = applies
+                .map_or("no limit applies to it".to_owned(), |step| format!("`{}` applies", step.path));
             let message = format!("group `{group}` has no limit of its own here: {then}");
-            let help = format!("add `{}.groups.{}`, if that is not meant", self.table.path, key(group.as_str()));
+            let help =
+                format!("add `{}.groups.{}`, if that is not meant", self.table.path, key(group.as_str()));
             check.at_key(entry, Code::GroupWithoutLimit, message, help);
         }
     }
@@ -162,7 +164,8 @@ fn known_group(name: &str, at: &Range<usize>, place: &str, callers: &Callers, ch
         if !callers.enabled && place == "limits" {
             return; // reported once for all limits
         }
-        let message = format!("{place} for group `{name}`, but `group_id` is not set in client identification");
+        let message =
+            format!("{place} for group `{name}`, but `group_id` is not set in client identification");
         Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(SOURCE)
     } else if callers.groups.contains(&group) || callers.groups.is_empty() && place == "limits" {
         return; // an empty list beside limits is reported once
@@ -187,8 +190,9 @@ pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mu
         check.at_key(first, Code::LimitWithoutIdentity, message, help);
     } else if let Some(group_id) = callers.group_id.clone().filter(|_| callers.groups.is_empty()) {
         let message = "`group_id` is configured and limits exist, but `group_values` is empty";
-        let problem = Diagnostic::new(Code::MissingGroupValues, group_id, message)
-            .help("write `group_values = [\"premium\", \"basic\"]` in [server.client_identification.validation]");
+        let problem = Diagnostic::new(Code::MissingGroupValues, group_id, message).help(
+            "write `group_values = [\"premium\", \"basic\"]` in [server.client_identification.validation]",
+        );
         check.report.push(problem);
     }
 }
