@@ -183,6 +183,8 @@ pub struct Serve {
     pub file: PathBuf,
     /// How logs are written.
     pub log: LogOptions,
+    /// The warnings of the file: shown already, unless logs are JSON.
+    pub warnings: Report,
 }
 
 /// Reads the command line. Ends the process for `--help`, `--version` (0) and wrong usage (2).
@@ -213,11 +215,13 @@ impl Cli {
         }
         let (mut config, report) =
             Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
-        show(&report);
+        if self.serve.log.style != Some(LogStyle::Json) {
+            show(&report);
+        }
         if let Some(address) = self.serve.listen_address {
             config.server.listen_address = address;
         }
-        Ok(Serve { config, file, log: self.serve.log })
+        Ok(Serve { config, file, log: self.serve.log, warnings: report })
     }
 }
 

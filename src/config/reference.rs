@@ -115,5 +115,8 @@ fn is_variable(name: &str) -> bool {
 fn locate(report: &Report, within: Range<usize>, inside: &str) -> Range<usize> {
     let source = report.text.get(within.clone()).unwrap_or_default();
     let wanted = format!("{{{{{inside}}}}}");
-    source.find(&wanted).map_or(within.clone(), |at| within.start + at..within.start + at + wanted.len())
+    match source.find(&wanted) {
+        Some(at) => within.start + at..within.start + at + wanted.len(),
+        None => within,
+    }
 }

@@ -1,4 +1,5 @@
 //! The command line, by running the binary. Nothing is served here.
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 use std::{
     fs,

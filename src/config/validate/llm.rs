@@ -65,7 +65,7 @@ fn duplicates(view: View<'_>, openai: &str, written: Option<&Entry>, check: &mut
             continue;
         }
         if let Some((other, _, first)) = known.iter().find(|(_, other, _)| *other == path) {
-            let message = format!("the {other} and {word} protocols cannot use the same path (`{path}`)");
+            let message = format!("the {other} and {word} protocols cannot use the same path");
             if let Some(at) = entry.or(*first) {
                 check.at_value(at, Code::DuplicatePath, message, "give each protocol a path of its own");
             }

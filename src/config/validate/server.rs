@@ -29,7 +29,6 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         admin: view.table("admin").get("listen"),
         max_clients: limits.value("max_clients"),
     };
-    body_fits_budget(view, &server, check);
     health_path(view, &server.health, protocols, check);
     listeners(view, &server, check);
     server
@@ -69,19 +68,6 @@ fn request_limits(view: View<'_>, check: &mut Check<'_>) {
     }
 }
 
-fn body_fits_budget(view: View<'_>, server: &Server, check: &mut Check<'_>) {
-    let written = view.entry("request_body_limit").or_else(|| view.entry("memory_budget"));
-    if let Some(entry) = written.filter(|_| server.request_body_limit > server.memory_budget) {
-        let message = "`request_body_limit` is larger than `memory_budget`: such a body would never be taken";
-        check.at_value(
-            entry,
-            Code::Conflict,
-            message,
-            "raise `memory_budget`, or lower `request_body_limit`",
-        );
-    }
-}
-
 /// On the main listener the health route must not hide a protocol's.
 fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &mut Check<'_>) {
     if !health.enabled || health.listen.is_some() {
@@ -110,7 +96,7 @@ fn listeners(view: View<'_>, server: &Server, check: &mut Check<'_>) {
         };
         let other = places[..index].iter().find(|(other, _)| *other == Some(address));
         if let Some((_, first)) = other {
-            let message = format!("two listeners have the address `{address}`");
+            let message = "two listeners have the same address";
             let mut problem = Diagnostic::new(Code::DuplicateAddress, entry.node.span.clone(), message)
                 .help("give each listener a port of its own");
             if let Some(first) = first {
