@@ -26,6 +26,9 @@ pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
     let group = caller(config, question)?;
     let mut out = format!("client `{}`, {}\n", question.client, in_group(group.as_ref()));
     out += &format!("model `{}/{}`, sent upstream as `{}`\n", provider.name, model.name, model.upstream_name);
+    if let (Some(asked), None) = (&question.group, &group) {
+        out += &format!("group `{asked}` is not read: `group_id` is not set\n");
+    }
     if !admitted(model, group.as_ref()) {
         out += "access: refused (403): the model's `allow` and `deny` leave this caller out\n";
     }
@@ -72,12 +75,7 @@ fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), S
 /// The group the question is about, as identification would see it.
 fn caller(config: &Config, question: &Question) -> Result<Option<Group>, String> {
     let Some(rules) = config.identification.as_ref().filter(|rules| rules.group_header.is_some()) else {
-        return match &question.group {
-            Some(group) => {
-                Err(format!("group `{group}`: this configuration reads no group (`group_id` is not set)"))
-            }
-            None => Ok(None),
-        };
+        return Ok(None); // a group that is presented is not read
     };
     let listed = || rules.groups.iter().map(Group::as_str).collect::<Vec<_>>().join(", ");
     match &question.group {

@@ -184,6 +184,23 @@ groups.premium = { input_token_limit = 200, interval = "1h" }
 }
 
 #[test]
+fn explain_says_when_a_group_is_not_read_and_when_a_model_is_refused() {
+    let question = Question {
+        client: "a".into(),
+        group: Some("vip".into()),
+        model: "openai/gpt-4o".into(),
+        tokens: None,
+    };
+    let (config, _) = read(PROVIDER).unwrap();
+    let answer = explain(&config, &question).unwrap();
+    assert!(answer.contains("group `vip` is not read") && answer.ends_with("applies: nothing"), "{answer}");
+    let denied = PROVIDER.replace("api_key", "deny = [\"basic\"]\napi_key");
+    let (config, _) = read(&[CALLERS, &denied].concat()).unwrap();
+    let answer = explain(&config, &Question { group: Some("basic".into()), ..question }).unwrap();
+    assert!(answer.contains("refused (403)"), "{answer}");
+}
+
+#[test]
 fn the_old_path_key_sets_the_path_and_the_alias_goes_with_the_default() {
     let paths = |text: &str| read(&[text, PROVIDER].concat()).unwrap().0.protocols.openai.unwrap();
     assert_eq!(paths(""), ["/llm/openai", "/llm"]);
