@@ -183,6 +183,8 @@ pub struct Serve {
     pub file: PathBuf,
     /// How logs are written.
     pub log: LogOptions,
+    /// The warnings of the file: shown already, unless logs are JSON.
+    pub warnings: Report,
 }
 
 /// Reads the command line. Ends the process for `--help`, `--version` (0) and wrong usage (2).
@@ -211,12 +213,15 @@ impl Cli {
             complain(&format!("There is no {DEFAULT_FILE} and no --config; {SMALLEST}\n"));
             return Err(FAILED.into());
         }
-        let (mut config, report) = Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
-        show(&report);
+        let (mut config, report) =
+            Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
+        if self.serve.log.style != Some(LogStyle::Json) {
+            show(&report);
+        }
         if let Some(address) = self.serve.listen_address {
             config.server.listen_address = address;
         }
-        Ok(Serve { config, file, log: self.serve.log })
+        Ok(Serve { config, file, log: self.serve.log, warnings: report })
     }
 }
 

@@ -238,7 +238,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn read(file: &Path, text: &str, environment: &dyn Environment) -> Result<(Self, Report), Report> {
         let mut report = Report::new(file, text);
-        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
         let root = file::parse(&mut report, &References::new(environment, folder));
         let syntax = std::mem::take(&mut report.diagnostics);
         shape::check(&root, &mut report);

@@ -29,6 +29,26 @@ pub(super) fn tears(message: &str) -> bool {
     ["unclosed", "multi-line", "array", "inline table", "header"].iter().any(|word| message.contains(word))
 }
 
+/// What to write instead, for the mistakes people make.
+pub(super) fn remedy(message: &str) -> Option<&'static str> {
+    let words = |all: &[&str]| all.iter().any(|word| message.contains(word));
+    if words(&["duplicate"]) {
+        Some("keep one of them: a key stands once in a table, and a table's head once in the file")
+    } else if words(&[
+        "must be quoted",
+        "invalid float",
+        "invalid integer",
+        "invalid boolean",
+        "invalid date",
+    ]) {
+        Some("strings stand in quotes: `key = \"value\"`")
+    } else if words(&["unclosed", "invalid basic string", "invalid literal string", "multi-line"]) {
+        Some("close the bracket or the quote that is open here")
+    } else {
+        None
+    }
+}
+
 /// Whether a problem is that something is not there, which a torn file cannot tell.
 pub(super) const fn of_absence(code: Code) -> bool {
     matches!(

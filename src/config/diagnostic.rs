@@ -3,6 +3,7 @@
 //! Positions are byte ranges into the text of the file.
 
 use std::{
+    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -44,7 +45,7 @@ pub struct Label {
 }
 
 /// All problems of one file, with what is needed to show them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Report {
     /// The file, as it was named.
     pub file: PathBuf,
@@ -176,6 +177,14 @@ impl Report {
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         (line, before[start..].chars().count() + 1)
+    }
+}
+
+/// The text may hold secrets.
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Report");
+        out.field("file", &self.file).field("diagnostics", &self.diagnostics).finish_non_exhaustive()
     }
 }
 

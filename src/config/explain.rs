@@ -26,6 +26,9 @@ pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
     let group = caller(config, question)?;
     let mut out = format!("client `{}`, {}\n", question.client, in_group(group.as_ref()));
     out += &format!("model `{}/{}`, sent upstream as `{}`\n", provider.name, model.name, model.upstream_name);
+    if let (Some(asked), None) = (&question.group, &group) {
+        out += &format!("group `{asked}` is not read: `group_id` is not set\n");
+    }
     if !admitted(model, group.as_ref()) {
         out += "access: refused (403): the model's `allow` and `deny` leave this caller out\n";
     }
@@ -44,10 +47,15 @@ pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
     let Some((step, amount)) = winner.and_then(|at| Some((&steps[at], steps[at].amount?))) else {
         return Ok(out + "applies: nothing");
     };
-    let owner = if step.of_model { "of this model" } else { "shared by the models of this provider that fall to it" };
+    let owner =
+        if step.of_model { "of this model" } else { "shared by the models of this provider that fall to it" };
     out += &format!("bucket: one for client `{}`, {owner}\n", question.client);
     if let Some(tokens) = question.tokens {
-        let fits = if tokens > amount.tokens { "is larger than the limit: always refused" } else { "fits into an empty window" };
+        let fits = if tokens > amount.tokens {
+            "is larger than the limit: always refused"
+        } else {
+            "fits into an empty window"
+        };
         out += &format!("a call of {tokens} input tokens {fits}\n");
     }
     Ok(out + &format!("applies: {} = {} input tokens per {}", step.path, amount.tokens, amount.written))
@@ -58,7 +66,8 @@ fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), S
     let found = config.providers.iter().find(|known| *known.name == *provider);
     let found = found.and_then(|p| Some((p, p.models.iter().find(|known| *known.name == *model)?)));
     found.ok_or_else(|| {
-        let known = config.providers.iter().flat_map(|p| p.models.iter().map(|m| format!("{}/{}", p.name, m.name)));
+        let known =
+            config.providers.iter().flat_map(|p| p.models.iter().map(|m| format!("{}/{}", p.name, m.name)));
         format!("model `{id}` is not configured; configured: {}", known.collect::<Vec<_>>().join(", "))
     })
 }
@@ -66,19 +75,18 @@ fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), S
 /// The group the question is about, as identification would see it.
 fn caller(config: &Config, question: &Question) -> Result<Option<Group>, String> {
     let Some(rules) = config.identification.as_ref().filter(|rules| rules.group_header.is_some()) else {
-        return match &question.group {
-            Some(group) => Err(format!("group `{group}`: this configuration reads no group (`group_id` is not set)")),
-            None => Ok(None),
-        };
+        return Ok(None); // a group that is presented is not read
     };
     let listed = || rules.groups.iter().map(Group::as_str).collect::<Vec<_>>().join(", ");
     match &question.group {
-        None if rules.require_group => {
-            Err(format!("a group is required: such a call is refused with 400; add --group, one of: {}", listed()))
-        }
-        Some(name) if !rules.groups.is_empty() && !rules.groups.contains(&Group::new(name)) => {
-            Err(format!("group `{name}` is not in group_values: such a call is refused with 400; listed: {}", listed()))
-        }
+        None if rules.require_group => Err(format!(
+            "a group is required: such a call is refused with 400; add --group, one of: {}",
+            listed()
+        )),
+        Some(name) if !rules.groups.is_empty() && !rules.groups.contains(&Group::new(name)) => Err(format!(
+            "group `{name}` is not in group_values: such a call is refused with 400; listed: {}",
+            listed()
+        )),
         group => Ok(group.as_deref().map(Group::new)),
     }
 }
@@ -89,7 +97,9 @@ fn in_group(group: Option<&Group>) -> String {
 
 fn admitted(model: &Model, group: Option<&Group>) -> bool {
     match group {
-        Some(group) => !model.deny.contains(group) && model.allow.as_ref().is_none_or(|allow| allow.contains(group)),
+        Some(group) => {
+            !model.deny.contains(group) && model.allow.as_ref().is_none_or(|allow| allow.contains(group))
+        }
         None => model.allow.is_none(),
     }
 }

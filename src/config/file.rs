@@ -3,7 +3,7 @@
 //! It knows TOML, not meaning: which keys exist is `keys`, whether a value fits is `shape`, what it all means is
 //! `validate`. Positions are byte ranges of the file.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::Range, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, ops::Range, str::FromStr, time::Duration};
 
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
@@ -47,7 +47,7 @@ pub struct Node {
 }
 
 /// What a value is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Value {
     /// `true`, `false`.
     Bool(bool),
@@ -86,7 +86,11 @@ pub fn parse(report: &mut Report, references: &References<'_>) -> Table {
     let (root, errors) = DeTable::parse_recoverable(&text);
     for error in errors {
         let at = error.span().unwrap_or_default();
-        report.push(Diagnostic::new(Code::Syntax, at, error.message()));
+        let problem = Diagnostic::new(Code::Syntax, at, error.message());
+        report.push(match broken::remedy(error.message()) {
+            Some(remedy) => problem.help(remedy),
+            None => problem,
+        });
     }
     table(root.get_ref(), root.span(), report, references)
 }
@@ -113,7 +117,7 @@ impl Node {
     /// The value in a message: quoted, or hidden.
     pub fn quoted(&self) -> String {
         match &self.value {
-            Value::Text(text) if self.quotable => format!("`{text}`"),
+            Value::Text(text) if self.quotable => format!("`{}`", text.escape_debug()),
             _ => "the value".to_owned(),
         }
     }
@@ -177,13 +181,11 @@ impl<'a> View<'a> {
         self.get(name).expect("the table of keys has a default of this type")
     }
 
-    /// Where the elements of a list are written.
-    pub fn spans(self, name: &str) -> Vec<Range<usize>> {
+    /// The elements of a list.
+    pub fn items(self, name: &str) -> &'a [Node] {
         match self.entry(name).map(|entry| &entry.node.value) {
-            Some(Value::List(nodes)) => {
-                nodes.iter().filter(|node| node.text().is_some()).map(|node| node.span.clone()).collect()
-            }
-            _ => Vec::new(),
+            Some(Value::List(nodes)) => nodes,
+            _ => &[],
         }
     }
 
@@ -217,18 +219,28 @@ impl<'a> View<'a> {
     }
 }
 
+/// Any string may be a secret.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Date => f.write_str("date"),
+            Self::Float(number) => number.fmt(f),
+            Self::Integer(number) => number.fmt(f),
+            Self::List(nodes) => nodes.fmt(f),
+            Self::Table(table) => table.fmt(f),
+            Self::Text(_) | Self::Unreadable => f.write_str("\"…\""),
+        }
+    }
+}
+
 /// A value on its own, as the table of keys writes its defaults.
 pub(super) fn fragment(text: &str) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
     Some(node(value.get_ref(), value.span(), &mut Report::default(), &References::none()))
 }
 
-fn table(
-    table: &DeTable<'_>,
-    span: Range<usize>,
-    report: &mut Report,
-    references: &References<'_>,
-) -> Table {
+fn table(table: &DeTable<'_>, span: Range<usize>, report: &mut Report, references: &References<'_>) -> Table {
     let entries = table.iter().map(|(key, value)| {
         let entry = Entry { key: key.span(), node: node(value.get_ref(), value.span(), report, references) };
         (key.get_ref().to_string(), entry)
@@ -329,6 +341,10 @@ impl Read for Size {
 /// Unreadable elements are left out; they are reported.
 impl<T: Read> Read for Vec<T> {
     fn read(node: &Node) -> Option<Self> {
-        if let Value::List(nodes) = &node.value { Some(nodes.iter().filter_map(T::read).collect()) } else { None }
+        if let Value::List(nodes) = &node.value {
+            Some(nodes.iter().filter_map(T::read).collect())
+        } else {
+            None
+        }
     }
 }

@@ -161,7 +161,12 @@ pub static FILE: Section = Section {
     names: None,
     keys: &[
         Key::new("server", Kind::Table(&server::SERVER), "", "Listener, edge limits, identification."),
-        Key::new("actors", Kind::Table(&server::ACTORS), "", "How many actors of each kind, and their mailboxes."),
+        Key::new(
+            "actors",
+            Kind::Table(&server::ACTORS),
+            "",
+            "How many actors of each kind, and their mailboxes.",
+        ),
         Key::new("llm", Kind::Table(&llm::LLM), "", "Protocols, providers, models, limits."),
         Key::new("mcp", Kind::Any, "", "Not supported: MCP servers.")
             .never("Nexus routes LLM calls only: remove [mcp] and everything below it"),

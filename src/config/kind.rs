@@ -18,17 +18,22 @@ use super::{
 ///
 /// # Errors
 /// The problem, at the value.
-pub(super) fn check(key: &Key, node: &Node) -> Result<(), Diagnostic> {
-    let Some(text) = node.text() else { return check_bare(key, node) };
-    let wrong = |code, what: &str| Err(at(code, node, format!("{} is {what}", node.quoted())).help(advice(key)));
+pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic> {
+    let Some(text) = node.text() else { return check_bare(key, name, node) };
+    let wrong =
+        |code, what: &str| Err(at(code, node, format!("{} is {what}", node.quoted())).help(advice(key)));
     match key.kind {
         Kind::Any | Kind::Secret | Kind::Text | Kind::File | Kind::TextOrTexts => Ok(()),
         Kind::Address if SocketAddr::read(node).is_none() => wrong(Code::InvalidAddress, "no `ip:port`"),
         Kind::Choice(known) if !known.contains(&text) => Err(unknown_choice(known, text, node)),
         Kind::DurationOrOff if text == "off" => Ok(()),
         Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff => check_duration(key, node),
-        Kind::HeaderName if HeaderName::read(node).is_none() => wrong(Code::InvalidHeaderName, "no header name"),
-        Kind::Networks if IpNet::read(node).is_none() => wrong(Code::InvalidNetwork, "no address and no network"),
+        Kind::HeaderName if HeaderName::read(node).is_none() => {
+            wrong(Code::InvalidHeaderName, "no header name")
+        }
+        Kind::Networks if IpNet::read(node).is_none() => {
+            wrong(Code::InvalidNetwork, "no address and no network")
+        }
         Kind::Number if text.parse::<f64>().is_ok_and(|n| n >= 0.0 && n.is_finite()) => Ok(()),
         Kind::Path => match path_fault(text) {
             Some(fault) => wrong(Code::InvalidPath, fault),
@@ -40,7 +45,7 @@ pub(super) fn check(key: &Key, node: &Node) -> Result<(), Diagnostic> {
             None => Ok(()),
         },
         Kind::Bool | Kind::Integer(..) | Kind::Number | Kind::Table(_) | Kind::Tables(_) | Kind::Texts => {
-            Err(mistyped(key, node))
+            Err(mistyped(key, name, node))
         }
         Kind::Address | Kind::Choice(_) | Kind::HeaderName | Kind::Networks | Kind::Size => Ok(()),
     }
@@ -53,7 +58,7 @@ pub(super) fn holds_password(kind: Kind, node: &Node) -> bool {
 
 /// Something that may be written under a key, for advice.
 pub(super) fn example(key: &Key) -> String {
-    if !key.default.is_empty() {
+    if !key.default.is_empty() && key.default != "[]" {
         return key.default.to_owned();
     }
     match key.kind {
@@ -64,6 +69,7 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff => "\"60s\"",
         Kind::File => "\"file.pem\"",
         Kind::HeaderName => "\"X-User-Id\"",
+        Kind::Integer(1.., _) => "4",
         Kind::Integer(..) => "1000",
         Kind::Networks => "[\"10.0.0.0/8\"]",
         Kind::Number => "2.5",
@@ -134,7 +140,7 @@ pub(super) fn schema(kind: Kind) -> Json {
 }
 
 /// Values that are no strings.
-fn check_bare(key: &Key, node: &Node) -> Result<(), Diagnostic> {
+fn check_bare(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic> {
     match (key.kind, &node.value) {
         (Kind::Any, _) | (Kind::Bool, Value::Bool(_)) | (_, Value::Unreadable) => Ok(()),
         (Kind::Integer(low, high), Value::Integer(number)) => {
@@ -148,9 +154,9 @@ fn check_bare(key: &Key, node: &Node) -> Result<(), Diagnostic> {
             Err(at(Code::OutOfRange, node, format!("`{}` must not be negative", key.name)))
         }
         (Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff, Value::Integer(Some(seconds @ 1..))) => {
-            Err(mistyped(key, node).help(format!("write \"{seconds}s\"")))
+            Err(mistyped(key, name, node).help(format!("write \"{seconds}s\"")))
         }
-        _ => Err(mistyped(key, node)),
+        _ => Err(mistyped(key, name, node)),
     }
 }
 
@@ -178,12 +184,15 @@ fn check_duration(key: &Key, node: &Node) -> Result<(), Diagnostic> {
 fn unknown_choice(known: &[&str], text: &str, node: &Node) -> Diagnostic {
     let help = match nearest(text, known.iter().copied()) {
         Some(near) if node.quotable => format!("did you mean \"{near}\"?"),
-        _ => format!("write one of {}", known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")),
+        _ => format!(
+            "write one of {}",
+            known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+        ),
     };
     at(Code::InvalidChoice, node, format!("{} is not known here", node.quoted())).help(help)
 }
 
-fn mistyped(key: &Key, node: &Node) -> Diagnostic {
+fn mistyped(key: &Key, name: &str, node: &Node) -> Diagnostic {
     let found = match node.value {
         Value::Bool(_) => "a boolean",
         Value::Date => "a date",
@@ -193,16 +202,17 @@ fn mistyped(key: &Key, node: &Node) -> Diagnostic {
         Value::Text(_) | Value::Unreadable => "a string",
         Value::Table(_) => "a table",
     };
-    let message = format!("`{}` must be {}, not {found}", key.name, noun(key.kind));
-    at(Code::WrongType, node, message).help(advice(key))
+    let message = format!("`{name}` must be {}, not {found}", noun(key.kind));
+    let help = match key.kind {
+        Kind::Table(_) => format!("write it as a table: `[…{name}]` or `{name} = {{ … }}`"),
+        Kind::Tables(_) => format!("write it as a list of tables: `[[…{name}]]`"),
+        _ => advice(key),
+    };
+    at(Code::WrongType, node, message).help(help)
 }
 
 fn advice(key: &Key) -> String {
-    match key.kind {
-        Kind::Table(_) => format!("write it as a table: `{} = {{ … }}`", key.name),
-        Kind::Tables(_) => format!("write it as a list of tables: `[[…{}]]`", key.name),
-        _ => format!("for example `{} = {}`", key.name, example(key)),
-    }
+    format!("for example `{} = {}`", key.name, example(key))
 }
 
 fn at(code: Code, node: &Node, message: String) -> Diagnostic {
@@ -238,5 +248,26 @@ fn url_fault(text: &str) -> Option<&'static str> {
         Some("must not end with `/`")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{file, keys::FILE};
+
+    #[test]
+    fn every_default_is_a_value_of_its_kind() {
+        for section in FILE.tree() {
+            for key in section.keys.iter().filter(|key| !key.default.is_empty()) {
+                let node = file::fragment(key.default).unwrap();
+                let elements = matches!(node.value, file::Value::List(_)); // of which there are none
+                assert!(
+                    elements || super::check(key, key.name, &node).is_ok(),
+                    "{} {}",
+                    section.title,
+                    key.name
+                );
+            }
+        }
     }
 }

@@ -68,7 +68,8 @@ pub fn walk<'a>(model: &'a Table, provider: &'a Table, group: Option<&Group>) ->
 
 /// A name as it stands in a dotted path: quoted where TOML wants it.
 pub fn key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let bare =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
@@ -149,6 +150,9 @@ mod tests {
 
     #[test]
     fn names_are_quoted_in_paths_where_toml_wants_it() {
-        assert_eq!([key("gpt-4o"), key("gpt-4.1"), key("a/b"), key("")], ["gpt-4o", "\"gpt-4.1\"", "\"a/b\"", "\"\""]);
+        assert_eq!(
+            [key("gpt-4o"), key("gpt-4.1"), key("a/b"), key("")],
+            ["gpt-4o", "\"gpt-4.1\"", "\"a/b\"", "\"\""]
+        );
     }
 }

@@ -114,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", " ", "0s", "0", "abc", "60x", "1m 30", "1 2", "-1s", "1.5s", "s", "99999999999999d"] {
+        for text in ["", " ", "0s", "0", "abc", "60x", "1m 30", "1 2", "-1s", "1.5s", "s", "99999999999999d"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
         assert_eq!(delay("0s"), Some(Duration::ZERO));
@@ -122,9 +123,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in
-            [("32MiB", 32 << 20), ("1GiB", 1 << 30), ("64 KiB", 64 << 10), ("1000", 1000), ("1kB", 1000), ("7B", 7)]
-        {
+        for (text, bytes) in [
+            ("32MiB", 32 << 20),
+            ("1GiB", 1 << 30),
+            ("64 KiB", 64 << 10),
+            ("1000", 1000),
+            ("1kB", 1000),
+            ("7B", 7),
+        ] {
             assert_eq!(size(text), Some(bytes), "{text}");
         }
         for text in ["", "0", "0MiB", "1.5MiB", "MiB", "1 MiB 2", "1QB", "-1", "99999999999999999999"] {

@@ -42,7 +42,8 @@ impl<'a> References<'a> {
         let (mut out, mut whole, mut rest, mut from) = (String::new(), true, text, span.start);
         while let Some((before, after)) = rest.split_once("{{") {
             out += before;
-            let (inside, end) = after.split_once("}}").map_or((None, ""), |(inside, end)| (Some(inside), end));
+            let (inside, end) =
+                after.split_once("}}").map_or((None, ""), |(inside, end)| (Some(inside), end));
             let at = locate(report, from..span.end, inside.unwrap_or_default());
             from = at.end.max(from);
             match inside.ok_or(Fault::Malformed).and_then(|inside| value(inside, environment, folder)) {
@@ -67,10 +68,12 @@ impl Fault {
                 Diagnostic::new(Code::InvalidReference, at, "what stands inside `{{ }}` is not understood")
                     .help("write `{{ env.NAME }}`, `{{ env.NAME | default }}` or `{{ file.PATH }}`")
             }
-            Self::Unset(name) => {
-                Diagnostic::new(Code::MissingVariable, at, format!("the environment variable `{name}` is not set"))
-                    .help(format!("set it, or give a default: `{{{{ env.{name} | default }}}}`"))
-            }
+            Self::Unset(name) => Diagnostic::new(
+                Code::MissingVariable,
+                at,
+                format!("the environment variable `{name}` is not set"),
+            )
+            .help(format!("set it, or give a default: `{{{{ env.{name} | default }}}}`")),
             Self::NoFile(path, why) => {
                 Diagnostic::new(Code::MissingFile, at, format!("`{path}` cannot be read: {why}"))
                     .help("paths are relative to the configuration file")
@@ -112,5 +115,8 @@ fn is_variable(name: &str) -> bool {
 fn locate(report: &Report, within: Range<usize>, inside: &str) -> Range<usize> {
     let source = report.text.get(within.clone()).unwrap_or_default();
     let wanted = format!("{{{{{inside}}}}}");
-    source.find(&wanted).map_or(within.clone(), |at| within.start + at..within.start + at + wanted.len())
+    match source.find(&wanted) {
+        Some(at) => within.start + at..within.start + at + wanted.len(),
+        None => within,
+    }
 }

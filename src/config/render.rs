@@ -76,28 +76,29 @@ fn diagnostic(report: &Report, one: &Diagnostic, paint: &Paint) -> String {
     let Paint { bold, blue, off, .. } = paint;
     let (line, column) = report.position(one.at.start);
     let file = report.file.display();
+    let margin = " ".repeat(line.to_string().len());
     let mut out = format!("{tint}{word}[{}]{off}{bold}: {}{off}\n", one.code.name(), one.message);
-    out += &format!("  {blue}-->{off} {file}:{line}:{column}\n");
+    out += &format!("{margin} {blue}-->{off} {file}:{line}:{column}\n");
     out += &excerpt(report, &one.at, "", tint, paint);
     for Label { at, text } in &one.labels {
         out += &excerpt(report, at, text, blue, paint);
     }
     if let Some(help) = &one.help {
         let help = help.replace('\n', "\n           ");
-        out += &format!("   {blue}={off} {bold}help{off}: {help}\n");
+        out += &format!(" {margin} {blue}={off} {bold}help{off}: {help}\n");
     }
     out + "\n"
 }
 
 /// The first line of a range, underlined.
 fn excerpt(report: &Report, at: &Range<usize>, label: &str, tint: &str, paint: &Paint) -> String {
-    if report.text.is_empty() {
-        return String::new();
+    if report.text.is_empty() || *at == (0..0) {
+        return String::new(); // of the whole file
     }
     let start = at.start.min(report.text.len());
     let from = report.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let to = report.text[start..].find('\n').map_or(report.text.len(), |newline| start + newline);
-    let (shown, carets) = masked(report, from..to, start..at.end.clamp(start, to));
+    let (shown, carets) = masked(report, from..to, start..at.end.clamp(start, to).max(start + 1));
     let (shown, carets) = window(&shown, carets);
     let number = report.position(start).0.to_string();
     let Paint { blue, off, .. } = paint;
@@ -119,7 +120,8 @@ fn masked(report: &Report, line: Range<usize>, marked: Range<usize>) -> (Vec<cha
         let hidden = report.hidden.iter().filter(|h| h.contains(&at)).map(|h| h.end.min(line.end)).max();
         let column = shown.len();
         let next = if let Some(end) = hidden {
-            let again = shown.ends_with(&['"', '…', '"']) && report.hidden.iter().any(|h| h.contains(&(at - 1)));
+            let again =
+                shown.ends_with(&['"', '…', '"']) && report.hidden.iter().any(|h| h.contains(&(at - 1)));
             shown.extend(if again { "" } else { "\"…\"" }.chars());
             end
         } else {

@@ -22,7 +22,8 @@ pub fn json_schema() -> Json {
 pub fn markdown() -> String {
     let mut out = String::new();
     for section in FILE.tree() {
-        out += &format!("\n### `{}`\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.title);
+        out +=
+            &format!("\n### `{}`\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.title);
         for key in section.keys.iter().chain(&section.names) {
             out += &row(key);
         }

@@ -7,25 +7,38 @@ use super::{
     file::{Entry, Node, Table, Value},
     keys::{FILE, Key, Kind, Section, Support},
     kind,
+    limits::key,
 };
 
 /// Reports everything in `table` that does not fit.
 pub(super) fn check(table: &Table, report: &mut Report) {
-    Walker { report }.table(&FILE, table, false);
+    Walker { report }.table(&FILE, table, "", false);
 }
 
 struct Walker<'r> {
     report: &'r mut Report,
 }
 
+/// A key where it stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    key: &'a Key,
+    /// As it is written; differs from the key's where names are free.
+    name: &'a str,
+    /// Dotted, from the top.
+    path: &'a str,
+}
+
 impl Walker<'_> {
     /// `later`: an enclosing table is reported as not in this version, so its keys need not be.
-    fn table(&mut self, section: &'static Section, table: &Table, later: bool) {
+    fn table(&mut self, section: &'static Section, table: &Table, path: &str, later: bool) {
         let kind = table_type(section, table);
         for (name, entry) in &table.entries {
             match section.key(name) {
-                None => self.unknown(section, name, entry),
-                Some(key) if belongs(key, kind) => self.entry(key, name, entry, later),
+                None => self.unknown(section, path, name, entry),
+                Some(key) if belongs(key, kind) => {
+                    self.entry(Place { key, name, path: &join(path, name) }, entry, later);
+                }
                 Some(key) => self.of_another_type(key, kind.unwrap_or_default(), entry),
             }
         }
@@ -36,64 +49,64 @@ impl Walker<'_> {
         }
     }
 
-    fn entry(&mut self, key: &Key, name: &str, entry: &Entry, later: bool) {
+    fn entry(&mut self, place: Place<'_>, entry: &Entry, later: bool) {
+        let Place { key, name, .. } = place;
         if matches!(key.kind, Kind::Secret | Kind::Any) || kind::holds_password(key.kind, &entry.node) {
             entry.node.hide(self.report);
         }
         match key.support {
-            Support::Later { except, remedy } if !later && !self.harmless(key, except, &entry.node) => {
+            Support::Later { except, remedy } if !later && !self.harmless(place, except, &entry.node) => {
                 self.report.push(not_in_this_version(name, &entry.node, entry, remedy));
-                self.value(key, &entry.node, true);
+                self.value(place, &entry.node, true);
             }
             Support::Never(remedy) => {
                 let message = format!("`{name}` is not supported");
                 self.report
                     .push(Diagnostic::new(Code::NotSupported, entry.key.clone(), message).help(remedy));
             }
-            _ => self.value(key, &entry.node, later),
+            _ => self.value(place, &entry.node, later),
         }
     }
 
-    fn value(&mut self, key: &Key, node: &Node, later: bool) {
-        match (key.kind, &node.value) {
+    fn value(&mut self, place: Place<'_>, node: &Node, later: bool) {
+        match (place.key.kind, &node.value) {
             (_, Value::Unreadable) => {}
-            (Kind::Table(section), Value::Table(table)) => self.table(section, table, later),
+            (Kind::Table(section), Value::Table(table)) => self.table(section, table, place.path, later),
             (Kind::Tables(section), Value::List(nodes)) => {
                 for node in nodes {
                     match &node.value {
-                        Value::Table(table) => self.table(section, table, later),
-                        _ => self.misfit(key, node),
+                        Value::Table(table) => self.table(section, table, place.path, later),
+                        _ => self.misfit(place, node),
                     }
                 }
             }
             (Kind::Texts | Kind::TextOrTexts | Kind::Networks, Value::List(nodes)) => {
-                nodes.iter().for_each(|node| self.misfit(&element(key), node));
+                let key = element(place.key);
+                nodes.iter().for_each(|node| self.misfit(Place { key: &key, ..place }, node));
             }
-            _ => self.misfit(key, node),
+            _ => self.misfit(place, node),
         }
     }
 
     /// Reports a value that does not fit its kind, if it does not.
-    fn misfit(&mut self, key: &Key, node: &Node) {
+    fn misfit(&mut self, place: Place<'_>, node: &Node) {
         if matches!(node.value, Value::List(_) | Value::Table(_)) {
             node.hide(self.report);
         }
-        if let Err(diagnostic) = kind::check(key, node) {
+        if let Err(diagnostic) = kind::check(place.key, place.name, node) {
             self.report.push(diagnostic);
         }
     }
 
     /// Whether a value of a later key changes nothing, or is reported as no value of that key at all.
-    fn harmless(&self, key: &Key, except: &[&str], node: &Node) -> bool {
-        match &node.value {
-            Value::Unreadable => true,
-            Value::Table(_) | Value::List(_) => false,
-            Value::Text(text) => except.contains(&text.as_str()) || kind::check(key, node).is_err(),
-            _ => {
-                let source = self.report.text.get(node.span.clone()).unwrap_or_default();
-                except.contains(&source) || kind::check(key, node).is_err()
-            }
-        }
+    fn harmless(&self, place: Place<'_>, except: &[&str], node: &Node) -> bool {
+        let written = match &node.value {
+            Value::Unreadable => return true,
+            Value::Table(_) | Value::List(_) => return false,
+            Value::Text(text) => text,
+            _ => self.report.text.get(node.span.clone()).unwrap_or_default(),
+        };
+        except.contains(&written) || kind::check(place.key, place.name, node).is_err()
     }
 
     fn of_another_type(&mut self, key: &Key, kind: &str, entry: &Entry) {
@@ -103,17 +116,18 @@ impl Walker<'_> {
         self.report.push(Diagnostic::new(Code::AnotherType, entry.key.clone(), message).help(help));
     }
 
-    fn unknown(&mut self, section: &Section, name: &str, entry: &Entry) {
+    fn unknown(&mut self, section: &Section, path: &str, name: &str, entry: &Entry) {
         entry.node.hide(self.report);
         let names = section.keys.iter().map(|key| key.name);
         let help = match nearest(name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name)) {
+            None => match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name))
+            {
                 Some(other) => format!("it belongs in {}", other.title),
                 None => format!("known here: {}", list(&names.collect::<Vec<_>>())),
             },
         };
-        let place = if section.title.starts_with('[') { section.title } else { "the file" };
+        let place = if path.is_empty() { "the file".to_owned() } else { format!("[{path}]") };
         let message = format!("unknown key `{name}` in {place}");
         self.report.push(Diagnostic::new(Code::UnknownKey, entry.key.clone(), message).help(help));
     }
@@ -140,6 +154,10 @@ fn table_type<'a>(section: &'static Section, table: &'a Table) -> Option<&'a str
     let Kind::Choice(known) = key.kind else { return None };
     let written = table.entries.get("type").map(|entry| entry.node.text());
     written.unwrap_or_else(|| Some(key.default.trim_matches('"'))).filter(|kind| known.contains(kind))
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { key(name) } else { format!("{path}.{}", key(name)) }
 }
 
 fn belongs(key: &Key, kind: Option<&str>) -> bool {

@@ -12,6 +12,8 @@ mod support;
 
 mod access;
 mod body;
+mod cli;
+mod config;
 mod echo;
 mod edges;
 mod embeddings;

@@ -9,8 +9,10 @@ const INPUT_ONLY: &str = "use `input_token_limit` with `interval`: this version 
 const PER_USER: &str = "use `per_user`: this version limits each client on its own";
 
 const PER_USER_KEY: Key = Key::new("per_user", Kind::Table(&TABLE), "", "Limits of each client.");
-const PER_GROUP_KEY: Key = Key::new("per_group", Kind::Table(&POOLS), "", "One pool for each group.").later(PER_USER);
-const TOTAL_KEY: Key = Key::new("total", Kind::Table(&ENTRY), "", "One pool for all callers.").later(PER_USER);
+const PER_GROUP_KEY: Key =
+    Key::new("per_group", Kind::Table(&POOLS), "", "One pool for each group.").later(PER_USER);
+const TOTAL_KEY: Key =
+    Key::new("total", Kind::Table(&ENTRY), "", "One pool for all callers.").later(PER_USER);
 
 #[rustfmt::skip]
 pub(super) static PROVIDER_LIMITS: Section = Section {
@@ -55,17 +57,37 @@ static POOLS: Section = Section { title: "[….rate_limits.per_group]", names: N
 static POOL_GROUPS: Section = Section { title: "[….rate_limits.per_group.groups]", keys: &[],
     names: Some(Key::new("GROUP", Kind::Table(&ENTRY), "", "A group that is listed in `group_values`.")) };
 
-const INPUT: Key = Key::new("input_token_limit", Kind::Integer(0, i64::MAX as u64), "", "Input tokens in any `interval`; 0 = none.");
-const INTERVAL: Key = Key::new("interval", Kind::Duration(1, MONTH), "", "Length of the sliding window, 1 s to 31 d.");
+const INPUT: Key = Key::new(
+    "input_token_limit",
+    Kind::Integer(0, i64::MAX as u64),
+    "",
+    "Input tokens in any `interval`; 0 = none.",
+);
+const INTERVAL: Key =
+    Key::new("interval", Kind::Duration(1, MONTH), "", "Length of the sliding window, 1 s to 31 d.");
 const OUTPUT: Key =
     Key::new("output_token_limit", Kind::Integer(0, i64::MAX as u64), "", "Output tokens.").later(INPUT_ONLY);
 const TOTAL: Key =
-    Key::new("total_token_limit", Kind::Integer(0, i64::MAX as u64), "", "Input and output tokens.").later(INPUT_ONLY);
+    Key::new("total_token_limit", Kind::Integer(0, i64::MAX as u64), "", "Input and output tokens.")
+        .later(INPUT_ONLY);
 const REQUESTS: Key =
     Key::new("request_limit", Kind::Integer(0, i64::MAX as u64), "", "Requests.").later(INPUT_ONLY);
 const COST: Key = Key::new("cost_limit", Kind::Number, "", "Money.").later(INPUT_ONLY);
 const CONCURRENT: Key =
     Key::new("concurrent_limit", Kind::Integer(0, 1 << 32), "", "Calls in flight.").later(INPUT_ONLY);
-const WINDOWS: Key = Key::new("windows", Kind::Tables(&WINDOW), "", "More intervals.").later("keep the interval that matters most in the table itself");
-const MODE: Key = Key::new("mode", Kind::Choice(&["enforce", "shadow"]), "\"enforce\"", "`shadow` counts and never refuses.").later_unless(&["enforce"], "remove it: limits are enforced");
-const ON_OUTPUT: Key = Key::new("on_output_limit", Kind::Choice(&["finish", "cut"]), "\"finish\"", "What happens to a stream at its limit.").later_unless(&["finish"], "remove it: output is not limited");
+const WINDOWS: Key = Key::new("windows", Kind::Tables(&WINDOW), "", "More intervals.")
+    .later("keep the interval that matters most in the table itself");
+const MODE: Key = Key::new(
+    "mode",
+    Kind::Choice(&["enforce", "shadow"]),
+    "\"enforce\"",
+    "`shadow` counts and never refuses.",
+)
+.later_unless(&["enforce"], "remove it: limits are enforced");
+const ON_OUTPUT: Key = Key::new(
+    "on_output_limit",
+    Kind::Choice(&["finish", "cut"]),
+    "\"finish\"",
+    "What happens to a stream at its limit.",
+)
+.later_unless(&["finish"], "remove it: output is not limited");

@@ -7,7 +7,8 @@ const DAY: u64 = 86_400;
 /// Longest limit interval: 31 days, in seconds.
 const MONTH: u64 = 31 * DAY;
 
-const OAUTH: &str = "remove it and identify callers by header: `client_id.http_header`, `group_id.http_header`";
+const OAUTH: &str =
+    "remove it and identify callers by header: `client_id.http_header`, `group_id.http_header`";
 const REDIS: &str = "write `storage = { type = \"memory\" }`: limits hold within one process";
 const EDGE: &str = "remove it, and let the proxy in front of Nexus do it";
 

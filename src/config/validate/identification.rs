@@ -11,6 +11,10 @@ use crate::config::{
     file::{Entry, View},
 };
 
+/// How the group of a caller is named.
+pub(super) const GROUP_SOURCE: &str =
+    "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
+
 /// What the rest of the validation must know about callers.
 pub(super) struct Callers {
     /// The meaning; `None` when identification is off, or could not be read.
@@ -21,6 +25,8 @@ pub(super) struct Callers {
     pub(super) group_id: Option<std::ops::Range<usize>>,
     /// `group_values`.
     pub(super) groups: BTreeSet<Group>,
+    /// Whether `group_values` holds more, which could not be read.
+    pub(super) groups_unknown: bool,
     /// Whether a call without a group is refused.
     pub(super) require_group: bool,
 }
@@ -33,12 +39,25 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
     let group = source(view, "group_id", check);
     if enabled {
         claims(server, view, check);
+    } else if view.exists() && view.entry("enabled").is_none() {
+        let problem = Diagnostic::new(
+            Code::NoEffect,
+            view.span(),
+            "client identification is configured, but not enabled",
+        )
+        .help("write `enabled = true`, or `enabled = false` if that is meant");
+        check.report.push(problem);
     }
     let validation = view.table("validation");
     let groups: BTreeSet<_> =
         validation.value::<Vec<String>>("group_values").iter().map(|name| Group::new(name)).collect();
+    let groups_unknown = validation.items("group_values").iter().any(|node| node.text().is_none());
     let group_id = view.entry("group_id").filter(|_| enabled).map(|entry| entry.key.clone());
-    let require_group = require_group(validation, &groups, group_id.is_some(), check);
+    if enabled && group_id.is_none() {
+        groups_without_source(validation, &groups, check);
+    }
+    let written = validation.get::<bool>("require_group");
+    let require_group = written.unwrap_or_else(|| group_id.is_some() && !groups.is_empty());
     let rules = client.filter(|_| enabled).map(|client_header| Rules {
         client_header,
         group_header: group,
@@ -46,7 +65,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
         require_group,
         trusted_proxies: view.value("trusted_proxies"),
     });
-    Callers { rules, enabled, group_id, groups, require_group }
+    Callers { rules, enabled, group_id, groups, groups_unknown, require_group }
 }
 
 /// The header a source names, if it names one.
@@ -74,7 +93,12 @@ fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<HeaderNam
 fn kind_agrees(source: View<'_>, check: &mut Check<'_>) {
     let (Some(kind), Some(named)) = (source.entry("type"), source.get::<String>("type")) else { return };
     if matches!(named.as_str(), "http_header" | "jwt_claim") && source.entry(&named).is_none() {
-        check.at_value(kind, Code::Conflict, "`type` names another source than the one written", "remove `type`");
+        check.at_value(
+            kind,
+            Code::Conflict,
+            "`type` names another source than the one written",
+            "remove `type`",
+        );
     }
 }
 
@@ -93,8 +117,11 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
         .help("keep one of the two");
         check.report.push(problem);
     }
-    let written: Vec<_> =
-        ["client_id", "group_id"].into_iter().filter_map(|name| view.table(name).entry("jwt_claim")).collect();
+    let written: Vec<_> = ["client_id", "group_id"]
+        .into_iter()
+        .filter(|name| view.table(name).entry("http_header").is_none()) // two sources are reported already
+        .filter_map(|name| view.table(name).entry("jwt_claim"))
+        .collect();
     for entry in &written {
         claim(entry, entry.key.clone(), unverified || oauth.is_some(), check);
     }
@@ -113,10 +140,18 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
 /// A JWT claim that names callers, written or by default (`client_id` absent).
 fn claim(entry: &Entry, at: std::ops::Range<usize>, verifiable: bool, check: &mut Check<'_>) {
     let implied = at != entry.key;
-    let what = if implied { "without `client_id`, callers are named by the JWT claim `sub`" } else { "a JWT claim names callers" };
+    let what = if implied {
+        "without `client_id`, callers are named by the JWT claim `sub`"
+    } else {
+        "a JWT claim names callers"
+    };
     let header = "identify callers by header: `client_id.http_header = \"X-User-Id\"`";
     let (code, message, help) = if verifiable {
-        (Code::NotInThisVersion, format!("{what}, and JWT identity is not in this version"), header.to_owned())
+        (
+            Code::NotInThisVersion,
+            format!("{what}, and JWT identity is not in this version"),
+            header.to_owned(),
+        )
     } else {
         let help = format!(
             "add [server.oauth] with the keys that verify it, or, where a proxy has verified the token, write \
@@ -127,21 +162,14 @@ fn claim(entry: &Entry, at: std::ops::Range<usize>, verifiable: bool, check: &mu
     check.report.push(Diagnostic::new(code, at, message).help(help));
 }
 
-fn require_group(
-    validation: View<'_>,
-    groups: &BTreeSet<Group>,
-    group_id: bool,
-    check: &mut Check<'_>,
-) -> bool {
-    let source = "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
-    if let Some(entry) = validation.entry("group_values").filter(|_| !group_id && !groups.is_empty()) {
+/// Groups are listed or required, but nothing names the group of a caller.
+fn groups_without_source(validation: View<'_>, groups: &BTreeSet<Group>, check: &mut Check<'_>) {
+    if let Some(entry) = validation.entry("group_values").filter(|_| !groups.is_empty()) {
         let message = "`group_values` changes nothing without `group_id`: no group is read or checked";
-        check.at_key(entry, Code::NoEffect, message, source);
+        check.at_key(entry, Code::NoEffect, message, GROUP_SOURCE);
     }
-    let written = validation.get::<bool>("require_group");
-    if let (Some(true), Some(entry), false) = (written, validation.entry("require_group"), group_id) {
+    if let (Some(true), Some(entry)) = (validation.get("require_group"), validation.entry("require_group")) {
         let message = "a group is required, but nothing names the group of a caller";
-        check.at_key(entry, Code::MissingGroupId, message, source);
+        check.at_key(entry, Code::MissingGroupId, message, GROUP_SOURCE);
     }
-    written.unwrap_or(group_id && !groups.is_empty())
 }

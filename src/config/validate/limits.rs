@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, ops::Range};
 
 use actors::Group;
 
-use super::{Check, identification::Callers};
+use super::{
+    Check,
+    identification::{Callers, GROUP_SOURCE},
+};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
@@ -13,7 +16,8 @@ use crate::config::{
     shape::nearest,
 };
 
-const SOURCE: &str = "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
+/// Where limits name a group.
+const LIMITS: &str = "limits";
 
 /// A `per_user` table and where it stands.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ impl<'a> Written<'a> {
             table.default = amount(view, groups_only, check);
         }
         for (name, entry, group) in view.table("groups").named() {
-            known_group(name, &entry.key, "limits", callers, check);
+            known_group(name, &format!("group `{name}`"), &entry.key, LIMITS, callers, check);
             if let Some(amount) = amount(group, false, check).filter(|_| group.exists()) {
                 table.groups.insert(Group::new(name), amount);
             }
@@ -86,9 +90,13 @@ impl<'a> Written<'a> {
         for group in forgotten.filter(|group| lists.iter().any(|lists| lists.admit(Some(group)))) {
             let steps = walk(&self.table, farther, Some(group));
             let applies = steps.iter().find(|step| step.amount.is_some());
-            let then = applies.map_or("no limit applies to it".to_owned(), |step| format!("`{}` applies", step.path));
+            let then = applies.map_or_else(
+                || "no limit applies to it".to_owned(),
+                |step| format!("`{}` applies", step.path),
+            );
             let message = format!("group `{group}` has no limit of its own here: {then}");
-            let help = format!("add `{}.groups.{}`, if that is not meant", self.table.path, key(group.as_str()));
+            let help =
+                format!("add `{}.groups.{}`, if that is not meant", self.table.path, key(group.as_str()));
             check.at_key(entry, Code::GroupWithoutLimit, message, help);
         }
     }
@@ -98,9 +106,11 @@ impl Lists {
     /// Reads `allow` and `deny` of a table.
     pub(super) fn read(view: View<'_>, callers: &Callers, check: &mut Check<'_>) -> Self {
         for name in ["allow", "deny"] {
-            let named = view.get::<Vec<String>>(name).unwrap_or_default();
-            for (group, at) in named.iter().zip(view.spans(name)) {
-                known_group(group, &at, &format!("`{name}`"), callers, check);
+            for node in view.items(name) {
+                let place = format!("`{name}`");
+                if let Some(group) = node.text() {
+                    known_group(group, &node.quoted(), &node.span, &place, callers, check);
+                }
             }
         }
         let groups = |names: Vec<String>| names.iter().map(|name| Group::new(name)).collect();
@@ -155,19 +165,27 @@ fn others(view: View<'_>) -> bool {
         .any(|name| view.entry(name).is_some())
 }
 
-/// Reports a group that no caller can be in.
-fn known_group(name: &str, at: &Range<usize>, place: &str, callers: &Callers, check: &mut Check<'_>) {
-    let group = Group::new(name);
+/// Reports a group that no caller can be in. `quoted` is its name as it may be printed.
+fn known_group(
+    name: &str,
+    quoted: &str,
+    at: &Range<usize>,
+    place: &str,
+    callers: &Callers,
+    check: &mut Check<'_>,
+) {
+    let known = callers.groups.contains(&Group::new(name)) || callers.groups_unknown;
     let problem = if callers.group_id.is_none() {
-        if !callers.enabled && place == "limits" {
+        if !callers.enabled && place == LIMITS {
             return; // reported once for all limits
         }
-        let message = format!("{place} for group `{name}`, but `group_id` is not set in client identification");
-        Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(SOURCE)
-    } else if callers.groups.contains(&group) || callers.groups.is_empty() && place == "limits" {
+        let why = if callers.enabled { "`group_id` is not set" } else { "identification is not enabled" };
+        let message = format!("{place} for {quoted}, but {why}");
+        Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(GROUP_SOURCE)
+    } else if known || callers.groups.is_empty() && place == LIMITS {
         return; // an empty list beside limits is reported once
     } else {
-        let message = format!("group `{name}` is not in `group_values`");
+        let message = format!("{quoted} is not in `group_values`");
         let near = nearest(name, callers.groups.iter().map(Group::as_str));
         let help = near.map_or_else(
             || "add it to `group_values` in [server.client_identification.validation]".to_owned(),
@@ -187,8 +205,9 @@ pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mu
         check.at_key(first, Code::LimitWithoutIdentity, message, help);
     } else if let Some(group_id) = callers.group_id.clone().filter(|_| callers.groups.is_empty()) {
         let message = "`group_id` is configured and limits exist, but `group_values` is empty";
-        let problem = Diagnostic::new(Code::MissingGroupValues, group_id, message)
-            .help("write `group_values = [\"premium\", \"basic\"]` in [server.client_identification.validation]");
+        let problem = Diagnostic::new(Code::MissingGroupValues, group_id, message).help(
+            "write `group_values = [\"premium\", \"basic\"]` in [server.client_identification.validation]",
+        );
         check.report.push(problem);
     }
 }

@@ -16,9 +16,13 @@ pub(super) fn protocols(llm: View<'_>, check: &mut Check<'_>) -> Protocols {
     let openai = view.table("openai");
     let (old, new) = (llm.entry("path"), openai.entry("path"));
     if let (Some(old), Some(new)) = (old, new) {
-        let problem = Diagnostic::new(Code::Conflict, old.key.clone(), "the path of the OpenAI protocol is written twice")
-            .label(new.key.clone(), "the other one")
-            .help("keep `llm.protocols.openai.path`; `llm.path` is its old spelling");
+        let problem = Diagnostic::new(
+            Code::Conflict,
+            old.key.clone(),
+            "the path of the OpenAI protocol is written twice",
+        )
+        .label(new.key.clone(), "the other one")
+        .help("keep `llm.protocols.openai.path`; `llm.path` is its old spelling");
         check.report.push(problem);
     }
     for (name, word) in [("anthropic", "Anthropic"), ("google", "Google")] {
@@ -61,7 +65,7 @@ fn duplicates(view: View<'_>, openai: &str, written: Option<&Entry>, check: &mut
             continue;
         }
         if let Some((other, _, first)) = known.iter().find(|(_, other, _)| *other == path) {
-            let message = format!("the {other} and {word} protocols cannot use the same path (`{path}`)");
+            let message = format!("the {other} and {word} protocols cannot use the same path");
             if let Some(at) = entry.or(*first) {
                 check.at_value(at, Code::DuplicatePath, message, "give each protocol a path of its own");
             }
@@ -74,6 +78,11 @@ fn duplicates(view: View<'_>, openai: &str, written: Option<&Entry>, check: &mut
 fn no_protocol(openai: View<'_>, check: &mut Check<'_>) {
     if let Some(entry) = openai.entry("enabled") {
         let message = "no protocol that this version serves is enabled";
-        check.at_value(entry, Code::NoProtocol, message, "write `enabled = true`: the OpenAI protocol is the one that is served");
+        check.at_value(
+            entry,
+            Code::NoProtocol,
+            message,
+            "write `enabled = true`: the OpenAI protocol is the one that is served",
+        );
     }
 }

@@ -57,7 +57,12 @@ fn provider(
 ) -> Option<Provider> {
     if name.is_empty() || name.contains('/') {
         let message = "the name of a provider must not be empty or hold `/`";
-        check.at_key(entry, Code::InvalidName, message, "clients ask for `provider/model`, split at the first `/`");
+        check.at_key(
+            entry,
+            Code::InvalidName,
+            message,
+            "clients ask for `provider/model`, split at the first `/`",
+        );
     }
     let path = format!("llm.providers.{}", key(name));
     let limits = Written::read(view.table("rate_limits"), &format!("{path}.rate_limits"), callers, check);
@@ -90,9 +95,7 @@ fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {
             token_delay: view.value("token_delay"),
         }),
         "openai" => Some(ProviderKind::OpenAi {
-            base_url: view
-                .get("base_url")
-                .unwrap_or_else(|| Uri::from_static("https://api.openai.com/v1")),
+            base_url: view.get("base_url").unwrap_or_else(|| Uri::from_static("https://api.openai.com/v1")),
             api_key: view.get("api_key").filter(|key: &String| !key.is_empty()).map(Secret::new),
             ca_pem: view.entry("ca_file").and_then(|entry| file(entry, check)),
             stream_usage: view.value("stream_usage"),
@@ -125,7 +128,8 @@ fn drafts<'a>(
     let old = provider.table("rate_limits");
     let models = provider.table("models").named().filter(|(.., view)| view.exists());
     let draft = |(name, entry, view): (&'a str, &'a Entry, View<'a>)| {
-        let (mut rates, mut at) = (view.table("rate_limits"), format!("{path}.models.{}.rate_limits", key(name)));
+        let (mut rates, mut at) =
+            (view.table("rate_limits"), format!("{path}.models.{}.rate_limits", key(name)));
         if !rates.table("per_user").exists() && old.named().any(|(other, ..)| other == name) {
             (rates, at) = (old.table(name), format!("{path}.rate_limits.{}", key(name)));
         }
@@ -142,7 +146,9 @@ fn names(name: &str, entry: &Entry, view: View<'_>, check: &mut Check<'_>) {
         let help = "write the name clients ask for";
         check.at_key(entry, Code::InvalidName, "the name of a model must not be empty", help);
     }
-    if let Some(entry) = view.entry("rename").filter(|_| view.get::<String>("rename").is_some_and(|to| to.is_empty())) {
+    if let Some(entry) =
+        view.entry("rename").filter(|_| view.get::<String>("rename").is_some_and(|to| to.is_empty()))
+    {
         let help = "write the upstream's name of the model, or remove `rename`";
         check.at_value(entry, Code::EmptyValue, "`rename` is empty", help);
     }
@@ -163,7 +169,9 @@ fn old_spelling(provider: &str, view: View<'_>, check: &mut Check<'_>) {
             continue;
         }
         let new = models.table(name);
-        let (Some(twice), true) = (new.entry("rate_limits"), old.entry("per_user").is_some()) else { continue };
+        let (Some(twice), true) = (new.entry("rate_limits"), old.entry("per_user").is_some()) else {
+            continue;
+        };
         if new.table("rate_limits").table("per_user").exists() {
             let message = format!("the limits of model `{name}` are written in both spellings");
             let problem = Diagnostic::new(Code::LimitTwice, entry.key.clone(), message)

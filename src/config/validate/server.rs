@@ -29,7 +29,6 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         admin: view.table("admin").get("listen"),
         max_clients: limits.value("max_clients"),
     };
-    body_fits_budget(view, &server, check);
     health_path(view, &server.health, protocols, check);
     listeners(view, &server, check);
     server
@@ -43,9 +42,11 @@ pub(super) fn actors(view: View<'_>) -> Actors {
         quota_shards: view.get("quota_shards").unwrap_or(4 * cores),
         provider_workers: view.value("provider_workers"),
         mailbox_limit: view.value("mailbox_limit"),
-        metrics_interval: view.get::<String>("metrics_interval").filter(|text| text != "off").and_then(|_| {
-            view.get::<Duration>("metrics_interval") // the default is a duration
-        }),
+        metrics_interval: view.get::<String>("metrics_interval").filter(|text| text != "off").and_then(
+            |_| {
+                view.get::<Duration>("metrics_interval") // the default is a duration
+            },
+        ),
     }
 }
 
@@ -67,21 +68,15 @@ fn request_limits(view: View<'_>, check: &mut Check<'_>) {
     }
 }
 
-fn body_fits_budget(view: View<'_>, server: &Server, check: &mut Check<'_>) {
-    let written = view.entry("request_body_limit").or_else(|| view.entry("memory_budget"));
-    if let Some(entry) = written.filter(|_| server.request_body_limit > server.memory_budget) {
-        let message = "`request_body_limit` is larger than `memory_budget`: such a body would never be taken";
-        check.at_value(entry, Code::Conflict, message, "raise `memory_budget`, or lower `request_body_limit`");
-    }
-}
-
 /// On the main listener the health route must not hide a protocol's.
 fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &mut Check<'_>) {
     if !health.enabled || health.listen.is_some() {
         return;
     }
     let mut taken = protocols.openai.iter().flatten().map(String::as_str).chain(["/v1", "/v1beta"]);
-    let under = |base: &str| health.path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let under = |base: &str| {
+        health.path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     if let (Some(base), Some(entry)) = (taken.find(|base| under(base)), view.table("health").entry("path")) {
         let message = format!("the health route lies under `{base}`, where a protocol is served");
         check.at_value(entry, Code::DuplicatePath, message, "for example `path = \"/health\"`");
@@ -96,10 +91,12 @@ fn listeners(view: View<'_>, server: &Server, check: &mut Check<'_>) {
         (server.admin, view.table("admin").entry("listen")),
     ];
     for (index, (address, entry)) in places.iter().enumerate() {
-        let (Some(address), Some(entry)) = (address.filter(|address| address.port() != 0), entry) else { continue };
+        let (Some(address), Some(entry)) = (address.filter(|address| address.port() != 0), entry) else {
+            continue;
+        };
         let other = places[..index].iter().find(|(other, _)| *other == Some(address));
         if let Some((_, first)) = other {
-            let message = format!("two listeners have the address `{address}`");
+            let message = "two listeners have the same address";
             let mut problem = Diagnostic::new(Code::DuplicateAddress, entry.node.span.clone(), message)
                 .help("give each listener a port of its own");
             if let Some(first) = first {

@@ -1,0 +1,325 @@
+//! The configuration from outside: every broken file with its problem, every promise of the text, every number of the walk.
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nexus::config::{
+    Config, ProviderKind,
+    diagnostic::{Code, Report, Severity},
+    environment::Environment,
+    render,
+};
+use proptest::prelude::*;
+
+mod meaning;
+mod reference;
+
+/// An environment made of two lists.
+#[derive(Default)]
+struct World {
+    variables: BTreeMap<&'static str, &'static str>,
+    files: BTreeMap<&'static str, &'static [u8]>,
+    lenient: bool,
+}
+
+impl Environment for World {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).map(|value| (*value).to_owned())
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let known = self.files.get(path.to_str().unwrap_or_default());
+        known
+            .map(|bytes| bytes.to_vec())
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    fn lenient(&self) -> bool {
+        self.lenient
+    }
+}
+
+fn read(text: &str) -> Result<(Config, Report), Report> {
+    Config::read(Path::new("nexus.toml"), text, &World::default())
+}
+
+/// The report of a file, good or bad.
+fn report(text: &str, world: &World) -> Report {
+    Config::read(Path::new("nexus.toml"), text, world).map_or_else(|report| report, |(_, report)| report)
+}
+
+fn codes(report: &Report) -> Vec<&'static str> {
+    report.diagnostics.iter().map(|d| d.code.name()).collect()
+}
+
+/// Identification by header, two groups.
+const CALLERS: &str = r#"
+[server.client_identification]
+enabled = true
+client_id.http_header = "X-User-Id"
+group_id.http_header = "X-Group-Id"
+[server.client_identification.validation]
+group_values = ["premium", "basic"]
+"#;
+
+/// A provider with two models.
+const PROVIDER: &str = r#"
+[llm.providers.openai]
+type = "openai"
+api_key = "sk-..."
+[llm.providers.openai.models."gpt-4o"]
+rename = "gpt-4o-0123"
+[llm.providers.openai.models."gpt-4o-mini"]
+"#;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_code_has_a_broken_file_that_shows_it_and_reads_well() {
+    for code in Code::ALL {
+        let name = format!("tests/config/{}.toml", code.name());
+        let text = fs::read_to_string(root().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let file = format!("{}.toml", code.name());
+        let outcome = Config::read(Path::new(&file), &text, &World::default());
+        assert_eq!(outcome.is_err(), code.severity() == Severity::Error, "{name}");
+        let report = outcome.map_or_else(|report| report, |(_, report)| report);
+        assert!(report.diagnostics.iter().all(|d| d.code == *code), "{name}: {:?}", codes(&report));
+        assert!(!report.diagnostics.is_empty(), "{name}");
+        let shown = render::text(&report, false);
+        assert!(!shown.contains("hidden"), "{name} shows a secret");
+        insta::with_settings!({ snapshot_path => "../config", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(code.name(), shown);
+        });
+    }
+}
+
+#[test]
+fn five_mistakes_are_five_reports_at_the_right_places() {
+    let text = r#"[server]
+lisen_address = "127.0.0.1:8000"
+max_in_flight = 0
+header_timeout = 10
+[llm.providers.openai]
+type = "opnai"
+  api_key = "ä{{ env.NOPE }}"
+[llm.providers.openai.models."gpt-4o"]
+"#;
+    let report = read(text).unwrap_err();
+    let found: Vec<_> =
+        report.diagnostics.iter().map(|d| (report.position(d.at.start), d.code.name())).collect();
+    let expected = [
+        ((2, 1), "unknown-key"),
+        ((3, 17), "out-of-range"),
+        ((4, 18), "wrong-type"),
+        ((6, 8), "invalid-choice"),
+        ((7, 15), "missing-variable"),
+    ];
+    assert_eq!(found, expected);
+    let json: serde_json::Value = serde_json::from_str(&render::json(&report)).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 5);
+    let keys: Vec<_> = json[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        BTreeSet::from_iter(keys),
+        BTreeSet::from(["file", "line", "column", "severity", "code", "message", "help"])
+    );
+    assert_eq!(
+        (&json[1]["line"], &json[1]["column"], &json[1]["severity"]),
+        (&3.into(), &17.into(), &"error".into())
+    );
+    assert_eq!(render::json(&Report::default()), "[]\n");
+}
+
+#[test]
+fn a_second_value_for_a_key_is_reported_among_the_other_mistakes() {
+    let text =
+        format!("{PROVIDER}[server]\nmax_in_flight = 1\nmax_in_flight = 2\nidle_timeout = \"x\"\n[servr]\n");
+    assert_eq!(codes(&read(&text).unwrap_err()), ["syntax", "invalid-duration", "unknown-key"]);
+}
+
+#[test]
+fn what_follows_an_unclosed_bracket_is_not_guessed_at() {
+    let text = "[server]\nmax_in_flght = 1\n[llm.providers.openai]\nallow = [\"a\"\ntype = \"openai\"\n";
+    assert_eq!(codes(&read(text).unwrap_err()), ["unknown-key", "syntax"]);
+}
+
+#[test]
+fn the_announcements_limits_load_and_mean_what_it_says() {
+    let limits = r#"
+[llm.providers.openai.rate_limits.per_user]
+input_token_limit = 1000
+interval = "60s"
+[llm.providers.openai.rate_limits.per_user.groups.premium]
+input_token_limit = 10000
+interval = "60s"
+[llm.providers.openai.rate_limits.per_user.groups.basic]
+input_token_limit = 500
+interval = "60s"
+"#;
+    let (config, report) = read(&[CALLERS, PROVIDER, limits].concat()).unwrap();
+    assert_eq!(codes(&report), [""; 0]);
+    let rules = config.identification.as_ref().unwrap();
+    assert!(rules.require_group);
+    assert_eq!(rules.client_header, "x-user-id");
+    let [gpt, mini] = &config.providers[0].models[..] else { panic!("two models") };
+    assert_eq!((&*gpt.name, &*gpt.upstream_name), ("gpt-4o", "gpt-4o-0123"));
+    assert_eq!((&*mini.name, &*mini.upstream_name), ("gpt-4o-mini", "gpt-4o-mini"));
+    let tokens: Vec<_> =
+        gpt.per_user.groups.iter().map(|(g, r)| (g.as_str(), r.as_ref().unwrap().limit.tokens)).collect();
+    assert_eq!(tokens, [("basic", 500), ("premium", 10000)]);
+    assert_eq!(gpt.per_user.default.as_ref().unwrap().limit.tokens, 1000);
+    assert_eq!(gpt.per_user, mini.per_user, "a provider's limit is shared by its models");
+    let ProviderKind::OpenAi { base_url, api_key, .. } = &config.providers[0].kind else { panic!("openai") };
+    assert_eq!(base_url.to_string(), "https://api.openai.com/v1");
+    assert_eq!(api_key.as_ref().unwrap().expose(), "sk-...");
+}
+
+#[test]
+fn the_announcements_identification_loads_by_header_and_says_what_to_do_for_claims() {
+    let header = "[server.client_identification]\nenabled = true\nclient_id.http_header = \"X-User-Id\"\n";
+    assert_eq!(codes(&read(&[header, PROVIDER].concat()).unwrap().1), [""; 0]);
+    let claim = "[server.client_identification]\nenabled = true\nclient_id.jwt_claim = \"sub\"\n";
+    let report = read(&[claim, PROVIDER].concat()).unwrap_err();
+    assert_eq!(codes(&report), ["jwt-without-keys"]);
+    let help = report.diagnostics[0].help.as_deref().unwrap();
+    assert!(help.contains("[server.oauth]") && help.contains("jwt_verification = \"none\""), "{help}");
+    // The group snippet as it stands, with its "or" taken literally; then without that line.
+    let values = "[server.client_identification.validation]\ngroup_values = [\"premium\", \"basic\"]\n";
+    let both =
+        "[server.client_identification]\nenabled = true\nclient_id.http_header = \"X-Group-Id\"\n# or\n";
+    let report = read(&[both, "group_id.jwt_claim = \"grp\"\n", values, PROVIDER].concat()).unwrap_err();
+    assert_eq!(codes(&report), ["jwt-without-keys"]);
+    let (_, report) = read(&[both, values, PROVIDER].concat()).unwrap();
+    assert_eq!(codes(&report), ["no-effect"]);
+}
+
+#[test]
+fn a_claim_with_keys_says_that_this_version_has_no_jwt_identity() {
+    let claim = "[server.client_identification]\nenabled = true\nclient_id.jwt_claim = \"sub\"\n";
+    let none = [claim, "jwt_verification = \"none\"\n", PROVIDER].concat();
+    assert_eq!(codes(&read(&none).unwrap_err()), ["not-in-this-version"]);
+    let oauth = [claim, "[server.oauth]\nurl = \"https://id.example.com/jwks\"\n", PROVIDER].concat();
+    assert_eq!(codes(&read(&oauth).unwrap_err()), ["not-in-this-version", "not-in-this-version"]);
+    let absent = ["[server.client_identification]\nenabled = true\n", PROVIDER].concat();
+    assert_eq!(codes(&read(&absent).unwrap_err()), ["jwt-without-keys"], "the default source is a claim");
+}
+
+#[test]
+fn references_are_replaced_anywhere_in_a_string() {
+    let world = World {
+        variables: BTreeMap::from([("HOST", "llm.example.com"), ("EMPTY", "")]),
+        files: BTreeMap::from([("etc/key", b"from a file\n" as &[u8])]),
+        lenient: false,
+    };
+    let text = r#"
+[llm.providers.openai]
+type = "openai"
+api_key = "<{{ file.key }}|{{ env.EMPTY | unused }}|{{env.NOPE|  the default }}>"
+base_url = "https://{{ env.HOST }}/v1"
+models.m = { rename = "{{ env.NOPE | }}x" }
+"#;
+    let (config, _) = Config::read(Path::new("etc/nexus.toml"), text, &world).unwrap();
+    let ProviderKind::OpenAi { base_url, api_key, .. } = &config.providers[0].kind else { panic!("openai") };
+    assert_eq!(base_url.to_string(), "https://llm.example.com/v1");
+    assert_eq!(api_key.as_ref().unwrap().expose(), "<from a file||the default>");
+    assert_eq!(&*config.providers[0].models[0].upstream_name, "x");
+}
+
+#[test]
+fn anything_else_in_braces_is_an_error() {
+    for inside in ["env.A-B", "foo.NAME", "env", "env.", "env.A.B", "file.", "", " ", "env.A", "NAME"] {
+        let text = PROVIDER.replace("sk-...", &format!("{{{{ {inside} }}}}"));
+        let expected = if inside == "env.A" { "missing-variable" } else { "invalid-reference" };
+        assert_eq!(codes(&report(&text, &World::default())), [expected], "{inside:?}");
+    }
+    let open = PROVIDER.replace("sk-...", "{{ env.A");
+    assert_eq!(codes(&report(&open, &World::default())), ["invalid-reference"]);
+}
+
+#[test]
+fn without_an_environment_missing_values_are_taken_for_granted() {
+    let text = r#"
+[server]
+listen_address = "{{ env.ADDRESS }}"
+[llm.providers.openai]
+type = "{{ env.TYPE }}"
+api_key = "{{ env.KEY }}"
+base_url = "{{ file.url }}"
+ca_file = "roots.pem"
+models.m = {}
+"#;
+    assert_eq!(codes(&report(text, &World { lenient: true, ..World::default() })), [""; 0]);
+    assert_eq!(codes(&report(text, &World::default())).len(), 4);
+    let groups = CALLERS.replace("\"basic\"", "\"{{ env.GROUP }}\"");
+    let limit = "rate_limits.per_user.groups.basic = { input_token_limit = 1, interval = \"1s\" }\n";
+    let text = [&groups, PROVIDER, limit].concat();
+    assert!(!report(&text, &World { lenient: true, ..World::default() }).has_errors());
+    assert_eq!(codes(&report(&text, &World::default()))[..1], ["missing-variable"]);
+}
+
+#[test]
+fn secrets_are_printed_nowhere() {
+    let world = World { variables: BTreeMap::from([("KEY", "hidden-env")]), ..World::default() };
+    let good = PROVIDER.replace("sk-...", "hidden-{{ env.KEY }}");
+    let (config, _) = Config::read(Path::new("n"), &good, &world).unwrap();
+    assert!(!format!("{config:?}").contains("hidden"));
+    for broken in [
+        "[llm.providers.p]\ntype = \"openai\"\napi_key = hidden-1\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\napi_key = \"hidden-2\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\napi_key = [\"hidden-3\"]\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\napi_kee = { a = \"hidden-4\" }\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\napi_key = \"a\"\napi_key = \"hidden-5\"\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"{{ env.KEY }}\"\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"echo\"\ntoken_delay = \"{{ env.KEY }}\"\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"echo\"\nbase_url = \"http://u:hidden-6@h/\"\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\nbase_url = \"http://u:hidden-7@h/\"\nmodels.m = {}",
+        "[server.rate_limits]\nstorage = { type = \"redis\", url = \"redis://:hidden-8@h\" }",
+        "[mcp.servers.x]\ncmd = [\"a\", \"hidden-9\"]\nauth.token = \"hidden-10\"",
+        "[llm.providers.p]\ntype = \"openai\", api_key = \"hidden-11\"\nmodels.m = {}",
+        "[llm.providers.p]\ntype = \"openai\"\napi_key = \"\"\"\nhidden-12\nhidden-13",
+        "[llm]\nproviders.p = { type = \"openai\", api_key = 'hidden-14', models.m = {} ",
+        "[llm.providers.p]\nbase_url = http://u:hidden-15@h\n",
+        "[[server.api_keys]]\nclient = \"a\"\nsha256 = \"hidden-16\" x\n",
+    ] {
+        let report = report(broken, &world);
+        assert!(!report.diagnostics.is_empty(), "{broken}");
+        assert!(!format!("{report:?}").contains("hidden"), "{broken}");
+        for shown in [render::text(&report, false), render::text(&report, true), render::json(&report)] {
+            assert!(!shown.contains("hidden"), "{broken}\n--\n{shown}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics_the_reader(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "[", "]", "[[", "]]", "=", ".", "\n", " ", "\"", "'", "\"\"\"", "{", "}", "{{", "}}", "{{ env.A }}", "|", ",", "#",
+                "server", "llm", "providers", "models", "p", "type", "\"echo\"", "rate_limits", "per_user", "groups", "interval",
+                "input_token_limit", "client_identification", "enabled", "true", "0", "-1", "1e400", "\"60s\"", "ä", "\u{feff}", "\t",
+                "allow", "api_key", "\"\\u0000\"", "1979-05-27",
+            ]),
+            0..60,
+        ),
+    ) {
+        let report = report(&parts.concat(), &World::default());
+        let _ = (render::text(&report, true), render::json(&report));
+    }
+
+    #[test]
+    fn no_change_of_a_byte_panics_the_reader(at in 0_usize..700, byte in any::<u8>()) {
+        let mut bytes = [CALLERS, PROVIDER].concat().into_bytes();
+        let len = bytes.len();
+        bytes[at % len] = byte;
+        let report = report(&String::from_utf8_lossy(&bytes), &World::default());
+        let _ = (render::text(&report, false), render::json(&report));
+    }
+}
