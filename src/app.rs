@@ -1,14 +1,6 @@
 //! The whole process: from a valid configuration to an exit code. The only place that constructs actors and listeners.
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::Path,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc, time::Duration};
 
 use actors::{
     gate::Gate,
@@ -26,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    cli::{CUT_OFF, Serve},
     config::{self, Config, ProviderKind},
     route::Routes,
     server::{
@@ -33,13 +26,11 @@ use crate::{
         phase::{Phase, Phases},
         router::{Health, Provider, Router, Upstream},
     },
-    telemetry::{self, LogOptions, metrics::Metrics},
+    telemetry::{self, Style, metrics::Metrics},
     tokens::Counter,
     upstream::openai::OpenAi,
 };
 
-/// Calls were cut off.
-const CUT_OFF: u8 = 3;
 /// For actors to finish what waits in their mailboxes; microseconds of work each.
 const ACTORS_FINISH: Duration = Duration::from_secs(5);
 /// For connections to end after their calls were cut.
@@ -72,10 +63,17 @@ struct Supervisors {
 pub struct StartError(String);
 
 /// Runs the server until it is told to stop. Exit codes: 0 clean, 1 not started, 3 calls cut off.
-pub fn serve(config: Config, file: &Path, log: LogOptions) -> ExitCode {
+pub fn serve(Serve { config, file, log, warnings }: Serve) -> ExitCode {
     let _log = telemetry::start(log);
     tracing::info!("Nexus {}", env!("CARGO_PKG_VERSION"));
     tracing::info!(file = %file.display(), "configuration read");
+    if log.style == Some(Style::Json) {
+        // Otherwise they are on the screen already, with the lines they are about.
+        for warning in &warnings.diagnostics {
+            let (line, column) = warnings.position(warning.at.start);
+            tracing::warn!(line, column, code = warning.code.name(), "{}", warning.message);
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return not_started(&StartError(format!("no runtime: {error}"))),
@@ -149,7 +147,11 @@ impl App {
             tokio::spawn(Admin::new(Arc::clone(&router), registry.clone()).serve(listener));
         }
         if let Some(listener) = listeners.health {
-            tokio::spawn(server::serve_health(listener, router.phases.clone(), config.server.health.path.clone()));
+            tokio::spawn(server::serve_health(
+                listener,
+                router.phases.clone(),
+                config.server.health.path.clone(),
+            ));
         }
         if let Some(every) = config.actors.metrics_interval {
             tokio::spawn(report(registry, every));
@@ -292,7 +294,8 @@ impl Supervisors {
                 (Some(Arc::new(endpoint)), Upstream::OpenAi { server, secret, stream_usage })
             }
             ProviderKind::Echo { first_byte_delay, token_delay } => {
-                let (counter, first_byte_delay, token_delay) = (Arc::clone(counter), *first_byte_delay, *token_delay);
+                let (counter, first_byte_delay, token_delay) =
+                    (Arc::clone(counter), *first_byte_delay, *token_delay);
                 (None, Upstream::Echo { counter, first_byte_delay, token_delay })
             }
         };

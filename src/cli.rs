@@ -16,6 +16,7 @@ use crate::config::{
     explain::{Question, explain},
     render, schema,
 };
+use crate::telemetry::{LogOptions, Style};
 
 /// The annotated reference, as `nexus init` prints it.
 pub const REFERENCE: &str = include_str!("../config/nexus.toml");
@@ -91,46 +92,6 @@ pub struct ServeArgs {
     /// How logs are written.
     #[command(flatten)]
     pub log: LogOptions,
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct LogOptions {
-    /// The least that is worth a line
-    #[arg(long = "log", global = true, value_enum, default_value_t, env = "NEXUS_LOG")]
-    pub level: LogLevel,
-    /// How a line looks [default: color on a terminal, else text]
-    #[arg(long = "log-style", global = true, value_enum, env = "NEXUS_LOG_STYLE")]
-    pub style: Option<LogStyle>,
-}
-
-/// The least that is worth a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing
-    Off,
-    /// What failed
-    Error,
-    /// What should be looked at
-    Warn,
-    /// One line a call
-    #[default]
-    Info,
-    /// What happens to a call
-    Debug,
-    /// Everything
-    Trace,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogStyle {
-    /// Text with colours
-    Color,
-    /// Text
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// What `check` takes.
@@ -215,7 +176,7 @@ impl Cli {
         }
         let (mut config, report) =
             Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
-        if self.serve.log.style != Some(LogStyle::Json) {
+        if self.serve.log.style != Some(Style::Json) {
             show(&report);
         }
         if let Some(address) = self.serve.listen_address {
@@ -276,13 +237,4 @@ fn complain(text: &str) {
 fn print(text: &str) -> ExitCode {
     let _ = io::stdout().lock().write_all(text.as_bytes());
     ExitCode::SUCCESS
-}
-
-impl From<LogOptions> for crate::telemetry::LogOptions {
-    fn from(o: LogOptions) -> Self {
-        use crate::telemetry::{Level, Style};
-        let level = match o.level { LogLevel::Off => Level::Off, LogLevel::Error => Level::Error, LogLevel::Warn => Level::Warn, LogLevel::Info => Level::Info, LogLevel::Debug => Level::Debug, LogLevel::Trace => Level::Trace };
-        let style = o.style.map(|s| match s { LogStyle::Color => Style::Color, LogStyle::Text => Style::Text, LogStyle::Json => Style::Json });
-        Self { level, style }
-    }
 }

@@ -124,7 +124,9 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Identity(_) => "identity",
-            Self::Caller(Caller::NoModel(_) | Caller::NoProvider(_) | Caller::ModelFormat(_)) => "unknown_model",
+            Self::Caller(Caller::NoModel(_) | Caller::NoProvider(_) | Caller::ModelFormat(_)) => {
+                "unknown_model"
+            }
             Self::Caller(Caller::Forbidden(_)) => "forbidden",
             Self::Caller(_) => "invalid_request",
             Self::Quota(Quota::Crowded) => "too_many_clients",
@@ -186,7 +188,9 @@ impl Caller {
             Self::TooManyHeaders => "The request has too many headers".to_owned(),
             Self::NoRoute => "No such route".to_owned(),
             Self::Method(allow) => format!("Method not allowed here, use {allow}"),
-            Self::ModelFormat(name) => format!("Invalid model format: expected 'provider/model', got '{name}'"),
+            Self::ModelFormat(name) => {
+                format!("Invalid model format: expected 'provider/model', got '{name}'")
+            }
             Self::NoProvider(name) => format!("Provider '{name}' not found"),
             Self::NoModel(id) => format!("Model '{id}' is not configured"),
             Self::Forbidden(id) => format!("Model '{id}' is not available to your group"),
@@ -227,7 +231,9 @@ impl Provider {
             Self::Connection(why) => format!("Connection error: {why}"),
             Self::Timeout => "The provider did not answer in time".to_owned(),
             Self::Unreadable(why) => format!("The provider's answer cannot be read: {why}"),
-            Self::Busy(name) => format!("Provider '{name}' has too many calls in flight. Please try again later."),
+            Self::Busy(name) => {
+                format!("Provider '{name}' has too many calls in flight. Please try again later.")
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match cli::parse().run() {
-        Ok(serve) => app::serve(serve.config, &serve.file, serve.log.into()),
+        Ok(serve) => app::serve(serve),
         Err(code) => code,
     }
 }

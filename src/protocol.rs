@@ -106,7 +106,9 @@ fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {
-        let hex = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        let hex = |byte: Option<u8>| {
+            byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+        };
         bytes.push(if byte == b'%' { hex(rest.next())? << 4 | hex(rest.next())? } else { byte });
     }
     let id = String::from_utf8(bytes).ok()?;
@@ -131,8 +133,14 @@ mod tests {
     #[test]
     fn every_route_is_served_under_each_prefix_and_at_the_root() {
         for base in ["", "/llm", "/llm/openai"] {
-            assert_eq!(at(Method::POST, &format!("{base}/v1/chat/completions")), Ok(Operation::Call(Call::Chat)));
-            assert_eq!(at(Method::POST, &format!("{base}/v1/embeddings")), Ok(Operation::Call(Call::Embeddings)));
+            assert_eq!(
+                at(Method::POST, &format!("{base}/v1/chat/completions")),
+                Ok(Operation::Call(Call::Chat))
+            );
+            assert_eq!(
+                at(Method::POST, &format!("{base}/v1/embeddings")),
+                Ok(Operation::Call(Call::Embeddings))
+            );
             assert_eq!(at(Method::GET, &format!("{base}/v1/models")), Ok(Operation::ListModels));
             assert_eq!(at(Method::HEAD, base), Ok(Operation::Probe));
         }

@@ -78,7 +78,9 @@ impl Routes {
     fn why_not(&self, id: &str) -> Caller {
         match id.split_once('/') {
             None => Caller::ModelFormat(id.to_owned()),
-            Some((provider, _)) if self.providers.iter().any(|p| **p == *provider) => Caller::NoModel(id.to_owned()),
+            Some((provider, _)) if self.providers.iter().any(|p| **p == *provider) => {
+                Caller::NoModel(id.to_owned())
+            }
             Some((provider, _)) => Caller::NoProvider(provider.to_owned()),
         }
     }
@@ -102,7 +104,8 @@ impl Target {
 
     /// The limit that holds for this caller, if any: resolved when the configuration was read.
     pub fn limit(&self, caller: &Principal) -> Option<&Rule> {
-        let own = |group: &Group| self.per_user.groups.iter().find(|(name, _)| name == group).map(|(_, rule)| rule);
+        let own =
+            |group: &Group| self.per_user.groups.iter().find(|(name, _)| name == group).map(|(_, rule)| rule);
         caller.group.as_ref().and_then(own).unwrap_or(&self.per_user.default).as_ref()
     }
 

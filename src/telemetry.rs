@@ -4,43 +4,47 @@ pub mod metrics;
 
 use std::io::IsTerminal as _;
 
+use clap::{Args, ValueEnum};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// How much is logged, and how it looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Args)]
 pub struct LogOptions {
-    /// The most detailed level of our own lines.
+    /// The least that is worth a line
+    #[arg(long = "log", global = true, value_enum, default_value_t, env = "NEXUS_LOG")]
     pub level: Level,
-    /// `None`: colour on a terminal, else plain text.
+    /// How a line looks [default: color on a terminal, else text]
+    #[arg(long = "log-style", global = true, value_enum, env = "NEXUS_LOG_STYLE")]
     pub style: Option<Style>,
 }
 
-/// Log levels, `Off` being none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// The least that is worth a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// Nothing at all.
+    /// Nothing
     Off,
-    /// Faults of ours.
+    /// What failed
     Error,
-    /// What an operator should look at.
+    /// What should be looked at
     Warn,
-    /// One line per call, one per actor and interval.
+    /// One line a call
+    #[default]
     Info,
-    /// Why things went as they did.
+    /// What happens to a call
     Debug,
-    /// Everything.
+    /// Everything
     Trace,
 }
 
-/// Log styles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Style {
-    /// Text with colours.
+    /// Text with colours
     Color,
-    /// Text.
+    /// Text
     Text,
-    /// One JSON object per line.
+    /// One JSON object a line
     Json,
 }
 
@@ -51,9 +55,12 @@ const WAITING_LINES: usize = 16_384;
 ///
 /// Other crates log at `warn` at most, so that no library prints headers or bodies.
 pub fn start(options: LogOptions) -> WorkerGuard {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).finish(std::io::stdout());
-    let style = options.style.unwrap_or(if std::io::stdout().is_terminal() { Style::Color } else { Style::Text });
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(std::io::stdout());
+    let style =
+        options.style.unwrap_or(if std::io::stdout().is_terminal() { Style::Color } else { Style::Text });
     let layer = fmt::layer().with_writer(writer).with_ansi(style == Style::Color);
     let registry = tracing_subscriber::registry().with(options.level.filter());
     // Only a second start in one process fails; the first subscriber then stays.

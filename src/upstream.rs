@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn rate_limits_pass_and_cookies_do_not() {
         let mut upstream = HeaderMap::new();
-        for name in ["x-ratelimit-remaining-requests", "retry-after", "set-cookie", "content-length", "x-request-id"] {
+        for name in
+            ["x-ratelimit-remaining-requests", "retry-after", "set-cookie", "content-length", "x-request-id"]
+        {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         let passing = passing(&upstream);

@@ -15,15 +15,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::{
-    endpoint::{ConnectError, Endpoint, EndpointError},
-    lease::{Answer, Lease, SendError},
-    payload::{Outgoing, Payload, Rope},
-};
 use self::{
     connection::Connection,
     gauges::{Counted, Gauges},
     pool::Pool,
+};
+pub use self::{
+    endpoint::{ConnectError, Endpoint, EndpointError},
+    lease::{Answer, Lease, SendError},
+    payload::{Outgoing, Payload, Rope},
 };
 use crate::{
     address::{Address, Reply, Unreachable},

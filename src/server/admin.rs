@@ -112,7 +112,9 @@ impl Admin {
         for target in self.router.routes.all() {
             match providers.last_mut().filter(|last| *last.name == *target.provider) {
                 Some(last) => last.models.push(&target.model),
-                None => providers.push(ProviderStatus { name: &target.provider, models: vec![&target.model] }),
+                None => {
+                    providers.push(ProviderStatus { name: &target.provider, models: vec![&target.model] })
+                }
             }
         }
         providers
@@ -188,6 +190,8 @@ fn json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }

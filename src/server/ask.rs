@@ -84,7 +84,9 @@ impl Ask {
                 let edits = [request.rename(model)].into_iter().chain(usage);
                 (Call::Chat, splice(&self.held.bytes, edits))
             }
-            Read::Embeddings(request) => (Call::Embeddings, splice(&self.held.bytes, [request.rename(model)])),
+            Read::Embeddings(request) => {
+                (Call::Embeddings, splice(&self.held.bytes, [request.rename(model)]))
+            }
         };
         server.request(call, self.head.uri.query(), &self.head.headers, request_id, body)
     }

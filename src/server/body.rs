@@ -116,7 +116,8 @@ pub(super) async fn read(
     patience: Duration,
     memory: &Arc<Gate>,
 ) -> Result<Held, Error> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let declared =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(Caller::TooLarge(limit).into());
     }
@@ -143,7 +144,11 @@ pub(super) async fn read(
     Ok(Held { bytes, _memory: place })
 }
 
-async fn next_piece(body: &mut Incoming, patience: Duration, timer: &mut Timer) -> Result<Option<Bytes>, Error> {
+async fn next_piece(
+    body: &mut Incoming,
+    patience: Duration,
+    timer: &mut Timer,
+) -> Result<Option<Bytes>, Error> {
     let mut by = None;
     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
         Poll::Ready(None) => Poll::Ready(Ok(None)),

@@ -118,7 +118,11 @@ mod tests {
     #[test]
     fn the_refusal_of_a_connection_says_its_true_length() {
         let source = include_str!("connection.rs");
-        let body = source.split("{\\\"error\\\"").nth(1).and_then(|rest| rest.split("\";").next()).expect("the body");
+        let body = source
+            .split("{\\\"error\\\"")
+            .nth(1)
+            .and_then(|rest| rest.split("\";").next())
+            .expect("the body");
         let length = format!("{{\\\"error\\\"{body}").replace('\\', "").len();
         assert!(source.contains(&format!("content-length: {length}\\r")), "{length}");
     }

@@ -5,11 +5,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::{body::Content, respond, router::Router};
-use crate::{
-    error::Error,
-    protocol::Operation,
-    route::Target,
-};
+use crate::{error::Error, protocol::Operation, route::Target};
 
 /// The seconds since 1970 at which every model is said to have been created; a constant of the original.
 const CREATED: u64 = 1_719_475_200;
@@ -45,7 +41,12 @@ pub(super) fn answer(
 }
 
 fn model<'a>(router: &Router, target: &'a Target) -> Model<'a> {
-    Model { id: &target.id, object: "model", created: CREATED, owned_by: router.provider(target).upstream.owner() }
+    Model {
+        id: &target.id,
+        object: "model",
+        created: CREATED,
+        owned_by: router.provider(target).upstream.owner(),
+    }
 }
 
 fn json(value: &impl Serialize) -> Response<Content> {

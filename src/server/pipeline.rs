@@ -64,7 +64,9 @@ async fn steps(
 ) -> Result<Response<Content>, Error> {
     let operation = accept(router, &request, call)?; //                     1 a place in flight, a route, a method
     call.principal = identify(router, &request, peer, &operation).await?; // 2 who is calling
-    let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
+    let Operation::Call(operation) = operation else {
+        return listing::answer(router, &operation, &call.principal);
+    };
     let ask = route(router, request, operation, call).await?; //            3 the body, and the model it names
     estimate(router, &ask, call).await; //                                  4 what it will cost
     reserve(router, &ask, call).await?; //                                  5 whether that may be spent

@@ -116,7 +116,9 @@ impl Relay {
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(error, "the upstream broke off in the middle of a stream");
-                Poll::Ready(self.fail(("the provider's connection broke in the middle of the answer", 502), call))
+                Poll::Ready(
+                    self.fail(("the provider's connection broke in the middle of the answer", 502), call),
+                )
             }
             Poll::Ready(None) => {
                 let end = self.machine.finish();

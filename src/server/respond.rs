@@ -90,7 +90,9 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
 fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&str>) -> Bytes {
     match openai::read_upstream(body) {
         Upstream::Dialect => match secret.filter(|secret| !secret.is_empty()) {
-            Some(secret) if contains(body, secret) => scrub(&String::from_utf8_lossy(body), Some(secret)).into(),
+            Some(secret) if contains(body, secret) => {
+                scrub(&String::from_utf8_lossy(body), Some(secret)).into()
+            }
             _ => body.clone(),
         },
         Upstream::Text(text) => openai::upstream_body(upstream, status, &scrub(&text, secret)),

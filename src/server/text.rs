@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn resets_look_like_openais_and_never_promise_too_much() {
-        let cases = [(0, "0ms"), (119_200, "120ms"), (6_000_000, "6s"), (6_000_001, "7s"), (360_000_000, "6m0s")];
+        let cases =
+            [(0, "0ms"), (119_200, "120ms"), (6_000_000, "6s"), (6_000_001, "7s"), (360_000_000, "6m0s")];
         for (micros, text) in cases {
             assert_eq!(reset(Duration::from_micros(micros)), text);
         }

@@ -6,7 +6,8 @@ use std::{fmt::Write as _, time::Duration};
 
 use actors::observe::{Registry, Snapshot};
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    TextEncoder,
 };
 
 use crate::{protocol::Call, route::Target};
@@ -19,7 +20,19 @@ const FIRST_TOKEN: [f64; 15] =
     [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
 /// Tokens, after the same conventions.
 const TOKENS: [f64; 14] = [
-    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0,
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
     67_108_864.0,
 ];
 
@@ -117,7 +130,8 @@ impl Metrics {
                 first_token: first_token.with_label_values(&labels),
             }
         };
-        let targets = targets.iter().map(|t| [handles(t, Call::Chat), handles(t, Call::Embeddings)]).collect();
+        let targets =
+            targets.iter().map(|t| [handles(t, Call::Chat), handles(t, Call::Embeddings)]).collect();
         let decision = |name: &str| decisions.with_label_values(&["per_user", "input", name]);
         let (admitted, refused) = (decision("admitted"), decision("refused"));
         Ok(Self { registry, duration, targets, admitted, refused, in_flight, connections })
@@ -137,7 +151,8 @@ impl Metrics {
     pub fn record(&self, outcome: &Outcome<'_>) {
         let operation = outcome.call;
         let total = outcome.total.as_secs_f64();
-        let Some(of) = outcome.target.and_then(|t| self.targets.get(t.index)).map(|t| &t[operation as usize]) else {
+        let Some(of) = outcome.target.and_then(|t| self.targets.get(t.index)).map(|t| &t[operation as usize])
+        else {
             let error = outcome.error.unwrap_or_default();
             return self.duration.with_label_values(&[operation.name(), "", "", error]).observe(total);
         };

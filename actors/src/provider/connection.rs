@@ -21,7 +21,10 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{gauges::Gauges, payload::{Outgoing, Payload}};
+use super::{
+    gauges::Gauges,
+    payload::{Outgoing, Payload},
+};
 use crate::gate::{Gate, Place};
 
 /// Calls one HTTP/2 connection carries at a time before another is opened.
@@ -51,7 +54,11 @@ pub(super) struct SendFailure {
 }
 
 impl Connection {
-    pub(super) fn h1(sender: http1::SendRequest<Payload>, bytes_read: Arc<AtomicU64>, cutoff: Cutoff) -> Self {
+    pub(super) fn h1(
+        sender: http1::SendRequest<Payload>,
+        bytes_read: Arc<AtomicU64>,
+        cutoff: Cutoff,
+    ) -> Self {
         Self { sender: Sender::H1 { sender, bytes_read }, _cutoff: Arc::new(cutoff) }
     }
 
@@ -64,7 +71,8 @@ impl Connection {
     pub(super) fn share(&self) -> Option<Self> {
         let Sender::H2 { sender, streams, .. } = &self.sender else { return None };
         let stream = streams.enter(1)?;
-        let sender = Sender::H2 { sender: sender.clone(), streams: Arc::clone(streams), _stream: Some(stream) };
+        let sender =
+            Sender::H2 { sender: sender.clone(), streams: Arc::clone(streams), _stream: Some(stream) };
         Some(Self { sender, _cutoff: Arc::clone(&self._cutoff) })
     }
 
@@ -103,7 +111,8 @@ impl Connection {
                     sender.send_request(outgoing.into_request()).await
                 };
                 // A stream of its own may fail on a connection that lives on: only a dead connection is worth replacing.
-                sent.await.map_err(|error| SendFailure { answered: !sender.is_closed(), reason: describe(&error) })
+                sent.await
+                    .map_err(|error| SendFailure { answered: !sender.is_closed(), reason: describe(&error) })
             }
         }
     }
@@ -167,7 +176,11 @@ impl<T> Counted<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         let read = buf.filled().len().saturating_sub(before);

@@ -61,7 +61,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the URL has no host, or `roots` holds no readable certificate.
-    pub fn new(base_url: &Uri, roots: Option<&[u8]>, connect_timeout: Duration) -> Result<Self, EndpointError> {
+    pub fn new(
+        base_url: &Uri,
+        roots: Option<&[u8]>,
+        connect_timeout: Duration,
+    ) -> Result<Self, EndpointError> {
         let secure = match base_url.scheme() {
             Some(s) if *s == Scheme::HTTPS => true,
             Some(s) if *s == Scheme::HTTP => false,
@@ -97,7 +101,8 @@ impl Endpoint {
 
     /// Tries each address in turn; each gets an even share of the time left, so that one black hole does not eat it all.
     async fn tcp(&self, deadline: Instant) -> io::Result<TcpStream> {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let addresses: Vec<SocketAddr> =
+            tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (tried, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -146,7 +151,8 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (io, bytes_read) = Counted::new(io);
-    let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let (sender, driver) =
+        http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
     let cutoff = Cutoff::drive(driver, gauges);
     Ok(Connection::h1(sender, bytes_read, cutoff))
 }

@@ -13,8 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
 use super::{
-    ConnectError, Connection, Counted, Endpoint, Grant, Home, Place,
-    connection::SendFailure,
+    ConnectError, Connection, Counted, Endpoint, Grant, Home, Place, connection::SendFailure,
     payload::Outgoing,
 };
 
@@ -78,22 +77,32 @@ impl Lease {
     ///
     /// # Errors
     /// As [`SendError`] says; each counts as a failure of the provider.
-    pub async fn send(mut self, outgoing: Outgoing, first_byte: Duration) -> Result<Response<Answer>, SendError> {
+    pub async fn send(
+        mut self,
+        outgoing: Outgoing,
+        first_byte: Duration,
+    ) -> Result<Response<Answer>, SendError> {
         let sent = timeout(first_byte, self.send_replacing(outgoing)).await;
         let (head, connection) = sent.unwrap_or_else(|_| Err(self.failed(SendError::FirstByteTimeout)))?;
         let lease = Some((self.held, connection));
         Ok(head.map(|body| Answer { body, lease }.settled()))
     }
 
-    async fn send_replacing(&mut self, outgoing: Outgoing) -> Result<(Response<Incoming>, Connection), SendError> {
+    async fn send_replacing(
+        &mut self,
+        outgoing: Outgoing,
+    ) -> Result<(Response<Incoming>, Connection), SendError> {
         let Some(endpoint) = self.endpoint.clone() else {
             return Err(SendError::Broken("a built-in provider has no connection".to_owned()));
         };
         let mut fresh = match self.connection.take() {
             Some(Tried::Fresh(fresh)) => fresh,
-            Some(Tried::Reused(mut reused)) => match reused.send(outgoing.clone(), &endpoint.authority).await {
+            Some(Tried::Reused(mut reused)) => match reused.send(outgoing.clone(), &endpoint.authority).await
+            {
                 Ok(head) => return Ok((head, reused)),
-                Err(SendFailure { answered: true, reason }) => return Err(self.failed(SendError::Broken(reason))),
+                Err(SendFailure { answered: true, reason }) => {
+                    return Err(self.failed(SendError::Broken(reason)));
+                }
                 Err(SendFailure { reason, .. }) => {
                     tracing::debug!(reason, "stale connection replaced");
                     self.open(&endpoint).await?

@@ -89,12 +89,15 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
         detail: Option<&'a RawValue>,
     }
     let text = String::from_utf8_lossy(body);
-    let Ok(wire) = serde_json::from_str::<Wire<'_>>(&text) else { return Upstream::Text(text.trim().to_owned()) };
+    let Ok(wire) = serde_json::from_str::<Wire<'_>>(&text) else {
+        return Upstream::Text(text.trim().to_owned());
+    };
     if wire.error.is_some_and(|error| error.get().starts_with('{')) {
         return Upstream::Dialect;
     }
     let said = [wire.error, wire.message, wire.detail].into_iter().flatten().next();
-    let said = said.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()));
+    let said =
+        said.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()));
     Upstream::Text(said.unwrap_or_else(|| text.trim().to_owned()))
 }
 

@@ -168,7 +168,8 @@ impl Edit {
             out.put_slice(&event[span.end..]);
         } else if let Some(span) = span_in(data, model.get()) {
             // The JSON was spread over several data lines: it goes out on one, line ends within it being white space.
-            let line = |part: &[u8]| part.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect::<Vec<_>>();
+            let line =
+                |part: &[u8]| part.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect::<Vec<_>>();
             out.put_slice(b"data: ");
             out.put_slice(&line(&data[..span.start]));
             out.put_slice(&self.model);

@@ -5,8 +5,7 @@ use super::*;
 const ROLE: &str = "data: {\"id\":\"1\",\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
 const WORD: &str = "data: {\"id\":\"1\",\"x\":1.50e0,\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"h\u{e9}\"}}],\"usage\":null}\n\n";
 const STOP: &str = "data: {\"model\":\"up\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const USAGE: &str =
-    "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}\n\n";
+const USAGE: &str = "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}\n\n";
 const END: &str = "data: [DONE]\n\n";
 
 fn stream(hide: bool) -> Stream {
