@@ -4,7 +4,7 @@
 pub mod echo;
 pub mod openai;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header::CONNECTION};
 
 /// Client headers that go to a provider of the same protocol. Nothing else of the client's goes upstream.
 const PASSED_ON: [HeaderName; 3] = [
@@ -45,14 +45,20 @@ pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-
 pub fn passing(upstream: &HeaderMap) -> HeaderMap {
     let mut passing = HeaderMap::with_capacity(upstream.len() + 8);
     for (name, value) in upstream {
-        let text = name.as_str();
         if *name == REQUEST_ID {
             passing.append(UPSTREAM_REQUEST_ID, value.clone());
-        } else if KEPT_BACK.binary_search(&text).is_err() && !text.starts_with("access-control-") {
+        } else if !is_kept_back(name.as_str()) {
             passing.append(name.clone(), value.clone());
         }
     }
+    for name in upstream.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()) {
+        name.split(',').for_each(|name| drop(passing.remove(name.trim())));
+    }
     passing
+}
+
+fn is_kept_back(name: &str) -> bool {
+    KEPT_BACK.binary_search(&name).is_ok() || name.starts_with("access-control-")
 }
 
 #[cfg(test)]

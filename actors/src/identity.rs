@@ -3,9 +3,6 @@
 //! State: the rules, which never change, so any worker may answer and a restart loses nothing. Callers use [`Identity`];
 //! the decision itself is a pure function. A decision takes about a microsecond.
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeSet, error, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -277,3 +274,6 @@ impl Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

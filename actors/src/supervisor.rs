@@ -7,9 +7,6 @@
 //! Nothing but [`Supervisor::drain`] may stop a supervisor, since `ractor` kills the children of an actor that stops.
 
 mod child;
-#[cfg(test)]
-mod tests;
-
 use std::{
     hash::{BuildHasher, RandomState},
     num::NonZeroUsize,
@@ -279,3 +276,6 @@ impl Supervised {
 fn chance() -> f64 {
     f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Step 7: what came back from a provider, on its way to the client.
 
+use std::time::Duration;
+
 use actors::{gate::Place, provider::Rope};
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -22,6 +24,9 @@ use crate::{
     protocol::{openai_chat::response, openai_chat::stream::Stream, splice},
     upstream,
 };
+
+/// As much of an error's body as is read, in bytes.
+const LONGEST_ERROR: usize = 256 * 1024;
 
 /// The head of a provider's answer.
 pub(super) struct Head {
@@ -66,10 +71,11 @@ pub(super) async fn answer(
         return stream(router, ask, head, source, call).await;
     }
     let idle = router.provider(&ask.target).idle_timeout;
-    let whole = read_whole(source, router, idle).await?;
     if head.status.is_success() {
+        let whole = read_whole(source, router, idle, usize::MAX).await?;
         return Ok(respond_whole(ask, &head, whole, call).await?);
     }
+    let whole = read_whole(source, router, idle, LONGEST_ERROR).await?;
     let headers = Box::new(upstream::passing(&head.headers));
     Err(Fault::Status { status: head.status, body: whole.bytes, headers }.into())
 }
@@ -126,8 +132,13 @@ async fn respond_whole(
     Ok(response)
 }
 
-/// Reads a body to its end, each piece in time, within the memory budget.
-async fn read_whole(mut source: Source, router: &Router, idle: std::time::Duration) -> Result<Whole, Error> {
+/// Reads a body to its end or `enough` bytes of it, each piece in time, within the memory budget.
+async fn read_whole(
+    mut source: Source,
+    router: &Router,
+    idle: Duration,
+    enough: usize,
+) -> Result<Whole, Error> {
     let mut memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let mut silence = Silence::new(idle);
     let mut first: Option<Bytes> = None;
@@ -141,6 +152,9 @@ async fn read_whole(mut source: Source, router: &Router, idle: std::time::Durati
         } else {
             gathered.extend_from_slice(&first.take().unwrap_or_default());
             gathered.extend_from_slice(&piece);
+        }
+        if memory.size() >= enough {
+            break;
         }
     }
     Ok(Whole { bytes: first.unwrap_or_else(|| gathered.freeze()), memory })

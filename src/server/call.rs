@@ -95,10 +95,11 @@ impl Call {
         let first_byte = self.first_byte.map(|at| self.since_start(at));
         let input_tokens = self.usage.and_then(|usage| usage.input).or(self.estimate);
         let output_tokens = self.usage.and_then(|usage| usage.output);
+        let reported = self.usage.is_some();
         if let Some(call) = self.operation {
-            let target = self.target.as_deref();
+            let (target, error) = (self.target.as_deref(), self.error);
             let outcome =
-                Outcome { call, target, total, first_byte, input_tokens, output_tokens, error: self.error };
+                Outcome { call, target, total, first_byte, input_tokens, output_tokens, reported, error };
             self.metrics.record(&outcome);
         }
         tracing::info!(

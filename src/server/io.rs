@@ -51,12 +51,20 @@ pub(super) struct Timed {
     limits: Limits,
     reading: Timer,
     writing: Timer,
-    /// When the wait for a request (or for the rest of its head) is over; `None` while a call is in progress.
-    read_by: Option<Instant>,
+    /// The present wait for a request.
+    wait: Option<Wait>,
     write_by: Option<Instant>,
-    /// How many calls had begun when the present head began.
-    head_of: Option<u64>,
     version: Version,
+}
+
+/// A wait for a request, or for the rest of its head. It is over when another call has begun.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// Calls that had begun when it began.
+    after: u64,
+    /// Whether the head has begun to arrive.
+    head: bool,
+    by: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -89,9 +97,8 @@ impl Timed {
             limits,
             reading: Timer::default(),
             writing: Timer::default(),
-            read_by: None,
+            wait: None,
             write_by: None,
-            head_of: None,
             version: Version::Unknown,
         }
     }
@@ -102,22 +109,33 @@ impl Timed {
         if self.version == Version::Unknown {
             self.version = if bytes.starts_with(b"PRI") { Version::H2 } else { Version::H1 };
         }
-        let begun = self.pulse.begun.load(Ordering::Relaxed);
         let idle = self.pulse.open.load(Ordering::Relaxed) == 0;
-        if self.version == Version::H1 && idle && self.head_of != Some(begun) {
-            self.head_of = Some(begun);
-            self.read_by = Some(Instant::now() + self.limits.header);
+        if self.version == Version::H1 && idle && !self.present_wait().is_some_and(|wait| wait.head) {
+            self.begin_wait(true, self.limits.header);
         }
     }
 
     /// No bytes yet: is there a limit to the wait, and is it over?
     fn waited_too_long(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pulse.open.load(Ordering::Relaxed) > 0 {
-            self.read_by = None;
+            self.wait = None;
             return false;
         }
-        let by = *self.read_by.get_or_insert_with(|| Instant::now() + self.limits.idle);
+        let by = match self.present_wait() {
+            Some(wait) => wait.by,
+            None => self.begin_wait(false, self.limits.idle),
+        };
         self.reading.is_over(by, cx)
+    }
+
+    fn present_wait(&self) -> Option<Wait> {
+        self.wait.filter(|wait| wait.after == self.pulse.begun.load(Ordering::Relaxed))
+    }
+
+    fn begin_wait(&mut self, head: bool, limit: Duration) -> Instant {
+        let by = Instant::now() + limit;
+        self.wait = Some(Wait { after: self.pulse.begun.load(Ordering::Relaxed), head, by });
+        by
     }
 
     fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -17,7 +17,9 @@ use super::{
     body::{self, Body, Content},
     call::Call,
     io::Beat,
-    listing, respond,
+    listing,
+    phase::Phase,
+    respond,
     router::{Provider, Router, Upstream},
     source::Source,
 };
@@ -44,7 +46,11 @@ pub(super) async fn serve(
             call.recorded = false;
             Ok(health)
         }
-        None => steps(&router, request, peer, &mut call).await,
+        None => tokio::select! {
+            biased;
+            outcome = steps(&router, request, peer, &mut call) => outcome,
+            () = router.phases.reached(Phase::Cutting) => Err(Ours::Draining.into()),
+        },
     };
     let mut response = match outcome {
         Ok(response) => response,

@@ -72,6 +72,8 @@ pub struct Outcome<'a> {
     pub input_tokens: Option<u64>,
     /// As reported.
     pub output_tokens: Option<u64>,
+    /// Whether the provider reported its usage.
+    pub reported: bool,
     /// `Error::kind`, when it failed.
     pub error: Option<&'static str>,
 }
@@ -168,7 +170,8 @@ impl Metrics {
                 histogram.observe(tokens as f64);
             }
         };
-        counted(&of.input, outcome.input_tokens);
+        // What was refused or failed used no tokens, unless the provider says so.
+        counted(&of.input, outcome.input_tokens.filter(|_| outcome.error.is_none() || outcome.reported));
         counted(&of.output, outcome.output_tokens);
         if let Some(first) = outcome.first_byte {
             of.first_token.observe(first.as_secs_f64());

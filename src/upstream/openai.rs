@@ -1,14 +1,16 @@
 //! Any OpenAI-compatible server: paths below its base URL, the key as a bearer token.
 
-use actors::provider::{Outgoing, Rope};
 use http::{
-    HeaderMap, HeaderValue, Method, Uri,
+    HeaderMap, HeaderValue, Method, Request, Uri,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
     uri::InvalidUri,
 };
 
 use super::{PASSED_ON, REQUEST_ID};
-use crate::{config::secret::Secret, protocol::Call};
+use crate::{
+    config::secret::Secret,
+    protocol::{Call, splice::Rope},
+};
 
 /// Everything about the provider that does not change from call to call.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl OpenAi {
         client: &HeaderMap,
         request_id: &HeaderValue,
         body: Rope,
-    ) -> Outgoing {
+    ) -> Request<Rope> {
         let path = match call {
             Call::Chat => &self.chat,
             Call::Embeddings => &self.embeddings,
@@ -72,6 +74,10 @@ impl OpenAi {
             }
         }
         headers.insert(REQUEST_ID, request_id.clone());
-        Outgoing { method: Method::POST, uri: with_query.unwrap_or_else(|| path.clone()), headers, body }
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = with_query.unwrap_or_else(|| path.clone());
+        *request.headers_mut() = headers;
+        request
     }
 }

@@ -108,7 +108,7 @@ impl Connection {
             Sender::H2 { sender, .. } => {
                 let sent = async {
                     sender.ready().await?;
-                    sender.send_request(outgoing.into_request()).await
+                    sender.send_request(outgoing.map(Payload::new)).await
                 };
                 // A stream of its own may fail on a connection that lives on: only a dead connection is worth replacing.
                 sent.await
@@ -120,7 +120,7 @@ impl Connection {
 
 /// HTTP/1.1 wants the path alone in the request line and the authority in `host`.
 fn origin_form(outgoing: Outgoing, authority: &HeaderValue) -> Request<Payload> {
-    let mut request = outgoing.into_request();
+    let mut request = outgoing.map(Payload::new);
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
     request.headers_mut().insert(HOST, authority.clone());

@@ -7,25 +7,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri};
+use http::Request;
 use hyper::body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
 /// The slices of one body, in order. Never empty slices.
 pub type Rope = SmallVec<[Bytes; 5]>;
 
-/// A request as every HTTP version can send it. Cloning shares the body.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// The method.
-    pub method: Method,
-    /// Absolute: scheme, authority, path and query.
-    pub uri: Uri,
-    /// Without `host`, `content-length` and hop-by-hop headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Rope,
-}
+/// A request as every HTTP version can send it: its URI is absolute, and it has no `host`, `content-length` or
+/// hop-by-hop headers. Cloning shares the body.
+pub type Outgoing = Request<Rope>;
 
 /// A rope on its way out.
 #[derive(Debug)]
@@ -34,18 +25,8 @@ pub struct Payload {
     left: u64,
 }
 
-impl Outgoing {
-    pub(super) fn into_request(self) -> Request<Payload> {
-        let mut request = Request::new(Payload::new(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
 impl Payload {
-    fn new(rope: Rope) -> Self {
+    pub(super) fn new(rope: Rope) -> Self {
         let left = rope.iter().map(|slice| slice.len() as u64).sum();
         Self { slices: rope.into_iter(), left }
     }

@@ -90,7 +90,7 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
     }
     let text = String::from_utf8_lossy(body);
     let Ok(wire) = serde_json::from_str::<Wire<'_>>(&text) else {
-        return Upstream::Text(text.trim().to_owned());
+        return Upstream::Text(short(text.trim()));
     };
     if wire.error.is_some_and(|error| error.get().starts_with('{')) {
         return Upstream::Dialect;
@@ -98,7 +98,16 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
     let said = [wire.error, wire.message, wire.detail].into_iter().flatten().next();
     let said =
         said.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()));
-    Upstream::Text(said.unwrap_or_else(|| text.trim().to_owned()))
+    Upstream::Text(short(said.as_deref().unwrap_or(text.trim())))
+}
+
+/// As much of a text as a person reads.
+fn short(text: &str) -> String {
+    const CHARACTERS: usize = 2000;
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! The stream machine, event by event and in every cut.
+
 use proptest::prelude::*;
 
 use super::*;
