@@ -36,8 +36,8 @@ const ACTORS_FINISH: Duration = Duration::from_secs(5);
 /// For connections to end after their calls were cut.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
-/// Everything that runs.
-struct App {
+/// A server that listens, and everything behind it: built, then run to its end.
+pub struct App {
     config: Arc<Config>,
     router: Arc<Router>,
     listeners: Listeners,
@@ -79,8 +79,15 @@ pub fn serve(Serve { config, file, log, warnings }: Serve) -> ExitCode {
         Err(error) => return not_started(&StartError(format!("no runtime: {error}"))),
     };
     let code = runtime.block_on(async {
-        match App::build(config).await {
-            Ok(app) => app.run().await,
+        let started = async {
+            let signals = Signals::listen().map_err(|error| StartError(format!("signals: {error}")))?;
+            Ok((App::build(config).await?, signals))
+        };
+        match started.await {
+            Ok((app, mut signals)) => match app.run(async || signals.next().await).await {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::from(CUT_OFF),
+            },
             Err(error) => not_started(&error),
         }
     });
@@ -98,7 +105,11 @@ fn not_started(error: &StartError) -> ExitCode {
 // === impl App ===
 
 impl App {
-    async fn build(config: Config) -> Result<Self, StartError> {
+    /// Binds the listeners and starts the actors.
+    ///
+    /// # Errors
+    /// When an address cannot be had, or a provider cannot be addressed.
+    pub async fn build(config: Config) -> Result<Self, StartError> {
         let mut secret = [0; 32];
         aws_lc_rs::rand::fill(&mut secret).map_err(|_| StartError("no random numbers".to_owned()))?;
         let counting = config.counting.clone();
@@ -136,12 +147,18 @@ impl App {
         Ok(Self { config: Arc::new(config), router, listeners, supervisors, phase, registry })
     }
 
-    async fn run(self) -> ExitCode {
+    /// Where clients connect.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listeners.main.local_addr()
+    }
+
+    /// Serves until `signal` returns: then drains, or ends at once when it returns a second time. Says how many calls
+    /// were cut off.
+    pub async fn run(self, mut signal: impl AsyncFnMut()) -> usize {
         let Self { config, router, listeners, supervisors, phase, registry } = self;
-        let mut signals = match Signals::listen() {
-            Ok(signals) => signals,
-            Err(error) => return not_started(&StartError(format!("signals: {error}"))),
-        };
         announce(&config, &listeners);
         if let Some(listener) = listeners.admin {
             tokio::spawn(Admin::new(Arc::clone(&router), registry.clone()).serve(listener));
@@ -157,10 +174,10 @@ impl App {
             tokio::spawn(report(registry, every));
         }
         let serving = tokio::spawn(server::serve(listeners.main, Arc::clone(&router)));
-        signals.next().await;
+        signal().await;
         let cut = tokio::select! {
             cut = drain(&config.server, &phase, serving, &router) => cut,
-            () = signals.next() => {
+            () = signal() => {
                 tracing::warn!("second signal: ending at once");
                 router.in_flight.taken()
             }
@@ -170,7 +187,7 @@ impl App {
         }
         phase.send_replace(Phase::Ended);
         tracing::info!(cut, "stopped");
-        if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(CUT_OFF) }
+        cut
     }
 }
 

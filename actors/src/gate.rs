@@ -51,12 +51,14 @@ impl Place {
         grown
     }
 
-    /// Gives back all but `size` places; a larger `size` changes nothing.
-    pub fn shrink_to(&mut self, size: usize) {
-        if size < self.size {
-            self.gate.taken.fetch_sub(self.size - size, Ordering::Relaxed);
-            self.size = size;
+    /// Holds `size` places from now on. `false` leaves the holding as it was; giving places back always succeeds.
+    pub fn resize(&mut self, size: usize) -> bool {
+        if size > self.size {
+            return self.grow(size - self.size);
         }
+        self.gate.taken.fetch_sub(self.size - size, Ordering::Relaxed);
+        self.size = size;
+        true
     }
 
     /// How many places are held.
@@ -92,7 +94,7 @@ mod tests {
         assert!(held.grow(6));
         assert!(!held.grow(1));
         assert_eq!((held.size(), gate.taken()), (10, 10));
-        held.shrink_to(3);
+        assert!(!held.resize(11) && held.resize(3));
         assert_eq!((held.size(), gate.taken()), (3, 3));
     }
 

@@ -89,7 +89,8 @@ async fn stream(
 ) -> Result<Response<Content>, Error> {
     let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage());
     let idle = router.provider(&ask.target).idle_timeout;
-    let relay = Relay::new(source, machine, idle, Cut::new(router.phases.clone()));
+    let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
+    let relay = Relay::new(source, machine, idle, Cut::new(router.phases.clone()), memory);
     let relay = relay.begin().await.map_err(Fault::from)?;
     let mut response = Response::new(());
     *response.headers_mut() = upstream::passing(&head.headers);

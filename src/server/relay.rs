@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use actors::gate::Place;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -23,6 +24,8 @@ pub(super) struct Relay {
     first: Option<Bytes>,
     silence: Silence,
     cut: Cut,
+    /// What the machine holds back counts as memory.
+    memory: Place,
     over: bool,
 }
 
@@ -37,6 +40,7 @@ pub(super) struct Silence {
 const SILENT: (&str, u16) = ("the provider sent nothing for too long", 504);
 const CUT: (&str, u16) = ("the router is shutting down", 503);
 const ENDLESS: (&str, u16) = ("the provider sent an event without end", 502);
+const FULL: (&str, u16) = ("the router has no memory left for this stream", 503);
 
 impl Silence {
     pub(super) fn new(limit: Duration) -> Self {
@@ -68,8 +72,8 @@ impl Silence {
 
 impl Relay {
     /// A stream whose call is handed in with each poll.
-    pub(super) fn new(source: Source, machine: Stream, idle: Duration, cut: Cut) -> Self {
-        Self { source, machine, first: None, silence: Silence::new(idle), cut, over: false }
+    pub(super) fn new(source: Source, machine: Stream, idle: Duration, cut: Cut, memory: Place) -> Self {
+        Self { source, machine, first: None, silence: Silence::new(idle), cut, memory, over: false }
     }
 
     /// Waits for the first events, so that an upstream that fails before any can be answered with a status of its own.
@@ -111,8 +115,11 @@ impl Relay {
         match self.source.poll_piece(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 self.silence.broken();
-                let events = self.machine.push(piece);
-                Poll::Ready(events.unwrap_or_else(|_| self.fail(ENDLESS, call)))
+                Poll::Ready(match self.machine.push(piece) {
+                    Ok(events) if self.memory.resize(self.machine.held()) => events,
+                    Ok(_) => self.fail(FULL, call),
+                    Err(_) => self.fail(ENDLESS, call),
+                })
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(error, "the upstream broke off in the middle of a stream");

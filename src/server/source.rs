@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::Write as _,
+    io::{self, Write as _},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// The body of an answer.
 pub(super) struct Source {
     from: From,
-    inflate: Option<Box<GzDecoder<Vec<u8>>>>,
+    inflate: Option<Box<GzDecoder<Inflated>>>,
 }
 
 enum From {
@@ -25,6 +25,12 @@ enum From {
     BuiltIn(Paced),
     Closed,
 }
+
+/// What one piece becomes when it is decoded: at most [`LARGEST_PIECE`] bytes, since a few bytes can stand for very many.
+#[derive(Default)]
+struct Inflated(Vec<u8>);
+
+const LARGEST_PIECE: usize = 32 << 20;
 
 /// Pieces that come one by one, each after a delay. Holds the provider's lease meanwhile.
 pub(super) struct Paced {
@@ -37,7 +43,7 @@ pub(super) struct Paced {
 impl Source {
     /// An upstream's body, gzipped or not.
     pub(super) fn upstream(answer: Answer, gzipped: bool) -> Self {
-        let inflate = gzipped.then(|| Box::new(GzDecoder::new(Vec::new())));
+        let inflate = gzipped.then(|| Box::new(GzDecoder::new(Inflated::default())));
         Self { from: From::Upstream(answer), inflate }
     }
 
@@ -70,10 +76,24 @@ impl Source {
     }
 }
 
-fn inflated(decoder: &mut GzDecoder<Vec<u8>>, piece: &[u8]) -> Result<Bytes, String> {
+fn inflated(decoder: &mut GzDecoder<Inflated>, piece: &[u8]) -> Result<Bytes, String> {
     let decoded = decoder.write_all(piece).and_then(|()| decoder.flush());
     decoded.map_err(|error| format!("gzip: {error}"))?;
-    Ok(std::mem::take(decoder.get_mut()).into())
+    Ok(std::mem::take(&mut decoder.get_mut().0).into())
+}
+
+impl io::Write for Inflated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST_PIECE {
+            return Err(io::Error::other("too many bytes out of one piece"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Paced {
