@@ -9,7 +9,6 @@ mod body;
 mod call;
 mod connection;
 mod counting;
-mod io;
 mod listing;
 pub mod phase;
 mod pipeline;
@@ -17,11 +16,14 @@ mod relay;
 mod request_id;
 mod respond;
 pub mod router;
+mod silence;
+mod socket;
 mod source;
+mod stall;
 mod text;
 mod timer;
 
-use std::{future::Future, io as std_io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actors::gate::Gate;
 use tokio::{
@@ -39,14 +41,14 @@ use self::{phase::Phase, router::Router};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
-/// After a failure to accept, which is a lack of file descriptors: until some are free.
+/// After a failure to accept.
 const BREATHE: Duration = Duration::from_millis(50);
 
 /// Binds an address at once, so that a taken port is a start-up error.
 ///
 /// # Errors
 /// When the address cannot be had.
-pub fn bind(address: SocketAddr) -> std_io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart must not wait for connections of the last run to be forgotten.
     socket.set_reuseaddr(true)?;
@@ -57,27 +59,9 @@ pub fn bind(address: SocketAddr) -> std_io::Result<TcpListener> {
 /// Serves clients until the server drains; returns when the last connection has ended.
 pub async fn serve(listener: TcpListener, router: Arc<Router>) {
     let gate = Gate::new(router.server.max_connections);
-    accept(listener, &router.phases, |stream, peer| {
-        let router = Arc::clone(&router);
-        let place = gate.enter(1);
-        async move {
-            match place {
-                Some(place) => connection::serve(stream, peer, router, place).await,
-                None => connection::refuse(stream).await,
-            }
-        }
-    })
-    .await;
-}
-
-/// Accepts until the drain, gives each connection a task, and waits for all of them.
-async fn accept<F>(listener: TcpListener, phases: &phase::Phases, serve: impl Fn(TcpStream, SocketAddr) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    // Every task holds a sender; when the last is gone, the receiver sees the end.
+    // Every connection holds a sender; when the last is gone, the receiver sees the end.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let mut drain = std::pin::pin!(phases.reached(Phase::Draining));
+    let mut drain = std::pin::pin!(router.phases.reached(Phase::Draining));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -87,19 +71,39 @@ where
             Ok((stream, peer)) => {
                 // A socket that is gone already fails here; its task finds out.
                 let _ = stream.set_nodelay(true);
-                let (serving, alive) = (serve(stream, peer), alive.clone());
-                tokio::spawn(async move {
-                    let _alive = alive;
-                    serving.await;
-                });
+                connect(stream, peer, &router, &gate, alive.clone());
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                sleep(BREATHE).await;
-            }
+            Err(error) => breathe(&error).await,
         }
     }
     drop((listener, alive));
     // Nothing is ever sent.
     let _ = all_gone.recv().await;
+}
+
+/// Gives a connection a task of its own, if there is a place for it.
+fn connect(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: &Arc<Router>,
+    gate: &Arc<Gate>,
+    alive: mpsc::Sender<()>,
+) {
+    match gate.enter(1) {
+        Some(place) => {
+            drop(tokio::spawn(connection::serve(stream, peer, Arc::clone(router), place, alive)));
+        }
+        None => drop(tokio::spawn(connection::refuse(stream, alive))),
+    }
+}
+
+/// A connection that died before it was accepted is nothing; any other failure is a lack of file descriptors or memory,
+/// which needs a moment.
+async fn breathe(error: &io::Error) {
+    let gone =
+        [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
+    if !gone.contains(&error.kind()) {
+        tracing::warn!(%error, "a connection was not accepted");
+        sleep(BREATHE).await;
+    }
 }

@@ -4,7 +4,8 @@
 pub mod echo;
 pub mod openai;
 
-use http::{HeaderMap, HeaderName, header::CONNECTION};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
+use smallvec::SmallVec;
 
 /// Client headers that go to a provider of the same protocol. Nothing else of the client's goes upstream.
 const PASSED_ON: [HeaderName; 3] = [
@@ -15,13 +16,14 @@ const PASSED_ON: [HeaderName; 3] = [
 
 /// Headers of an upstream's answer that are not the caller's business: they belong to that hop, to the bytes as they
 /// were framed there, or to a browser session with someone else.
-const KEPT_BACK: [&str; 18] = [
+const KEPT_BACK: [&str; 19] = [
     "alt-svc",
     "connection",
     "content-encoding",
     "content-length",
     "date",
     "keep-alive",
+    "location",
     "nel",
     "proxy-authenticate",
     "proxy-connection",
@@ -42,29 +44,28 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own.
-pub fn passing(upstream: &HeaderMap) -> HeaderMap {
-    let mut passing = HeaderMap::with_capacity(upstream.len() + 8);
-    for (name, value) in upstream {
-        if *name == REQUEST_ID {
-            passing.append(UPSTREAM_REQUEST_ID, value.clone());
-        } else if !is_kept_back(name.as_str()) {
-            passing.append(name.clone(), value.clone());
-        }
+pub fn passing(mut headers: HeaderMap) -> HeaderMap {
+    let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for name in named.iter().filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(',')) {
+        headers.remove(name.trim());
     }
-    for name in upstream.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()) {
-        name.split(',').for_each(|name| drop(passing.remove(name.trim())));
+    let unwanted: SmallVec<[HeaderName; 6]> =
+        headers.keys().filter(|name| is_kept_back(name)).cloned().collect();
+    for name in &unwanted {
+        headers.remove(name);
     }
-    passing
+    if let Some(id) = headers.remove(REQUEST_ID) {
+        headers.insert(UPSTREAM_REQUEST_ID, id);
+    }
+    headers
 }
 
-fn is_kept_back(name: &str) -> bool {
-    KEPT_BACK.binary_search(&name).is_ok() || name.starts_with("access-control-")
+fn is_kept_back(name: &HeaderName) -> bool {
+    KEPT_BACK.binary_search(&name.as_str()).is_ok() || name.as_str().starts_with("access-control-")
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -80,7 +81,7 @@ mod tests {
         {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
-        let passing = passing(&upstream);
+        let passing = passing(upstream);
         let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);

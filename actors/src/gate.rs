@@ -53,8 +53,8 @@ impl Place {
 
     /// Holds `size` places from now on. `false` leaves the holding as it was; giving places back always succeeds.
     pub fn resize(&mut self, size: usize) -> bool {
-        if size > self.size {
-            return self.grow(size - self.size);
+        if size >= self.size {
+            return size == self.size || self.grow(size - self.size);
         }
         self.gate.taken.fetch_sub(self.size - size, Ordering::Relaxed);
         self.size = size;

@@ -1,9 +1,8 @@
 //! Step 7: what came back from a provider, on its way to the client.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use actors::{gate::Place, provider::Rope};
-use bytes::{Bytes, BytesMut};
+use actors::{provider::Rope, quota::Reservation};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
@@ -11,12 +10,13 @@ use http::{
 
 use super::{
     ask::Ask,
-    body::Content,
+    body::{Content, Gathered, Held},
     call::Call,
-    phase::Cut,
-    relay::{Failure, Relay, Silence},
+    phase::Phase,
+    relay::Relay,
     respond,
     router::Router,
+    silence::Silence,
     source::Source,
 };
 use crate::{
@@ -34,12 +34,6 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
-/// A body that has been read whole, and the memory it takes.
-struct Whole {
-    bytes: Bytes,
-    memory: Place,
-}
-
 impl Head {
     /// The head of the built-in provider's answers.
     pub(super) fn built_in(stream: bool) -> Self {
@@ -48,9 +42,16 @@ impl Head {
         Self { status: StatusCode::OK, headers }
     }
 
-    pub(super) fn is_gzipped(&self) -> bool {
-        let coding = self.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        coding.is_some_and(|c| c.eq_ignore_ascii_case(b"gzip") || c.eq_ignore_ascii_case(b"x-gzip"))
+    /// Whether the body is gzipped.
+    ///
+    /// # Errors
+    /// When it is coded in another way, which was not asked for.
+    pub(super) fn is_gzipped(&self) -> Result<bool, Fault> {
+        match self.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            None | Some(b"" | b"identity") => Ok(false),
+            Some(c) if c.eq_ignore_ascii_case(b"gzip") || c.eq_ignore_ascii_case(b"x-gzip") => Ok(true),
+            Some(_) => Err(Fault::Unreadable("it is encoded, which was not asked for".to_owned())),
+        }
     }
 
     fn is_event_stream(&self) -> bool {
@@ -67,17 +68,35 @@ pub(super) async fn answer(
     source: Source,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    if head.status.is_success() && head.is_event_stream() {
-        return stream(router, ask, head, source, call).await;
+    let mut silence = Silence::new(router.provider(&ask.target).idle_timeout);
+    if !head.status.is_success() {
+        return Err(refused(router, head, source, &mut silence).await?.into());
     }
-    let idle = router.provider(&ask.target).idle_timeout;
-    if head.status.is_success() {
-        let whole = read_whole(source, router, idle, usize::MAX).await?;
-        return Ok(respond_whole(ask, &head, whole, call).await?);
+    if head.is_event_stream() {
+        return stream(router, ask, head, source, silence, call).await;
     }
-    let whole = read_whole(source, router, idle, LONGEST_ERROR).await?;
-    let headers = Box::new(upstream::passing(&head.headers));
-    Err(Fault::Status { status: head.status, body: whole.bytes, headers }.into())
+    let mut source = source;
+    let mut gathered = Gathered::new(&router.memory)?;
+    while let Some(piece) = source.next_piece(&mut silence).await? {
+        gathered.push(piece)?;
+    }
+    Ok(whole(router, ask, head, gathered.finish(), call).await?)
+}
+
+/// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
+async fn refused(
+    router: &Router,
+    head: Head,
+    mut source: Source,
+    silence: &mut Silence,
+) -> Result<Fault, Ours> {
+    let mut gathered = Gathered::new(&router.memory)?;
+    while gathered.len() < LONGEST_ERROR
+        && let Ok(Some(piece)) = source.next_piece(silence).await
+        && gathered.push(piece).is_ok()
+    {}
+    let headers = Box::new(upstream::passing(head.headers));
+    Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
 }
 
 async fn stream(
@@ -85,86 +104,60 @@ async fn stream(
     ask: &Ask,
     head: Head,
     source: Source,
+    silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage());
-    let idle = router.provider(&ask.target).idle_timeout;
+    let secret = router.provider(&ask.target).secret().map(Arc::from);
+    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), secret);
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
-    let relay = Relay::new(source, machine, idle, Cut::new(router.phases.clone()), memory);
-    let relay = relay.begin().await.map_err(Fault::from)?;
-    let mut response = Response::new(());
-    *response.headers_mut() = upstream::passing(&head.headers);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let cut = router.phases.awaited(Phase::Cutting);
+    let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
     // An error as the first event is no output: the head already says that the tokens are back.
-    if relay.began_with_error()
-        && let Some(reservation) = call.reservation.take()
-    {
-        respond::limit(response.headers_mut(), &reservation.refund().await);
-    } else if let Some(reservation) = &call.reservation {
-        respond::limit(response.headers_mut(), &reservation.standing());
-    }
-    Ok(response.map(|()| Content::Stream(Box::new(relay))))
+    let failed = relay.began_with_error();
+    let mut response = respond(head, Content::Stream(Box::new(relay)));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    state_limit(&mut response, call, failed).await;
+    Ok(response)
 }
 
-async fn respond_whole(
+async fn whole(
+    router: &Router,
     ask: &Ask,
-    head: &Head,
-    whole: Whole,
+    head: Head,
+    held: Held,
     call: &mut Call,
 ) -> Result<Response<Content>, Fault> {
-    let read = response::Response::parse(&whole.bytes).map_err(Fault::Unreadable)?;
-    let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
-    let rope: Rope = splice::splice(&whole.bytes, edit);
-    let mut response = Response::new(Content::Whole(rope, Some(whole.memory)));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = upstream::passing(&head.headers);
-    if let Some(reservation) = &call.reservation {
-        respond::limit(response.headers_mut(), &reservation.standing());
-    }
+    let Held { mut bytes, memory } = held;
+    let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
-        // An error that came as a success is passed as it is, but is no output.
+        // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
-        if let Some(reservation) = call.reservation.take() {
-            respond::limit(response.headers_mut(), &reservation.refund().await);
-        }
+        bytes = respond::scrubbed(bytes, router.provider(&ask.target).secret());
+        read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     }
+    let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
+    let rope: Rope = splice::splice(&bytes, edit);
+    let mut response = respond(head, Content::Whole(rope, Some(memory)));
+    state_limit(&mut response, call, read.error).await;
     call.answering();
     call.settle(read.usage);
     Ok(response)
 }
 
-/// Reads a body to its end or `enough` bytes of it, each piece in time, within the memory budget.
-async fn read_whole(
-    mut source: Source,
-    router: &Router,
-    idle: Duration,
-    enough: usize,
-) -> Result<Whole, Error> {
-    let mut memory = router.memory.enter(0).ok_or(Ours::Memory)?;
-    let mut silence = Silence::new(idle);
-    let mut first: Option<Bytes> = None;
-    let mut gathered = BytesMut::new();
-    while let Some(piece) = silence.piece(&mut source).await.map_err(unreadable)? {
-        if !memory.grow(piece.len()) {
-            return Err(Ours::Memory.into());
-        }
-        if first.is_none() && gathered.is_empty() {
-            first = Some(piece);
-        } else {
-            gathered.extend_from_slice(&first.take().unwrap_or_default());
-            gathered.extend_from_slice(&piece);
-        }
-        if memory.size() >= enough {
-            break;
-        }
-    }
-    Ok(Whole { bytes: first.unwrap_or_else(|| gathered.freeze()), memory })
+fn respond(head: Head, content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = upstream::passing(head.headers);
+    response
 }
 
-/// A body that broke off after its head is an answer that cannot be read.
-fn unreadable(failure: Failure) -> Error {
-    match failure {
-        Failure::Broken(why) => Fault::Unreadable(why).into(),
-        Failure::Silent => Fault::Timeout.into(),
+/// Says how the caller stands with its limit; after a failure, when it has its tokens back.
+async fn state_limit(response: &mut Response<Content>, call: &mut Call, failed: bool) {
+    let standing = match call.reservation.take_if(|_| failed) {
+        Some(reservation) => Some(reservation.refund().await),
+        None => call.reservation.as_ref().map(Reservation::standing),
+    };
+    if let Some(standing) = standing {
+        respond::limit(response.headers_mut(), &standing);
     }
 }

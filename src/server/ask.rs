@@ -8,7 +8,6 @@ use http::{HeaderValue, request::Parts};
 
 use super::{body::Held, counting::Counting};
 use crate::{
-    chat::Prompt,
     error::{Caller, Error},
     protocol::{Call, json::Malformed, openai_chat, openai_embeddings, splice::splice},
     route::Target,
@@ -63,16 +62,12 @@ impl Ask {
         matches!(&self.read, Read::Chat(request) if !request.include_usage())
     }
 
-    /// Input tokens.
-    pub(super) async fn estimate(&self, counting: &Counting) -> u64 {
+    /// Input tokens; above `ceiling` any number above it.
+    pub(super) async fn estimate(&self, counting: &Counting, ceiling: Option<u64>) -> u64 {
         match &self.read {
-            Read::Chat(request) => self.count(counting, request).await,
-            Read::Embeddings(request) => self.count(counting, request).await,
+            Read::Chat(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
+            Read::Embeddings(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
         }
-    }
-
-    async fn count<P: Prompt + Send + Sync + 'static>(&self, counting: &Counting, prompt: &Arc<P>) -> u64 {
-        counting.estimate(&self.held.bytes, prompt).await
     }
 
     /// The request as it goes upstream: the model renamed, usage asked for, all else as it came.

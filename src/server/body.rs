@@ -2,10 +2,9 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,9 +18,13 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::time::Instant;
 
-use super::{call::Call, relay::Relay, timer::Timer};
+use super::{
+    call::Call,
+    relay::Relay,
+    silence::{Silence, Silent},
+    stall::Stall,
+};
 use crate::error::{Caller, Error, Ours};
 
 /// What an answer holds, before its call is put behind it.
@@ -36,18 +39,25 @@ pub(super) enum Content {
 pub(super) struct Body {
     kind: Kind,
     call: Box<Call>,
+    stall: Stall,
 }
 
 enum Kind {
-    Whole { slices: smallvec::IntoIter<[Bytes; 5]>, left: u64, _memory: Option<Place> },
+    Whole(Slices),
     Stream(Box<Relay>),
 }
 
-/// A request body and the memory it takes.
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
-    _memory: Place,
+/// Slices on their way out, a frame at a time.
+struct Slices {
+    rest: smallvec::IntoIter<[Bytes; 5]>,
+    front: Bytes,
+    left: u64,
+    _memory: Option<Place>,
 }
+
+/// The most that is handed to `hyper` at once. What it has been handed it holds for as long as the client takes, and
+/// that has to be counted here: as memory, as a call in flight, as a client that takes nothing.
+const FRAME: usize = 64 * 1024;
 
 impl Content {
     /// One slice, perhaps empty.
@@ -56,15 +66,28 @@ impl Content {
     }
 
     /// Puts the call behind its answer.
-    pub(super) fn held_by(self, call: Call) -> Body {
+    pub(super) fn held_by(self, call: Box<Call>) -> Body {
         let kind = match self {
-            Self::Whole(rope, _memory) => {
-                let left = rope.iter().map(|slice| slice.len() as u64).sum();
-                Kind::Whole { slices: rope.into_iter(), left, _memory }
-            }
+            Self::Whole(rope, memory) => Kind::Whole(Slices::new(rope, memory)),
             Self::Stream(relay) => Kind::Stream(relay),
         };
-        Body { kind, call: Box::new(call) }
+        Body { kind, call, stall: Stall::of_task() }
+    }
+}
+
+impl Slices {
+    fn new(rope: Rope, memory: Option<Place>) -> Self {
+        let left = rope.iter().map(|slice| slice.len() as u64).sum();
+        Self { rest: rope.into_iter(), front: Bytes::new(), left, _memory: memory }
+    }
+
+    fn next_frame(&mut self) -> Option<Bytes> {
+        if self.front.is_empty() {
+            self.front = self.rest.next()?;
+        }
+        let frame = self.front.split_to(self.front.len().min(FRAME));
+        self.left = self.left.saturating_sub(frame.len() as u64);
+        Some(frame)
     }
 }
 
@@ -76,24 +99,29 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { kind, call } = &mut *self;
-        match kind {
-            Kind::Whole { slices, left, .. } => {
-                let slice = slices.next();
-                *left -= slice.as_ref().map_or(0, |slice| slice.len() as u64);
-                Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
+        let Self { kind, call, stall } = &mut *self;
+        stall.asked();
+        let piece = match kind {
+            Kind::Whole(slices) => {
+                let frame = slices.next_frame();
+                call.ended |= slices.left == 0;
+                frame
             }
-            Kind::Stream(relay) => relay.poll_piece(cx, call).map(|piece| piece.map(|p| Ok(Frame::data(p)))),
+            Kind::Stream(relay) => ready!(relay.poll_piece(cx, call)),
+        };
+        if piece.is_some() {
+            stall.handed();
         }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Whole { left: 0, .. })
+        matches!(self.kind, Kind::Whole(Slices { left: 0, .. }))
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Whole { left, .. } => SizeHint::with_exact(*left),
+            Kind::Whole(slices) => SizeHint::with_exact(slices.left),
             Kind::Stream(_) => SizeHint::default(),
         }
     }
@@ -103,6 +131,54 @@ impl hyper::body::Body for Body {
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// A request body and the memory it takes.
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    pub(super) memory: Place,
+}
+
+/// A body as it comes in, within the memory budget. A single piece is shared, several are copied together.
+pub(super) struct Gathered {
+    memory: Place,
+    first: Option<Bytes>,
+    rest: BytesMut,
+}
+
+impl Gathered {
+    /// Nothing yet.
+    pub(super) fn new(memory: &Arc<Gate>) -> Result<Self, Ours> {
+        let memory = memory.enter(0).ok_or(Ours::Memory)?;
+        Ok(Self { memory, first: None, rest: BytesMut::new() })
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.memory.size()
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// When the memory budget has no room for it.
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), Ours> {
+        if !self.memory.grow(piece.len()) {
+            return Err(Ours::Memory);
+        }
+        if self.first.is_none() && self.rest.is_empty() {
+            self.first = Some(piece);
+        } else {
+            self.rest.extend_from_slice(&self.first.take().unwrap_or_default());
+            self.rest.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    /// The whole body.
+    pub(super) fn finish(self) -> Held {
+        Held { bytes: self.first.unwrap_or_else(|| self.rest.freeze()), memory: self.memory }
+    }
 }
 
 /// Reads a whole request body: at most `limit` bytes, each piece within `patience`, within the memory budget.
@@ -121,44 +197,23 @@ pub(super) async fn read(
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(Caller::TooLarge(limit).into());
     }
-    let mut place = memory.enter(0).ok_or(Ours::Memory)?;
-    let mut timer = Timer::default();
-    let mut first: Option<Bytes> = None;
-    let mut gathered = BytesMut::new();
-    while let Some(piece) = next_piece(&mut body, patience, &mut timer).await? {
-        if place.size() + piece.len() > limit {
+    let mut gathered = Gathered::new(memory)?;
+    let mut silence = Silence::new(patience);
+    while let Some(piece) = next_piece(&mut body, &mut silence).await? {
+        if gathered.len() + piece.len() > limit {
             return Err(Caller::TooLarge(limit).into());
         }
-        if !place.grow(piece.len()) {
-            return Err(Ours::Memory.into());
-        }
-        match first.take() {
-            None if gathered.is_empty() => first = Some(piece),
-            earlier => {
-                gathered.extend_from_slice(earlier.as_deref().unwrap_or_default());
-                gathered.extend_from_slice(&piece);
-            }
-        }
+        gathered.push(piece)?;
     }
-    let bytes = first.unwrap_or_else(|| gathered.freeze());
-    Ok(Held { bytes, _memory: place })
+    Ok(gathered.finish())
 }
 
-async fn next_piece(
-    body: &mut Incoming,
-    patience: Duration,
-    timer: &mut Timer,
-) -> Result<Option<Bytes>, Error> {
-    let mut by = None;
-    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-        Poll::Ready(None) => Poll::Ready(Ok(None)),
+async fn next_piece(body: &mut Incoming, silence: &mut Silence) -> Result<Option<Bytes>, Error> {
+    let frame = silence.next(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+    match frame.map_err(|Silent| Caller::BodyTimeout)? {
+        None => Ok(None),
         // Trailers say nothing that is read here.
-        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame.into_data().unwrap_or_default()))),
-        Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Caller::Malformed(format!("body: {error}")).into())),
-        Poll::Pending if timer.is_over(*by.get_or_insert_with(|| Instant::now() + patience), cx) => {
-            Poll::Ready(Err(Caller::BodyTimeout.into()))
-        }
-        Poll::Pending => Poll::Pending,
-    })
-    .await
+        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+        Some(Err(error)) => Err(Caller::Malformed(format!("body: {error}")).into()),
+    }
 }

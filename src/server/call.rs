@@ -6,13 +6,16 @@ use actors::{Principal, gate::Place, quota::Reservation};
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-use super::{io::Beat, text::Plain};
+use super::{socket::Beat, text::Plain};
 use crate::{
     chat::usage::Usage,
     protocol::{self, Protocol},
     route::Target,
     telemetry::metrics::{Metrics, Outcome},
 };
+
+/// What is logged as the status when the client went away before there was one.
+const GONE: u16 = 499;
 
 /// A call in progress. Dropping it is the end of the call, however it comes about: the record is written then.
 pub(super) struct Call {
@@ -23,7 +26,8 @@ pub(super) struct Call {
     pub(super) operation: Option<protocol::Call>,
     pub(super) principal: Principal,
     pub(super) target: Option<Arc<Target>>,
-    pub(super) status: StatusCode,
+    /// The status of the answer, once there is one.
+    pub(super) status: Option<StatusCode>,
     pub(super) error: Option<&'static str>,
     /// Input tokens as estimated.
     pub(super) estimate: Option<u64>,
@@ -35,12 +39,14 @@ pub(super) struct Call {
     place: Option<Place>,
     /// Whether a record is written: not for health checks.
     pub(super) recorded: bool,
-    pub(super) _beat: Beat,
+    /// Whether the answer is whole, or its last words are said. If not when it is dropped, the client went away.
+    pub(super) ended: bool,
+    pub(super) beat: Beat,
 }
 
 impl Call {
-    pub(super) fn new(metrics: Arc<Metrics>, request_id: HeaderValue, beat: Beat) -> Self {
-        Self {
+    pub(super) fn new(metrics: Arc<Metrics>, request_id: HeaderValue, beat: Beat) -> Box<Self> {
+        Box::new(Self {
             metrics,
             started: Instant::now(),
             request_id,
@@ -48,7 +54,7 @@ impl Call {
             operation: None,
             principal: Principal::default(),
             target: None,
-            status: StatusCode::OK,
+            status: None,
             error: None,
             estimate: None,
             usage: None,
@@ -56,8 +62,9 @@ impl Call {
             reservation: None,
             place: None,
             recorded: true,
-            _beat: beat,
-        }
+            ended: false,
+            beat,
+        })
     }
 
     /// The call takes its place in flight.
@@ -80,7 +87,8 @@ impl Call {
     }
 
     /// No output reached the client: its tokens go back. One-way, for streams whose head is out.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self, usage: Option<Usage>) {
+        self.usage = usage.or(self.usage);
         if let Some(reservation) = self.reservation.take() {
             reservation.release();
         }
@@ -109,7 +117,7 @@ impl Call {
             protocol = self.protocol.map_or("", Protocol::name),
             provider = %Plain(self.target.as_deref().map_or("", |target| &target.provider)),
             model = %Plain(self.target.as_deref().map_or("", |target| &target.model)),
-            status = self.status.as_u16(),
+            status = self.status.map_or(GONE, |status| status.as_u16()),
             input_tokens = input_tokens.unwrap_or_default(),
             output_tokens = output_tokens.unwrap_or_default(),
             first_byte_ms = millis(first_byte.unwrap_or(total)),
@@ -122,6 +130,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if !self.ended {
+            self.error = Some("client_gone");
+        }
         if self.recorded {
             self.record();
         }

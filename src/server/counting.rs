@@ -28,18 +28,18 @@ impl Counting {
         Self { counter, long: Arc::new(Semaphore::new(cores)) }
     }
 
-    /// The input tokens of a request.
-    pub(super) async fn estimate<P>(&self, body: &Bytes, prompt: &Arc<P>) -> u64
+    /// The input tokens of a request; above `ceiling` any number above it.
+    pub(super) async fn estimate<P>(&self, body: &Bytes, prompt: &Arc<P>, ceiling: Option<u64>) -> u64
     where
         P: Prompt + Send + Sync + 'static,
     {
-        match self.counter.advance(body, prompt.as_ref(), Tally::default(), None, AT_ONCE) {
+        match self.counter.advance(body, prompt.as_ref(), Tally::default(), ceiling, AT_ONCE) {
             Progress::Done(estimate) => estimate.tokens,
-            Progress::More(rest) => self.long(body.clone(), Arc::clone(prompt), rest).await,
+            Progress::More(rest) => self.long(body.clone(), Arc::clone(prompt), rest, ceiling).await,
         }
     }
 
-    async fn long<P>(&self, body: Bytes, prompt: Arc<P>, rest: Tally) -> u64
+    async fn long<P>(&self, body: Bytes, prompt: Arc<P>, rest: Tally, ceiling: Option<u64>) -> u64
     where
         P: Prompt + Send + Sync + 'static,
     {
@@ -48,7 +48,7 @@ impl Counting {
         let counter = Arc::clone(&self.counter);
         let counted = spawn_blocking(move || {
             let _permit = permit;
-            counter.advance(&body, prompt.as_ref(), rest, None, usize::MAX)
+            counter.advance(&body, prompt.as_ref(), rest, ceiling, usize::MAX)
         });
         match counted.await {
             Ok(Progress::Done(estimate)) => estimate.tokens,

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Waker},
 };
 
 use tokio::sync::watch;
@@ -39,10 +39,13 @@ impl Phase {
 #[derive(Clone, Debug)]
 pub struct Phases(watch::Receiver<Phase>);
 
-/// Tells one stream that it is being cut off.
-pub(super) struct Cut {
+/// Tells one task when a phase has begun. Cheap to ask again: the shared list of waiting tasks, which has a lock, is only
+/// touched when the answer may have changed.
+pub(super) struct Awaited {
     phases: Phases,
-    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    phase: Phase,
+    seen: watch::Receiver<Phase>,
+    waiting: Option<(Waker, Pin<Box<dyn Future<Output = ()> + Send>>)>,
 }
 
 impl Phases {
@@ -57,6 +60,11 @@ impl Phases {
         *self.0.borrow()
     }
 
+    /// For a task that is woken often and wants to know of `phase`.
+    pub(super) fn awaited(&self, phase: Phase) -> Awaited {
+        Awaited { phases: self.clone(), phase, seen: self.0.clone(), waiting: None }
+    }
+
     /// Waits until `phase` has begun.
     pub async fn reached(&self, phase: Phase) {
         // The sender lives as long as the server; without one there is nothing left to wait for.
@@ -64,18 +72,47 @@ impl Phases {
     }
 }
 
-impl Cut {
-    pub(super) fn new(phases: Phases) -> Self {
-        Self { phases, waiting: None }
-    }
-
-    /// Whether calls are being cut off; if not, the task is woken when they are.
+impl Awaited {
+    /// Whether the phase has begun; if not, the task is woken when it has.
     pub(super) fn is_now(&mut self, cx: &mut Context<'_>) -> bool {
-        let phases = &self.phases;
-        let waiting = self.waiting.get_or_insert_with(|| {
-            let phases = phases.clone();
-            Box::pin(async move { phases.reached(Phase::Cutting).await })
+        let known = self.waiting.as_ref().is_some_and(|(waker, _)| waker.will_wake(cx.waker()));
+        if known && !self.seen.has_changed().unwrap_or(true) {
+            return false;
+        }
+        let now = *self.seen.borrow_and_update();
+        if now >= self.phase {
+            return true;
+        }
+        let (phases, phase) = (self.phases.clone(), self.phase);
+        let mut waiting: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { phases.reached(phase).await });
+        let over = waiting.as_mut().poll(cx).is_ready();
+        self.waiting = Some((cx.waker().clone(), waiting));
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_is_told_once_its_phase_has_begun_and_not_before() {
+        let (sender, phases) = Phases::new();
+        let mut cutting = phases.awaited(Phase::Cutting);
+        for _ in 0..3 {
+            poll_fn(|cx| Poll::Ready(assert!(!cutting.is_now(cx)))).await;
+        }
+        sender.send_replace(Phase::Draining);
+        poll_fn(|cx| Poll::Ready(assert!(!cutting.is_now(cx)))).await;
+        let task = tokio::spawn(async move {
+            poll_fn(|cx| if cutting.is_now(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         });
-        matches!(waiting.as_mut().poll(cx), Poll::Ready(()))
+        tokio::task::yield_now().await;
+        assert!(!task.is_finished());
+        sender.send_replace(Phase::Cutting);
+        task.await.expect("woken");
     }
 }

@@ -1,6 +1,6 @@
 //! One request, seven steps, in order; with `answer` and `relay` the only place where protocols and actors meet.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 
 use actors::{
     Principal,
@@ -16,11 +16,11 @@ use super::{
     ask::Ask,
     body::{self, Body, Content},
     call::Call,
-    io::Beat,
     listing,
     phase::Phase,
     respond,
     router::{Provider, Router, Upstream},
+    socket::Beat,
     source::Source,
 };
 use crate::{
@@ -46,19 +46,26 @@ pub(super) async fn serve(
             call.recorded = false;
             Ok(health)
         }
-        None => tokio::select! {
-            biased;
-            outcome = steps(&router, request, peer, &mut call) => outcome,
-            () = router.phases.reached(Phase::Cutting) => Err(Ours::Draining.into()),
-        },
+        None => unless_cut(&router, steps(&router, request, peer, &mut call)).await,
     };
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => refuse(&router, &error, &mut call).await,
     };
-    call.status = response.status();
+    call.status = Some(response.status());
     response.headers_mut().insert(REQUEST_ID, id);
     response.map(|content| content.held_by(call))
+}
+
+/// A call that has no answer yet when the server cuts off what is left gets that as its answer.
+async fn unless_cut<T>(router: &Router, steps: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut steps = pin!(steps);
+    let mut cut = router.phases.awaited(Phase::Cutting);
+    poll_fn(|cx| match steps.as_mut().poll(cx) {
+        Poll::Pending if cut.is_now(cx) => Poll::Ready(Err(Ours::Draining.into())),
+        polled => polled,
+    })
+    .await
 }
 
 /// The seven steps. Each may end the call; what was taken until then is given back by [`refuse`].
@@ -123,6 +130,7 @@ async fn route(
     }
     let (limit, patience) = (router.server.request_body_limit, router.server.body_timeout);
     let held = body::read(&head.headers, incoming, limit, patience, &router.memory).await?;
+    call.beat.read();
     let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     call.target = Some(Arc::clone(&ask.target));
     Ok(ask)
@@ -130,7 +138,9 @@ async fn route(
 
 /// Step 4: counts; what is long is counted where it delays nobody.
 async fn estimate(router: &Router, ask: &Ask, call: &mut Call) {
-    call.estimate = Some(ask.estimate(&router.counting).await);
+    // Beyond the limit it does not matter how far.
+    let ceiling = ask.target.limit(&call.principal).map(|rule| rule.limit.tokens);
+    call.estimate = Some(ask.estimate(&router.counting, ceiling).await);
 }
 
 /// Step 5: asks the quota actor that owns this client, where a limit applies.
@@ -145,10 +155,10 @@ async fn reserve(router: &Router, ask: &Ask, call: &mut Call) -> Result<(), Erro
 }
 
 fn refused(call: &Call, refusal: Refusal) -> Error {
-    let retry_after = refusal.retry_after_seconds().unwrap_or(1);
     match refusal {
         Refusal::Short { standing, .. } => {
             call.metrics.refused();
+            let retry_after = refusal.retry_after_seconds().unwrap_or(1);
             Quota::Short { retry_after, standing }.into()
         }
         Refusal::Oversize { standing } => {
@@ -181,7 +191,7 @@ async fn send(provider: &Provider, lease: Lease, ask: &Ask, call: &Call) -> Resu
             let sent = lease.send(outgoing, provider.first_byte_timeout).await;
             let (head, body) = sent.map_err(|error| unsent(&error, &ask.target.provider))?.into_parts();
             let head = Head { status: head.status, headers: head.headers };
-            let source = Source::upstream(body, head.is_gzipped());
+            let source = Source::upstream(body, head.is_gzipped()?);
             Ok((head, source))
         }
         Upstream::Echo { counter, first_byte_delay, token_delay } => {

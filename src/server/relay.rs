@@ -4,17 +4,18 @@
 //! However the stream ends, the call is settled or given back exactly once.
 
 use std::{
-    future::poll_fn,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use actors::gate::Place;
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use super::{call::Call, phase::Cut, source::Source, timer::Timer};
-use crate::protocol::openai_chat::stream::{Ending, Stream};
+use super::{call::Call, phase::Awaited, silence::Silence, source::Source};
+use crate::{
+    error::{Error, Ours, Provider as Fault},
+    protocol::openai_chat::stream::{Ending, Stream},
+};
 
 /// A stream in progress.
 pub(super) struct Relay {
@@ -23,64 +24,44 @@ pub(super) struct Relay {
     /// Events that were read before the head went out.
     first: Option<Bytes>,
     silence: Silence,
-    cut: Cut,
+    cut: Awaited,
     /// What the machine holds back counts as memory.
     memory: Place,
     over: bool,
 }
 
-/// The limit on the time between two pieces.
-pub(super) struct Silence {
-    limit: Duration,
-    timer: Timer,
-    by: Option<Instant>,
-}
-
 /// The last words of a stream that broke, by cause.
 const SILENT: (&str, u16) = ("the provider sent nothing for too long", 504);
 const CUT: (&str, u16) = ("the router is shutting down", 503);
+/// For the end of a body whose stream has ended.
+const AFTER_DONE: Duration = Duration::from_secs(1);
+
 const ENDLESS: (&str, u16) = ("the provider sent an event without end", 502);
 const FULL: (&str, u16) = ("the router has no memory left for this stream", 503);
 
-impl Silence {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, timer: Timer::default(), by: None }
-    }
-
-    /// A piece came: the wait begins anew.
-    pub(super) fn broken(&mut self) {
-        self.by = None;
-    }
-
-    /// The next piece of a source, in time.
-    pub(super) async fn piece(&mut self, source: &mut Source) -> Result<Option<Bytes>, Failure> {
-        self.broken();
-        poll_fn(|cx| match source.poll_piece(cx) {
-            Poll::Ready(piece) => Poll::Ready(piece.transpose().map_err(Failure::Broken)),
-            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(Failure::Silent)),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Whether the wait for the next piece is over.
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let by = *self.by.get_or_insert_with(|| Instant::now() + self.limit);
-        self.timer.is_over(by, cx)
-    }
-}
-
 impl Relay {
     /// A stream whose call is handed in with each poll.
-    pub(super) fn new(source: Source, machine: Stream, idle: Duration, cut: Cut, memory: Place) -> Self {
-        Self { source, machine, first: None, silence: Silence::new(idle), cut, memory, over: false }
+    pub(super) fn new(
+        source: Source,
+        machine: Stream,
+        silence: Silence,
+        cut: Awaited,
+        memory: Place,
+    ) -> Self {
+        Self { source, machine, first: None, silence, cut, memory, over: false }
     }
 
     /// Waits for the first events, so that an upstream that fails before any can be answered with a status of its own.
     /// An upstream that ends without any is told in the stream's own words.
-    pub(super) async fn begin(mut self) -> Result<Self, Failure> {
-        while let Some(piece) = self.silence.piece(&mut self.source).await? {
-            let events = self.machine.push(piece).map_err(|_| Failure::Broken(ENDLESS.0.to_owned()))?;
+    ///
+    /// # Errors
+    /// When it breaks off, sends nothing for too long, or there is no memory for what it sends.
+    pub(super) async fn begin(mut self) -> Result<Self, Error> {
+        while let Some(piece) = self.source.next_piece(&mut self.silence).await? {
+            let events = self.machine.push(piece).map_err(|_| Fault::Unreadable(ENDLESS.0.to_owned()))?;
+            if !self.memory.resize(self.machine.held()) {
+                return Err(Ours::Memory.into());
+            }
             if !events.is_empty() {
                 self.first = Some(events);
                 break;
@@ -116,7 +97,10 @@ impl Relay {
             Poll::Ready(Some(Ok(piece))) => {
                 self.silence.broken();
                 Poll::Ready(match self.machine.push(piece) {
-                    Ok(events) if self.memory.resize(self.machine.held()) => events,
+                    Ok(events) if self.memory.resize(self.machine.held()) => {
+                        self.hurry_to_the_end();
+                        events
+                    }
                     Ok(_) => self.fail(FULL, call),
                     Err(_) => self.fail(ENDLESS, call),
                 })
@@ -137,6 +121,14 @@ impl Relay {
         }
     }
 
+    /// Behind the terminator comes nothing but the end of the body, which frees the connection for the next call. It is
+    /// not waited for as long as an answer.
+    fn hurry_to_the_end(&mut self) {
+        if self.machine.seen().done {
+            self.silence.at_most(AFTER_DONE);
+        }
+    }
+
     fn fail(&mut self, (message, status): (&str, u16), call: &mut Call) -> Bytes {
         let end = self.machine.fail(message, status);
         self.end(end, call)
@@ -146,33 +138,15 @@ impl Relay {
     fn end(&mut self, (last, ending): (Bytes, Ending), call: &mut Call) -> Bytes {
         self.over = true;
         self.source.close();
+        call.ended = true;
         let seen = self.machine.seen();
-        call.usage = seen.usage.or(call.usage);
         match ending {
             Ending::Complete => call.settle(seen.usage),
             Ending::Broken => {
                 call.error = Some("stream_broken");
-                if seen.output { call.settle(seen.usage) } else { call.give_back() }
+                if seen.output { call.settle(seen.usage) } else { call.give_back(seen.usage) }
             }
         }
         last
-    }
-}
-
-/// Why a stream or a body did not begin, or did not arrive whole.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The connection broke.
-    Broken(String),
-    /// Nothing came for too long.
-    Silent,
-}
-
-impl From<Failure> for crate::error::Provider {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Broken(why) => Self::Connection(why),
-            Failure::Silent => Self::Timeout,
-        }
     }
 }

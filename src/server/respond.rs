@@ -6,6 +6,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
+use memchr::memmem;
 use serde::Serialize;
 
 use super::{body::Content, text::reset};
@@ -89,18 +90,18 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
 /// An upstream's error: its own words where they are in this dialect, else its message in ours.
 fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&str>) -> Bytes {
     match openai::read_upstream(body) {
-        Upstream::Dialect => match secret.filter(|secret| !secret.is_empty()) {
-            Some(secret) if contains(body, secret) => {
-                scrub(&String::from_utf8_lossy(body), Some(secret)).into()
-            }
-            _ => body.clone(),
-        },
+        Upstream::Dialect => scrubbed(body.clone(), secret),
         Upstream::Text(text) => openai::upstream_body(upstream, status, &scrub(&text, secret)),
     }
 }
 
-fn contains(body: &[u8], secret: &str) -> bool {
-    memchr::memmem::find(body, secret.as_bytes()).is_some()
+/// A body without the secret in it.
+pub(super) fn scrubbed(body: Bytes, secret: Option<&str>) -> Bytes {
+    let held = |secret: &&str| !secret.is_empty() && memmem::find(&body, secret.as_bytes()).is_some();
+    match secret.filter(held) {
+        Some(secret) => scrub(&String::from_utf8_lossy(&body), Some(secret)).into(),
+        None => body,
+    }
 }
 
 fn scrub(text: &str, secret: Option<&str>) -> String {

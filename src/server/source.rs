@@ -12,7 +12,10 @@ use actors::provider::{Answer, Lease};
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 use hyper::body::Body as _;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
+
+use super::silence::{Silence, Silent};
+use crate::error::Provider as Fault;
 
 /// The body of an answer.
 pub(super) struct Source {
@@ -30,7 +33,7 @@ enum From {
 #[derive(Default)]
 struct Inflated(Vec<u8>);
 
-const LARGEST_PIECE: usize = 32 << 20;
+const LARGEST_PIECE: usize = 8 << 20;
 
 /// Pieces that come one by one, each after a delay. Holds the provider's lease meanwhile.
 pub(super) struct Paced {
@@ -70,6 +73,15 @@ impl Source {
         })
     }
 
+    /// The next piece, in time; `None` at the proper end.
+    ///
+    /// # Errors
+    /// [`Fault::Unreadable`] when the body broke off or cannot be decoded, [`Fault::Timeout`] when nothing came.
+    pub(super) async fn next_piece(&mut self, silence: &mut Silence) -> Result<Option<Bytes>, Fault> {
+        let piece = silence.next(|cx| self.poll_piece(cx)).await;
+        piece.map_err(|Silent| Fault::Timeout)?.transpose().map_err(Fault::Unreadable)
+    }
+
     /// Lets go of the upstream at once.
     pub(super) fn close(&mut self) {
         self.from = From::Closed;
@@ -102,12 +114,7 @@ impl Paced {
             ready!(next.as_mut().poll(cx));
         }
         let piece = self.pieces.pop_front();
-        if !self.delay.is_zero() {
-            match &mut self.next {
-                Some(next) => next.as_mut().reset(Instant::now() + self.delay),
-                None => self.next = Some(Box::pin(sleep(self.delay))),
-            }
-        }
+        self.next = (!self.delay.is_zero() && !self.pieces.is_empty()).then(|| Box::pin(sleep(self.delay)));
         Poll::Ready(piece)
     }
 }

@@ -69,8 +69,8 @@ impl OpenAi {
         let with_query = query.and_then(|query| format!("{path}?{query}").parse().ok());
         let mut headers = self.headers.clone();
         for name in &PASSED_ON {
-            if let Some(value) = client.get(name) {
-                headers.insert(name, value.clone());
+            for value in client.get_all(name) {
+                headers.append(name, value.clone());
             }
         }
         headers.insert(REQUEST_ID, request_id.clone());

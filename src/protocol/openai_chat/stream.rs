@@ -5,11 +5,12 @@
 //! Wire format: `data: {chunk}` events, `choices[].delta`, `finish_reason`, a usage chunk with `choices: []` just
 //! before `data: [DONE]`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::error;
 use crate::{
@@ -34,7 +35,7 @@ pub struct Stream {
 pub struct Seen {
     /// Some text, call or other output has been passed on: the call is no longer free.
     pub output: bool,
-    /// A finish reason came.
+    /// A finish reason came for every choice that began.
     pub finished: bool,
     /// `[DONE]` came.
     pub done: bool,
@@ -59,7 +60,17 @@ struct Edit {
     model: Bytes,
     /// The usage chunk was asked for by us, not by the client.
     hide_usage: bool,
+    /// The provider's key, should its own errors hold it.
+    secret: Option<Arc<str>>,
+    choices: Choices,
     seen: Seen,
+}
+
+/// Which choices have begun and which are finished, by index; an answer has at most 128.
+#[derive(Debug, Default)]
+struct Choices {
+    begun: u128,
+    finished: u128,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +78,7 @@ struct Chunk<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<SmallVec<[Choice<'a>; 1]>>,
     usage: Option<Usage>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -75,6 +86,8 @@ struct Chunk<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: u32,
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -83,8 +96,10 @@ struct Choice<'a> {
 
 impl Stream {
     /// A stream whose `model` becomes this JSON string; with `hide_usage`, the extra usage chunk is taken out.
-    pub fn new(model: Bytes, hide_usage: bool) -> Self {
-        Self { splitter: Splitter::default(), edit: Edit { model, hide_usage, seen: Seen::default() } }
+    /// `secret` is taken out of error events.
+    pub fn new(model: Bytes, hide_usage: bool, secret: Option<Arc<str>>) -> Self {
+        let (choices, seen) = (Choices::default(), Seen::default());
+        Self { splitter: Splitter::default(), edit: Edit { model, hide_usage, secret, choices, seen } }
     }
 
     /// What is known so far.
@@ -152,8 +167,16 @@ impl Edit {
             return out.put_slice(event);
         };
         self.watch(&chunk);
-        if self.hide_usage && chunk.usage.is_some() && chunk.choices.as_ref().is_some_and(Vec::is_empty) {
+        if self.hide_usage
+            && chunk.usage.is_some()
+            && chunk.choices.as_ref().is_some_and(|choices| choices.is_empty())
+        {
             return;
+        }
+        if chunk.error.is_some()
+            && let Some(clean) = self.scrubbed(event)
+        {
+            return out.put_slice(clean.as_bytes());
         }
         match chunk.model.filter(|model| model.get().starts_with('"')) {
             Some(model) => self.rename(event, &data, model, out),
@@ -182,9 +205,31 @@ impl Edit {
         self.seen.usage = chunk.usage.or(self.seen.usage);
         self.seen.error |= chunk.error.is_some();
         for choice in chunk.choices.iter().flatten() {
-            self.seen.finished |= choice.finish_reason.is_some_and(|reason| reason.get() != "\"\"");
+            self.choices.saw(choice);
             self.seen.output = self.seen.output || choice.delta.is_some_and(has_output);
         }
+        self.seen.finished = self.choices.are_finished();
+    }
+
+    /// The event without the secret, if it holds it.
+    fn scrubbed(&self, event: &[u8]) -> Option<String> {
+        let secret = self.secret.as_deref().filter(|secret| !secret.is_empty())?;
+        memchr::memmem::find(event, secret.as_bytes())?;
+        Some(String::from_utf8_lossy(event).replace(secret, "…"))
+    }
+}
+
+impl Choices {
+    fn saw(&mut self, choice: &Choice<'_>) {
+        let bit = 1u128.checked_shl(choice.index).unwrap_or(0);
+        self.begun |= bit;
+        if choice.finish_reason.is_some_and(|reason| reason.get() != "\"\"") {
+            self.finished |= bit;
+        }
+    }
+
+    fn are_finished(&self) -> bool {
+        self.begun != 0 && self.begun & !self.finished == 0
     }
 }
 

@@ -11,7 +11,7 @@ const USAGE: &str = "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_
 const END: &str = "data: [DONE]\n\n";
 
 fn stream(hide: bool) -> Stream {
-    Stream::new(Bytes::from_static(b"\"p/m\""), hide)
+    Stream::new(Bytes::from_static(b"\"p/m\""), hide, Some("sk-secret".into()))
 }
 
 fn pass(stream: &mut Stream, events: &[&str]) -> String {
@@ -58,6 +58,28 @@ fn a_finish_reason_without_terminator_is_complete_and_the_terminator_is_added() 
     let mut stream = stream(false);
     pass(&mut stream, &[WORD, STOP]);
     assert_eq!(stream.finish(), (Bytes::from_static(DONE), Ending::Complete));
+}
+
+#[test]
+fn a_stream_of_two_choices_is_complete_when_both_are() {
+    let chunk = |index, reason| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"x\"}},\"finish_reason\":{reason}}}]}}\n\n"
+        )
+    };
+    let (mut one, mut both) = (stream(false), stream(false));
+    let begun = [chunk(0, "null"), chunk(1, "null"), chunk(0, "\"stop\"")];
+    pass(&mut one, &begun.each_ref().map(String::as_str));
+    assert_eq!(one.finish().1, Ending::Broken);
+    pass(&mut both, &begun.each_ref().map(String::as_str));
+    pass(&mut both, &[&chunk(1, "\"length\"")]);
+    assert_eq!(both.finish().1, Ending::Complete);
+}
+
+#[test]
+fn an_error_event_does_not_tell_the_key() {
+    let out = pass(&mut stream(false), &["data: {\"error\":{\"message\":\"bad key sk-secret\"}}\n\n"]);
+    assert_eq!(out, "data: {\"error\":{\"message\":\"bad key …\"}}\n\n");
 }
 
 #[test]

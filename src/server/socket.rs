@@ -1,17 +1,20 @@
 //! A client's socket with its time limits: a request head that does not arrive, a connection without a request, a client
-//! that takes nothing. Body pieces have their own limit (`server::body`); nothing here knows HTTP but its first bytes.
+//! that takes nothing. Body pieces have their own limit (`server::body`); nothing here knows HTTP but its version.
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use http::{Request, Version};
+use hyper::body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -38,6 +41,10 @@ pub(super) struct Pulse {
     open: AtomicUsize,
     /// Calls ever begun.
     begun: AtomicU64,
+    /// The connection speaks HTTP/2.
+    h2: AtomicBool,
+    /// The last answer went out before its request was read to the end.
+    unread: AtomicBool,
 }
 
 /// One call in progress, as long as it lives.
@@ -54,7 +61,10 @@ pub(super) struct Timed {
     /// The present wait for a request.
     wait: Option<Wait>,
     write_by: Option<Instant>,
-    version: Version,
+    /// Nothing has been read yet.
+    new: bool,
+    /// The end of the wait for a client that is still sending.
+    linger_by: Option<Instant>,
 }
 
 /// A wait for a request, or for the rest of its head. It is over when another call has begun.
@@ -67,19 +77,25 @@ struct Wait {
     by: Instant,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Version {
-    Unknown,
-    H1,
-    H2,
-}
+/// A client that is still sending when its answer is out gets so long to read it. Closing at once would make the
+/// system answer the rest with a reset, and the client would never see why it was refused.
+const LINGER: Duration = Duration::from_secs(2);
 
 impl Pulse {
     /// A request head is whole and its call begins.
-    pub(super) fn begin(self: &Arc<Self>) -> Beat {
+    pub(super) fn begin<B: Body>(self: &Arc<Self>, request: &Request<B>) -> Beat {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
+        self.h2.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
+        self.unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
         Beat(Arc::clone(self))
+    }
+}
+
+impl Beat {
+    /// The request has been read to its end.
+    pub(super) fn read(&self) {
+        self.0.unread.store(false, Ordering::Relaxed);
     }
 }
 
@@ -99,25 +115,29 @@ impl Timed {
             writing: Timer::default(),
             wait: None,
             write_by: None,
-            version: Version::Unknown,
+            new: true,
+            linger_by: None,
         }
     }
 
     /// Bytes came. On HTTP/1.1 the first ones after a call are the beginning of a head; HTTP/2 has frames that are none,
     /// so there only the time without a request counts.
     fn arrived(&mut self, bytes: &[u8]) {
-        if self.version == Version::Unknown {
-            self.version = if bytes.starts_with(b"PRI") { Version::H2 } else { Version::H1 };
+        if self.new {
+            self.new = false;
+            // A guess, until the first request says so.
+            self.pulse.h2.store(bytes.starts_with(b"PRI"), Ordering::Relaxed);
         }
-        let idle = self.pulse.open.load(Ordering::Relaxed) == 0;
-        if self.version == Version::H1 && idle && !self.present_wait().is_some_and(|wait| wait.head) {
+        let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && !self.pulse.h2.load(Ordering::Relaxed);
+        if idle && !self.present_wait().is_some_and(|wait| wait.head) {
             self.begin_wait(true, self.limits.header);
         }
     }
 
     /// No bytes yet: is there a limit to the wait, and is it over?
     fn waited_too_long(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.pulse.open.load(Ordering::Relaxed) > 0 {
+        // An answer that is still being taken is no wait for a request.
+        if self.pulse.open.load(Ordering::Relaxed) > 0 || self.write_by.is_some() {
             self.wait = None;
             return false;
         }
@@ -136,6 +156,22 @@ impl Timed {
         let by = Instant::now() + limit;
         self.wait = Some(Wait { after: self.pulse.begun.load(Ordering::Relaxed), head, by });
         by
+    }
+
+    /// Reads and throws away what the client still sends, until it has seen the end or [`LINGER`] is over.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let by = *self.linger_by.get_or_insert_with(|| Instant::now() + LINGER);
+        let mut scratch = [MaybeUninit::uninit(); 4096];
+        loop {
+            if self.reading.is_over(by, cx) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -183,7 +219,13 @@ impl AsyncWrite for Timed {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.linger_by.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.pulse.unread.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_linger(cx)
     }
 
     fn poll_write_vectored(
