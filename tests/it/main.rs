@@ -11,6 +11,7 @@
 mod support;
 
 mod access;
+mod announcement;
 mod body;
 mod echo;
 mod edges;
@@ -24,4 +25,5 @@ mod quota;
 mod routing;
 mod shutdown;
 mod streaming;
+mod tls;
 mod upstream;
