@@ -11,6 +11,7 @@
 mod support;
 
 mod access;
+mod announcement;
 mod body;
 mod cli;
 mod config;
@@ -26,4 +27,5 @@ mod quota;
 mod routing;
 mod shutdown;
 mod streaming;
+mod tls;
 mod upstream;

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod nexus;
 pub(crate) mod ports;
 pub(crate) mod setup;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 mod tests;

@@ -387,6 +387,11 @@ impl Raw {
         received
     }
 
+    /// Whether the other side says nothing, and stays, for so long.
+    pub(crate) async fn is_silent_for(&mut self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.0.read_u8()).await.is_err()
+    }
+
     /// Whether the other side closes within `patience`.
     pub(crate) async fn closes_within(&mut self, patience: Duration) -> bool {
         let mut received = Vec::new();

@@ -8,28 +8,33 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::{
     body::{Body, Frame, Incoming},
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 
-use super::PATIENCE;
+use super::{PATIENCE, tls};
 
 /// The server; it ends when dropped.
 pub(crate) struct Upstream {
@@ -62,6 +67,7 @@ pub(crate) struct Call {
     /// Which call on its connection, from 1.
     pub(crate) turn: usize,
     pub(crate) method: Method,
+    pub(crate) version: Version,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -107,10 +113,26 @@ type Script = dyn Fn(&Call) -> Reply + Send + Sync;
 impl Upstream {
     /// Starts a server whose script is `script`.
     pub(crate) async fn start(script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(script, None).await
+    }
+
+    /// The same over TLS, offering these application protocols (`h2`, `http/1.1`), with the certificate of
+    /// [`tls::acceptor`].
+    pub(crate) async fn start_tls(
+        protocols: &[&str],
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(script, Some(tls::acceptor(protocols))).await
+    }
+
+    async fn listen(
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, gate) = (watch::Sender::new(Seen::default()), watch::Sender::new(false));
-        let world = World { script: Arc::new(script), seen: seen.clone(), gate: gate.clone() };
+        let world = World { script: Arc::new(script), seen: seen.clone(), gate: gate.clone(), tls };
         let accepting = tokio::spawn(async move {
             // Connections live in this task and end with it.
             let mut connections = tokio::task::JoinSet::new();
@@ -274,23 +296,45 @@ struct World {
     script: Arc<Script>,
     seen: watch::Sender<Seen>,
     gate: watch::Sender<bool>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl World {
     async fn serve(self, socket: TcpStream, connection: usize) {
         socket.set_nodelay(true).unwrap();
-        let closing = watch::Sender::new(false);
-        let turns = watch::Sender::new(0);
-        let service = service_fn(|request| {
-            turns.send_modify(|turn| *turn += 1);
-            let turn = *turns.borrow();
+        let Some(tls) = &self.tls else {
+            return self.serve_http(socket, connection, false).await;
+        };
+        // A client that does not like the certificate shows in its own answer.
+        if let Ok(stream) = tls.accept(socket).await {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            self.serve_http(stream, connection, http2).await;
+        }
+    }
+
+    async fn serve_http(
+        self,
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        connection: usize,
+        http2: bool,
+    ) {
+        let (closing, turns) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
+        let mut close = closing.subscribe();
+        let service = service_fn(move |request| {
+            let turn = turns.fetch_add(1, Ordering::Relaxed) + 1;
             self.clone().answer(request, connection, turn, closing.clone())
         });
-        let serving = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
-        let mut close = closing.subscribe();
-        tokio::select! {
+        let io = TokioIo::new(socket);
+        let serving = async {
             // A client that goes away is no failure of the upstream; it is counted where it is noticed.
-            _ = serving => {}
+            if http2 {
+                let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
+            } else {
+                let _ = http1::Builder::new().serve_connection(io, service).await;
+            }
+        };
+        tokio::select! {
+            () = serving => {}
             _ = close.wait_for(|closing| *closing) => {}
         }
     }
@@ -305,7 +349,8 @@ impl World {
         let open = OpenCall::new(self.seen.clone());
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        let call = Call { connection, turn, method: head.method, uri: head.uri, headers: head.headers, body };
+        let http::request::Parts { method, version, uri, headers, .. } = head;
+        let call = Call { connection, turn, method, version, uri, headers, body };
         let reply = (self.script)(&call);
         self.seen.send_modify(|seen| seen.calls.push(call));
         match reply.before_head {
