@@ -307,6 +307,7 @@ impl Supervisors {
                 let endpoint = Endpoint::new(base_url, ca_pem.as_deref(), provider.connect_timeout);
                 let endpoint = endpoint.map_err(|error| fault(format!("{error:?}")))?;
                 let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
+                let server = Box::new(server);
                 let (secret, stream_usage) = (api_key.clone(), *stream_usage);
                 (Some(Arc::new(endpoint)), Upstream::OpenAi { server, secret, stream_usage })
             }

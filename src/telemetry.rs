@@ -59,8 +59,8 @@ pub fn start(options: LogOptions) -> WorkerGuard {
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
         .finish(std::io::stdout());
-    let style =
-        options.style.unwrap_or(if std::io::stdout().is_terminal() { Style::Color } else { Style::Text });
+    let plain = || if std::io::stdout().is_terminal() { Style::Color } else { Style::Text };
+    let style = options.style.unwrap_or_else(plain);
     let layer = fmt::layer().with_writer(writer).with_ansi(style == Style::Color);
     let registry = tracing_subscriber::registry().with(options.level.filter());
     // Only a second start in one process fails; the first subscriber then stays.

@@ -43,7 +43,7 @@ pub(super) struct Body {
 }
 
 enum Kind {
-    Whole(Slices),
+    Whole(Box<Slices>),
     Stream(Box<Relay>),
 }
 
@@ -68,7 +68,7 @@ impl Content {
     /// Puts the call behind its answer.
     pub(super) fn held_by(self, call: Box<Call>) -> Body {
         let kind = match self {
-            Self::Whole(rope, memory) => Kind::Whole(Slices::new(rope, memory)),
+            Self::Whole(rope, memory) => Kind::Whole(Box::new(Slices::new(rope, memory))),
             Self::Stream(relay) => Kind::Stream(relay),
         };
         Body { kind, call, stall: Stall::of_task() }
@@ -116,7 +116,7 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Whole(Slices { left: 0, .. }))
+        matches!(&self.kind, Kind::Whole(slices) if slices.left == 0)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -45,8 +45,10 @@ pub(super) struct Awaited {
     phases: Phases,
     phase: Phase,
     seen: watch::Receiver<Phase>,
-    waiting: Option<(Waker, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    waiting: Option<(Waker, Waiting)>,
 }
+
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Phases {
     /// A life that begins in [`Phase::Serving`], and the way to move it on.
@@ -84,8 +86,7 @@ impl Awaited {
             return true;
         }
         let (phases, phase) = (self.phases.clone(), self.phase);
-        let mut waiting: Pin<Box<dyn Future<Output = ()> + Send>> =
-            Box::pin(async move { phases.reached(phase).await });
+        let mut waiting: Waiting = Box::pin(async move { phases.reached(phase).await });
         let over = waiting.as_mut().poll(cx).is_ready();
         self.waiting = Some((cx.waker().clone(), waiting));
         over
@@ -103,10 +104,10 @@ mod tests {
         let (sender, phases) = Phases::new();
         let mut cutting = phases.awaited(Phase::Cutting);
         for _ in 0..3 {
-            poll_fn(|cx| Poll::Ready(assert!(!cutting.is_now(cx)))).await;
+            assert!(!poll_fn(|cx| Poll::Ready(cutting.is_now(cx))).await);
         }
         sender.send_replace(Phase::Draining);
-        poll_fn(|cx| Poll::Ready(assert!(!cutting.is_now(cx)))).await;
+        assert!(!poll_fn(|cx| Poll::Ready(cutting.is_now(cx))).await);
         let task = tokio::spawn(async move {
             poll_fn(|cx| if cutting.is_now(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         });

@@ -61,7 +61,7 @@ pub enum Upstream {
     /// An OpenAI-compatible server.
     OpenAi {
         /// Its URLs and headers.
-        server: OpenAi,
+        server: Box<OpenAi>,
         /// Its key, to be kept out of every text.
         secret: Option<Secret>,
         /// Whether streams are asked for their usage.

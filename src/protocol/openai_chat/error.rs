@@ -98,7 +98,7 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
     let said = [wire.error, wire.message, wire.detail].into_iter().flatten().next();
     let said =
         said.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()));
-    Upstream::Text(short(said.as_deref().unwrap_or(text.trim())))
+    Upstream::Text(short(said.as_deref().unwrap_or_else(|| text.trim())))
 }
 
 /// As much of a text as a person reads.
