@@ -26,7 +26,7 @@ use crate::{
         phase::{Phase, Phases},
         router::{Health, Provider, Router, Upstream},
     },
-    telemetry::{self, Style, metrics::Metrics},
+    telemetry::{self, LogOptions, Style, metrics::Metrics},
     tokens::Counter,
     upstream::openai::OpenAi,
 };
@@ -76,7 +76,7 @@ pub fn serve(Serve { config, file, log, warnings }: Serve) -> ExitCode {
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return not_started(&StartError(format!("no runtime: {error}"))),
+        Err(error) => return not_started(&StartError(format!("no runtime: {error}")), log),
     };
     let code = runtime.block_on(async {
         let started = async {
@@ -88,7 +88,7 @@ pub fn serve(Serve { config, file, log, warnings }: Serve) -> ExitCode {
                 0 => ExitCode::SUCCESS,
                 _ => ExitCode::from(CUT_OFF),
             },
-            Err(error) => not_started(&error),
+            Err(error) => not_started(&error, log),
         }
     });
     // Whatever still runs by then was cut off already.
@@ -96,9 +96,12 @@ pub fn serve(Serve { config, file, log, warnings }: Serve) -> ExitCode {
     code
 }
 
-fn not_started(error: &StartError) -> ExitCode {
+fn not_started(error: &StartError, log: LogOptions) -> ExitCode {
     tracing::error!("Server failed to start: {}", error.0);
-    eprintln!("Error: server failed to start: {}", error.0);
+    // Logs may go elsewhere, or nowhere.
+    if log.style != Some(Style::Json) {
+        eprintln!("Error: server failed to start: {}", error.0);
+    }
     ExitCode::FAILURE
 }
 

@@ -36,8 +36,8 @@ pub enum Caller {
     TooLarge(usize),
     /// The body stopped coming.
     BodyTimeout,
-    /// More headers than are accepted.
-    TooManyHeaders,
+    /// More headers, or more bytes of them, than are accepted.
+    HeadTooLarge,
     /// No such route.
     NoRoute,
     /// The route takes other methods (the `Allow` value).
@@ -110,6 +110,7 @@ impl Error {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Identity(Denied::RepeatedAuthorization) => StatusCode::UNAUTHORIZED,
             Self::Identity(_) => StatusCode::BAD_REQUEST,
             Self::Caller(fault) => fault.status(),
             Self::Quota(Quota::Crowded) => StatusCode::SERVICE_UNAVAILABLE,
@@ -172,7 +173,7 @@ impl Caller {
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoRoute | Self::NoProvider(_) | Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -185,7 +186,7 @@ impl Caller {
             Self::MediaType => "Expected request with `Content-Type: application/json`".to_owned(),
             Self::TooLarge(limit) => format!("Request body is too large, the limit is {limit} bytes"),
             Self::BodyTimeout => "The request body did not arrive in time".to_owned(),
-            Self::TooManyHeaders => "The request has too many headers".to_owned(),
+            Self::HeadTooLarge => "The request head has more than 128 headers or 64 KiB".to_owned(),
             Self::NoRoute => "No such route".to_owned(),
             Self::Method(allow) => format!("Method not allowed here, use {allow}"),
             Self::ModelFormat(name) => {

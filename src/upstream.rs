@@ -7,6 +7,8 @@ pub mod openai;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
 use smallvec::SmallVec;
 
+use crate::config::secret::Secret;
+
 /// Client headers that go to a provider of the same protocol. Nothing else of the client's goes upstream.
 const PASSED_ON: [HeaderName; 3] = [
     HeaderName::from_static("openai-beta"),
@@ -43,14 +45,16 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The upstream's own id of the request, as the caller sees it.
 pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
-/// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own.
-pub fn passing(mut headers: HeaderMap) -> HeaderMap {
+/// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
+/// the secret.
+pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
     let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in named.iter().filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(',')) {
         headers.remove(name.trim());
     }
-    let unwanted: SmallVec<[HeaderName; 6]> =
-        headers.keys().filter(|name| is_kept_back(name)).cloned().collect();
+    let told = |value: &HeaderValue| secret.is_some_and(|secret| secret.is_in(value.as_bytes()));
+    let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || told(value));
+    let unwanted: SmallVec<[HeaderName; 6]> = unwanted.map(|(name, _)| name.clone()).collect();
     for name in &unwanted {
         headers.remove(name);
     }
@@ -81,7 +85,7 @@ mod tests {
         {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
-        let passing = passing(upstream);
+        let passing = passing(upstream, None);
         let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, error, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use ipnet::IpNet;
 
 use crate::{
@@ -89,6 +89,8 @@ pub enum Denied {
     UnlistedGroup,
     /// Several group headers.
     RepeatedGroup,
+    /// Several `Authorization` headers: which one another proxy would believe is anyone's guess.
+    RepeatedAuthorization,
 }
 
 /// Why a client id cannot be used.
@@ -134,6 +136,9 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Denied`] when the request does not say, or says something that the rules refuse.
     pub async fn identify(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Principal, IdentityError> {
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(IdentityError::Denied(Denied::RepeatedAuthorization));
+        }
         let Some(Workers { shards, rules }) = &self.0 else { return Ok(Principal::default()) };
         let presented = Presented::of(rules, headers, peer);
         shards
@@ -187,6 +192,7 @@ impl Denied {
             Self::InvalidClientId(_) => "invalid_client_id",
             Self::MissingGroup => "missing_group_id",
             Self::UnlistedGroup | Self::RepeatedGroup => "invalid_group",
+            Self::RepeatedAuthorization => "invalid_token",
         }
     }
 
@@ -201,6 +207,7 @@ impl Denied {
             Self::MissingGroup => "Group identification is required",
             Self::UnlistedGroup => "The specified group is not valid",
             Self::RepeatedGroup => "The group header must be sent exactly once",
+            Self::RepeatedAuthorization => "The Authorization header must be sent at most once",
         }
     }
 }

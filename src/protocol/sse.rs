@@ -84,6 +84,8 @@ fn after_line_end(bytes: &[u8], at: usize) -> Option<usize> {
 /// The payload of an event: its `data` lines, joined by line feeds. `None` for comments and events without data.
 pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut joined: Option<Cow<'_, [u8]>> = None;
+    // A stream may begin with a byte order mark.
+    let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
     for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
         let Some(value) = line.strip_prefix(b"data") else { continue };
         let value = match value.strip_prefix(b":") {
@@ -125,6 +127,7 @@ mod tests {
     fn data_lines_are_joined_and_comments_are_none() {
         assert_eq!(data(b"data: {\"a\":1}\n\n").as_deref(), Some(&b"{\"a\":1}"[..]));
         assert_eq!(data(b"event: x\ndata:1\ndata: 2\n\n").as_deref(), Some(&b"1\n2"[..]));
+        assert_eq!(data(b"\xef\xbb\xbfdata: 1\n\n").as_deref(), Some(&b"1"[..]));
         assert_eq!(data(b": PROCESSING\n\n"), None);
         assert_eq!(data(b"database: 1\n\n"), None);
         assert_eq!(data(b"data\n\n").as_deref(), Some(&b""[..]));

@@ -1,7 +1,5 @@
 //! Step 7: what came back from a provider, on its way to the client.
 
-use std::sync::Arc;
-
 use actors::{provider::Rope, quota::Reservation};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
@@ -20,6 +18,7 @@ use super::{
     source::Source,
 };
 use crate::{
+    config::secret::Secret,
     error::{Error, Ours, Provider as Fault},
     protocol::{openai_chat::response, openai_chat::stream::Stream, splice},
     upstream,
@@ -63,14 +62,14 @@ impl Head {
 /// Gives the client a provider's answer: a stream as it comes, anything else whole.
 pub(super) async fn answer(
     router: &Router,
-    ask: &Ask,
+    ask: &Ask<'_>,
     head: Head,
     source: Source,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
     let mut silence = Silence::new(router.provider(&ask.target).idle_timeout);
     if !head.status.is_success() {
-        return Err(refused(router, head, source, &mut silence).await?.into());
+        return Err(refused(router, ask, head, source, &mut silence).await?.into());
     }
     if head.is_event_stream() {
         return stream(router, ask, head, source, silence, call).await;
@@ -86,6 +85,7 @@ pub(super) async fn answer(
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
 async fn refused(
     router: &Router,
+    ask: &Ask<'_>,
     head: Head,
     mut source: Source,
     silence: &mut Silence,
@@ -95,26 +95,27 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let headers = Box::new(upstream::passing(head.headers));
+    let headers = Box::new(upstream::passing(head.headers, router.provider(&ask.target).secret()));
     Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
 }
 
 async fn stream(
     router: &Router,
-    ask: &Ask,
+    ask: &Ask<'_>,
     head: Head,
     source: Source,
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secret = router.provider(&ask.target).secret().map(Arc::from);
-    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), secret);
+    let secret = router.provider(&ask.target).secret();
+    let needle = secret.and_then(Secret::needle).cloned();
+    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), needle);
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
     // An error as the first event is no output: the head already says that the tokens are back.
     let failed = relay.began_with_error();
-    let mut response = respond(head, Content::Stream(Box::new(relay)));
+    let mut response = respond(head, Content::Stream(Box::new(relay)), secret);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     state_limit(&mut response, call, failed).await;
     Ok(response)
@@ -122,32 +123,33 @@ async fn stream(
 
 async fn whole(
     router: &Router,
-    ask: &Ask,
+    ask: &Ask<'_>,
     head: Head,
     held: Held,
     call: &mut Call,
 ) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
+    let secret = router.provider(&ask.target).secret();
     let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
-        bytes = respond::scrubbed(bytes, router.provider(&ask.target).secret());
+        bytes = respond::scrubbed(bytes, secret);
         read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     }
     let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
     let rope: Rope = splice::splice(&bytes, edit);
-    let mut response = respond(head, Content::Whole(rope, Some(memory)));
+    let mut response = respond(head, Content::Whole(rope, Some(memory)), secret);
     state_limit(&mut response, call, read.error).await;
     call.answering();
     call.settle(read.usage);
     Ok(response)
 }
 
-fn respond(head: Head, content: Content) -> Response<Content> {
+fn respond(head: Head, content: Content, secret: Option<&Secret>) -> Response<Content> {
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    *response.headers_mut() = upstream::passing(head.headers);
+    *response.headers_mut() = upstream::passing(head.headers, secret);
     response
 }
 

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// A request on its way to a provider.
-pub(super) struct Ask {
+pub(super) struct Ask<'a> {
     pub(super) target: Arc<Target>,
-    head: Parts,
+    head: &'a Parts,
     held: Held,
     read: Read,
 }
@@ -29,11 +29,11 @@ enum Read {
     Embeddings(Arc<openai_embeddings::request::Request>),
 }
 
-impl Ask {
+impl<'a> Ask<'a> {
     /// Reads the body of an operation and looks up the model that it names.
     pub(super) fn read(
         operation: Call,
-        head: Parts,
+        head: &'a Parts,
         held: Held,
         find: impl FnOnce(&str) -> Result<Arc<Target>, Caller>,
     ) -> Result<Self, Error> {

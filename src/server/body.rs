@@ -15,7 +15,7 @@ use actors::{
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
 };
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 
@@ -58,6 +58,11 @@ struct Slices {
 /// The most that is handed to `hyper` at once. What it has been handed it holds for as long as the client takes, and
 /// that has to be counted here: as memory, as a call in flight, as a client that takes nothing.
 const FRAME: usize = 64 * 1024;
+
+/// As much of a request as is thrown away to keep its connection, in bytes.
+const LEFT_OVER: usize = 4 << 20;
+/// How long is waited for each piece of it.
+const LEFT_OVER_WITHIN: Duration = Duration::from_millis(500);
 
 impl Content {
     /// One slice, perhaps empty.
@@ -187,7 +192,7 @@ impl Gathered {
 /// 413, 408 and 503 accordingly; a client that breaks off gets a 400 nobody reads.
 pub(super) async fn read(
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Incoming,
     limit: usize,
     patience: Duration,
     memory: &Arc<Gate>,
@@ -199,7 +204,7 @@ pub(super) async fn read(
     }
     let mut gathered = Gathered::new(memory)?;
     let mut silence = Silence::new(patience);
-    while let Some(piece) = next_piece(&mut body, &mut silence).await? {
+    while let Some(piece) = next_piece(body, &mut silence).await? {
         if gathered.len() + piece.len() > limit {
             return Err(Caller::TooLarge(limit).into());
         }
@@ -215,5 +220,23 @@ async fn next_piece(body: &mut Incoming, silence: &mut Silence) -> Result<Option
         // Trailers say nothing that is read here.
         Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
         Some(Err(error)) => Err(Caller::Malformed(format!("body: {error}")).into()),
+    }
+}
+
+/// Reads and throws away what is left of a request that is answered already, so that its connection can carry the next
+/// one. Whether too much is left for that.
+pub(super) async fn is_left(headers: &HeaderMap, body: &mut Incoming) -> bool {
+    // A client that waits to be told to go on is not told to.
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        return !body.is_end_stream();
+    }
+    let mut silence = Silence::new(LEFT_OVER_WITHIN);
+    let mut budget = LEFT_OVER;
+    loop {
+        match next_piece(body, &mut silence).await {
+            Ok(Some(piece)) if piece.len() <= budget => budget -= piece.len(),
+            Ok(None) => return false,
+            Ok(Some(_)) | Err(_) => return true,
+        }
     }
 }

@@ -17,15 +17,13 @@ use tokio::{
 
 use super::{
     phase::{Phase, Phases},
-    pipeline::{self, MAX_HEADERS},
+    pipeline::{self, MAX_HEAD, MAX_HEADERS},
     router::Router,
     socket::{Limits, Pulse, Timed},
     stall::Streams,
 };
 use crate::protocol::openai_chat::error as openai;
 
-/// The largest request head, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
 /// Calls one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
 /// After the calls are cut: for their last words to reach the socket.
@@ -106,12 +104,14 @@ fn builder(limits: &Limits) -> Builder<Streams> {
         // The socket has the true limits, and tells a trickling head from an idle connection. But only with a limit of
         // its own does `hyper` look at the socket again after an answer, which is when the idle time begins.
         .header_read_timeout(limits.idle + limits.header)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
+        // Twice what is accepted, so that what is a little too large is answered in words by the pipeline. Beyond that
+        // `hyper` answers with the bare status.
+        .max_headers(2 * MAX_HEADERS)
+        .max_buf_size(2 * MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(2 * MAX_HEAD as u32)
         .max_concurrent_streams(MAX_STREAMS);
     builder
 }

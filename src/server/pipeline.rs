@@ -1,13 +1,19 @@
 //! One request, seven steps, in order; with `answer` and `relay` the only place where protocols and actors meet.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use actors::{
     Principal,
     provider::{ConnectError, Lease, Refused, SendError},
     quota::Refusal,
 };
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::CONNECTION, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
@@ -31,6 +37,8 @@ use crate::{
 
 /// The most headers a request may have, in every version of HTTP.
 pub(super) const MAX_HEADERS: usize = 128;
+/// The largest request head, in bytes.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// Answers one request, whatever becomes of it.
 pub(super) async fn serve(
@@ -39,27 +47,39 @@ pub(super) async fn serve(
     peer: SocketAddr,
     beat: Beat,
 ) -> Response<Body> {
-    let id = router.ids.of(request.headers());
+    let (head, mut body) = request.into_parts();
+    let id = router.ids.of(&head.headers);
     let mut call = Call::new(Arc::clone(&router.metrics), id.clone(), beat);
-    let outcome = match router.health.answer(&request) {
+    let outcome = match router.health.answer(&head) {
+        _ if head.headers.len() > MAX_HEADERS || size(&head) > MAX_HEAD => Err(Caller::HeadTooLarge.into()),
         Some(health) => {
             call.recorded = false;
             Ok(health)
         }
-        None => unless_cut(&router, steps(&router, request, peer, &mut call)).await,
+        None => {
+            let steps = pin!(steps(&router, &head, &mut body, peer, &mut call));
+            unless_cut(&router, steps).await
+        }
     };
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => refuse(&router, &error, &mut call).await,
     };
+    if body::is_left(&head.headers, &mut body).await {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    } else {
+        call.beat.read();
+    }
     call.status = Some(response.status());
     response.headers_mut().insert(REQUEST_ID, id);
     response.map(|content| content.held_by(call))
 }
 
 /// A call that has no answer yet when the server cuts off what is left gets that as its answer.
-async fn unless_cut<T>(router: &Router, steps: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut steps = pin!(steps);
+async fn unless_cut<T>(
+    router: &Router,
+    mut steps: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
     let mut cut = router.phases.awaited(Phase::Cutting);
     poll_fn(|cx| match steps.as_mut().poll(cx) {
         Poll::Pending if cut.is_now(cx) => Poll::Ready(Err(Ours::Draining.into())),
@@ -69,82 +89,84 @@ async fn unless_cut<T>(router: &Router, steps: impl Future<Output = Result<T, Er
 }
 
 /// The seven steps. Each may end the call; what was taken until then is given back by [`refuse`].
+#[rustfmt::skip] // the steps are a table
 async fn steps(
     router: &Router,
-    request: Request<Incoming>,
+    head: &Parts,
+    body: &mut Incoming,
     peer: SocketAddr,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let operation = accept(router, &request, call)?; //                     1 a place in flight, a route, a method
-    call.principal = identify(router, &request, peer, &operation).await?; // 2 who is calling
-    let Operation::Call(operation) = operation else {
-        return listing::answer(router, &operation, &call.principal);
-    };
-    let ask = route(router, request, operation, call).await?; //            3 the body, and the model it names
-    estimate(router, &ask, call).await; //                                  4 what it will cost
-    reserve(router, &ask, call).await?; //                                  5 whether that may be spent
-    let (head, source) = dispatch(router, &ask, call).await?; //            6 to the provider
-    answer::answer(router, &ask, head, source, call).await //               7 back to the client, and settled
+    let operation = accept(router, head, call)?;                       // 1 a place in flight, a route, a method
+    call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
+    let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
+    let ask = route(router, head, body, operation, call).await?;       // 3 the body, and the model it names
+    estimate(router, &ask, call).await;                                // 4 what it will cost
+    reserve(router, &ask, call).await?;                                // 5 whether that may be spent
+    let (answer, source) = dispatch(router, &ask, call).await?;        // 6 to the provider
+    answer::answer(router, &ask, answer, source, call).await           // 7 back to the client, and settled
 }
 
 /// Step 1: nothing is read of a call for which there is no place or no route.
-fn accept(router: &Router, request: &Request<Incoming>, call: &mut Call) -> Result<Operation, Error> {
+fn accept(router: &Router, head: &Parts, call: &mut Call) -> Result<Operation, Error> {
     let prefixes = router.prefixes.as_deref().ok_or(Caller::NoRoute)?;
-    let operation = protocol::route(prefixes, request.method(), request.uri().path());
+    let operation = protocol::route(prefixes, &head.method, head.uri.path());
     let operation = operation.map_err(|no| match no {
         NoRoute::Unknown => Caller::NoRoute,
         NoRoute::Method(allow) => Caller::Method(allow),
     })?;
-    if request.headers().len() > MAX_HEADERS {
-        return Err(Caller::TooManyHeaders.into());
-    }
     call.protocol = Some(Protocol::OpenAi);
     call.operation = if let Operation::Call(operation) = operation { Some(operation) } else { None };
     call.enter(router.in_flight.enter(1).ok_or(Ours::Overloaded)?);
     Ok(operation)
 }
 
+/// The bytes of a request head, as HTTP/1.1 writes it.
+fn size(head: &Parts) -> usize {
+    let line = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    line + head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+}
+
 /// Step 2: asks an identity actor. A probe names nobody.
 async fn identify(
     router: &Router,
-    request: &Request<Incoming>,
+    head: &Parts,
     peer: SocketAddr,
     operation: &Operation,
 ) -> Result<Principal, Error> {
     if *operation == Operation::Probe {
         return Ok(Principal::default());
     }
-    Ok(router.identity.identify(request.headers(), peer.ip()).await?)
+    Ok(router.identity.identify(&head.headers, peer.ip()).await?)
 }
 
 /// Step 3: reads the body within its limits and finds the target of its model.
-async fn route(
+async fn route<'a>(
     router: &Router,
-    request: Request<Incoming>,
+    head: &'a Parts,
+    body: &mut Incoming,
     operation: protocol::Call,
     call: &mut Call,
-) -> Result<Ask, Error> {
-    let (head, incoming) = request.into_parts();
+) -> Result<Ask<'a>, Error> {
     if !body::is_json(&head.headers) {
         return Err(Caller::MediaType.into());
     }
     let (limit, patience) = (router.server.request_body_limit, router.server.body_timeout);
-    let held = body::read(&head.headers, incoming, limit, patience, &router.memory).await?;
-    call.beat.read();
+    let held = body::read(&head.headers, body, limit, patience, &router.memory).await?;
     let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     call.target = Some(Arc::clone(&ask.target));
     Ok(ask)
 }
 
 /// Step 4: counts; what is long is counted where it delays nobody.
-async fn estimate(router: &Router, ask: &Ask, call: &mut Call) {
+async fn estimate(router: &Router, ask: &Ask<'_>, call: &mut Call) {
     // Beyond the limit it does not matter how far.
     let ceiling = ask.target.limit(&call.principal).map(|rule| rule.limit.tokens);
     call.estimate = Some(ask.estimate(&router.counting, ceiling).await);
 }
 
 /// Step 5: asks the quota actor that owns this client, where a limit applies.
-async fn reserve(router: &Router, ask: &Ask, call: &mut Call) -> Result<(), Error> {
+async fn reserve(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(), Error> {
     let tokens = call.estimate.unwrap_or_default();
     let rule = ask.target.limit(&call.principal);
     let (Some(client), Some(rule)) = (&call.principal.client, rule) else { return Ok(()) };
@@ -171,7 +193,7 @@ fn refused(call: &Call, refusal: Refusal) -> Error {
 }
 
 /// Step 6: takes a lease from the provider's actor, and sends the call on it.
-async fn dispatch(router: &Router, ask: &Ask, call: &mut Call) -> Result<(Head, Source), Error> {
+async fn dispatch(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(Head, Source), Error> {
     let provider = router.provider(&ask.target);
     let mut lease = provider.actor.acquire().await.map_err(|refused| match refused {
         Refused::Busy => Fault::Busy(ask.target.provider.to_string()).into(),
@@ -184,7 +206,12 @@ async fn dispatch(router: &Router, ask: &Ask, call: &mut Call) -> Result<(Head, 
     send(provider, lease, ask, call).await
 }
 
-async fn send(provider: &Provider, lease: Lease, ask: &Ask, call: &Call) -> Result<(Head, Source), Error> {
+async fn send(
+    provider: &Provider,
+    lease: Lease,
+    ask: &Ask<'_>,
+    call: &Call,
+) -> Result<(Head, Source), Error> {
     match &provider.upstream {
         Upstream::OpenAi { server, stream_usage, .. } => {
             let outgoing = ask.outgoing(server, *stream_usage, &call.request_id);

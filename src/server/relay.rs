@@ -141,7 +141,9 @@ impl Relay {
         call.ended = true;
         let seen = self.machine.seen();
         match ending {
-            Ending::Complete => call.settle(seen.usage),
+            Ending::Complete if seen.output || seen.finished => call.settle(seen.usage),
+            // Nothing but a terminator.
+            Ending::Complete => call.give_back(seen.usage),
             Ending::Broken => {
                 call.error = Some("stream_broken");
                 if seen.output { call.settle(seen.usage) } else { call.give_back(seen.usage) }

@@ -1,16 +1,18 @@
 //! The one place that turns an error into an answer: status, headers and a body in the caller's protocol.
 
+use std::borrow::Cow;
+
 use actors::{identity::Denied, quota::Standing};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use memchr::memmem;
 use serde::Serialize;
 
 use super::{body::Content, text::reset};
 use crate::{
+    config::secret::Secret,
     error::{Caller, Error, Provider, Quota},
     protocol::openai_chat::error::{self as openai, Upstream},
 };
@@ -32,7 +34,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Conte
 }
 
 /// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
-pub(super) fn error(error: &Error, secret: Option<&str>) -> Response<Content> {
+pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
     let mut response = match error {
@@ -57,6 +59,12 @@ fn headers(error: &Error, headers: &mut HeaderMap) {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     match error {
+        Error::Identity(_) if error.status() == StatusCode::UNAUTHORIZED => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Error::Caller(Caller::HeadTooLarge) => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Error::Caller(Caller::Method(allow)) => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
@@ -88,7 +96,7 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
 }
 
 /// An upstream's error: its own words where they are in this dialect, else its message in ours.
-fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&str>) -> Bytes {
+fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&Secret>) -> Bytes {
     match openai::read_upstream(body) {
         Upstream::Dialect => scrubbed(body.clone(), secret),
         Upstream::Text(text) => openai::upstream_body(upstream, status, &scrub(&text, secret)),
@@ -96,19 +104,15 @@ fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&str>)
 }
 
 /// A body without the secret in it.
-pub(super) fn scrubbed(body: Bytes, secret: Option<&str>) -> Bytes {
-    let held = |secret: &&str| !secret.is_empty() && memmem::find(&body, secret.as_bytes()).is_some();
-    match secret.filter(held) {
-        Some(secret) => scrub(&String::from_utf8_lossy(&body), Some(secret)).into(),
+pub(super) fn scrubbed(body: Bytes, secret: Option<&Secret>) -> Bytes {
+    match secret.filter(|secret| secret.is_in(&body)) {
+        Some(secret) => secret.scrub(&String::from_utf8_lossy(&body)).into_owned().into(),
         None => body,
     }
 }
 
-fn scrub(text: &str, secret: Option<&str>) -> String {
-    match secret.filter(|secret| !secret.is_empty()) {
-        Some(secret) => text.replace(secret, "…"),
-        None => text.to_owned(),
-    }
+fn scrub<'a>(text: &'a str, secret: Option<&Secret>) -> Cow<'a, str> {
+    secret.map_or_else(|| text.into(), |secret| secret.scrub(text))
 }
 
 /// Identification errors keep the flat shape of the original on every protocol.

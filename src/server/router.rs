@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode, request::Parts};
 
 use super::{body::Content, counting::Counting, phase::Phases, request_id::Ids, respond};
 use crate::{
@@ -94,9 +94,9 @@ impl Router {
 
 impl Provider {
     /// The secret that its texts might hold.
-    pub(super) fn secret(&self) -> Option<&str> {
+    pub(super) fn secret(&self) -> Option<&Secret> {
         match &self.upstream {
-            Upstream::OpenAi { secret, .. } => secret.as_ref().map(Secret::expose),
+            Upstream::OpenAi { secret, .. } => secret.as_ref(),
             Upstream::Echo { .. } => None,
         }
     }
@@ -114,9 +114,9 @@ impl Upstream {
 
 impl Health {
     /// The answer, if the request is for the health route.
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Option<Response<Content>> {
-        self.0.as_deref().filter(|path| *path == request.uri().path())?;
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    pub(super) fn answer(&self, head: &Parts) -> Option<Response<Content>> {
+        self.0.as_deref().filter(|path| *path == head.uri.path())?;
+        let get = matches!(head.method, Method::GET | Method::HEAD);
         Some(if get {
             respond::json(StatusCode::OK, HEALTHY)
         } else {

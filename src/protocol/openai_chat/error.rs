@@ -89,11 +89,13 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
         detail: Option<&'a RawValue>,
     }
     let text = String::from_utf8_lossy(body);
-    let Ok(wire) = serde_json::from_str::<Wire<'_>>(&text) else {
+    // Some put the error into a list.
+    let json = text.trim().strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(&text);
+    let Ok(wire) = serde_json::from_str::<Wire<'_>>(json) else {
         return Upstream::Text(short(text.trim()));
     };
     if wire.error.is_some_and(|error| error.get().starts_with('{')) {
-        return Upstream::Dialect;
+        return if json.len() == text.len() { Upstream::Dialect } else { Upstream::Text(message_of(json)) };
     }
     let said = [wire.error, wire.message, wire.detail].into_iter().flatten().next();
     let said =
@@ -101,8 +103,17 @@ pub fn read_upstream(body: &[u8]) -> Upstream {
     Upstream::Text(short(said.as_deref().unwrap_or_else(|| text.trim())))
 }
 
+/// `error.message` of an error in this dialect.
+fn message_of(json: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    short(value["error"]["message"].as_str().unwrap_or(json))
+}
+
 /// As much of a text as a person reads.
 fn short(text: &str) -> String {
+    if text.is_empty() {
+        return "the provider gave no reason".to_owned();
+    }
     const CHARACTERS: usize = 2000;
     match text.char_indices().nth(CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -130,6 +141,8 @@ mod tests {
         assert_eq!(read_upstream(br#"{"detail":"no key"}"#), text("no key"));
         assert_eq!(read_upstream(br#"{"detail":[1]}"#), text("[1]"));
         assert_eq!(read_upstream(br#"{"message":"m"}"#), text("m"));
+        assert_eq!(read_upstream(br#"[{"error":{"message":"g"}}]"#), text("g"));
+        assert_eq!(read_upstream(b""), text("the provider gave no reason"));
         assert_eq!(read_upstream(b" <html> \n"), text("<html>"));
         assert_eq!(read_upstream(b"\xff"), text("\u{fffd}"));
     }

@@ -2,12 +2,18 @@
 //!
 //! Passes byte for byte but for the top-level `model`; only `usage` is read.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-use crate::{chat::usage::Usage, protocol::span_in};
+use crate::{
+    chat::usage::Usage,
+    protocol::{json::Key, span_in},
+};
 
 /// What is read of an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,26 +26,54 @@ pub struct Response {
     pub error: bool,
 }
 
-#[derive(Deserialize)]
+/// The fields as they come; of one that comes twice the last counts.
+#[derive(Default)]
 struct Wire<'a> {
-    #[serde(borrow)]
     model: Option<&'a RawValue>,
     usage: Option<Usage>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
+
+struct WireVisitor;
 
 impl Response {
     /// Reads a whole body.
     ///
     /// # Errors
-    /// When it is not one JSON object in UTF-8; the text says where it stops being one.
+    /// When it is not one JSON object in UTF-8.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
+        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
         let model = wire.model.filter(|model| model.get().starts_with('"'));
         let model = model.and_then(|model| span_in(body, model.get()));
         Ok(Self { model, usage: wire.usage, error: wire.error.is_some() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Wire<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(WireVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for WireVisitor {
+    type Value = Wire<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
+        let mut wire = Wire::default();
+        while let Some(Key(key)) = map.next_key()? {
+            match key.as_ref() {
+                "model" => wire.model = map.next_value()?,
+                "usage" => wire.usage = map.next_value()?,
+                "error" => wire.error = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(wire)
     }
 }
 
@@ -61,6 +95,13 @@ mod tests {
             let body = format!("{{\"usage\":{usage}}}");
             assert!(Response::parse(body.as_bytes()).is_ok(), "{usage}");
         }
+    }
+
+    #[test]
+    fn of_a_field_that_comes_twice_the_last_counts() {
+        let body = br#"{"model":"a","model":"b"}"#;
+        let read = Response::parse(body).expect("valid");
+        assert_eq!(&body[read.model.expect("there")], b"\"b\"");
     }
 
     #[test]

@@ -153,6 +153,10 @@ impl Stream {
 impl Edit {
     /// One whole event: passed on, edited, or taken out.
     fn event(&mut self, event: &[u8], out: &mut BytesMut) {
+        // Behind the terminator comes nothing that a client would read.
+        if self.seen.done {
+            return;
+        }
         let Some(data) = sse::data(event) else { return out.put_slice(event) };
         if data.trim_ascii() == b"[DONE]" {
             self.seen.done = true;
@@ -213,7 +217,7 @@ impl Edit {
 
     /// The event without the secret, if it holds it.
     fn scrubbed(&self, event: &[u8]) -> Option<String> {
-        let secret = self.secret.as_deref().filter(|secret| !secret.is_empty())?;
+        let secret = self.secret.as_deref()?;
         memchr::memmem::find(event, secret.as_bytes())?;
         Some(String::from_utf8_lossy(event).replace(secret, "…"))
     }
