@@ -176,8 +176,15 @@ impl App {
         if let Some(every) = config.actors.metrics_interval {
             tokio::spawn(report(registry, every));
         }
-        let serving = tokio::spawn(server::serve(listeners.main, Arc::clone(&router)));
-        signal().await;
+        let mut serving = tokio::spawn(server::serve(listeners.main, Arc::clone(&router)));
+        tokio::select! {
+            () = signal() => {}
+            // It ends by itself only by a bug. Without a listener there is nothing left to do here.
+            ended = &mut serving => {
+                tracing::error!(?ended, "the listener has failed");
+                return router.in_flight.taken().max(1);
+            }
+        }
         let cut = tokio::select! {
             cut = drain(&config.server, &phase, serving, &router) => cut,
             () = signal() => {

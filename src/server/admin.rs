@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use actors::observe::{Registry, Snapshot};
+use actors::{
+    gate::{Gate, Place},
+    observe::{Registry, Snapshot},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -21,6 +24,9 @@ use super::{
     phase::{Phase, Phases},
     router::{HEALTHY, Router},
 };
+
+/// Operators and load balancers at one time.
+const CONNECTIONS: usize = 1024;
 
 /// What the operator's routes need; cheap to clone.
 #[derive(Clone)]
@@ -153,14 +159,15 @@ async fn serve<F>(listener: TcpListener, phases: Phases, answer: F)
 where
     F: Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
+    let gate = Gate::new(CONNECTIONS);
     let accept = async {
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(connection(stream, answer.clone()))),
-                Err(error) => {
-                    tracing::warn!(%error, "an operator's connection was not accepted");
-                    tokio::time::sleep(super::BREATHE).await;
+            match (listener.accept().await, gate.enter(1)) {
+                (Ok((stream, _)), Some(place)) => {
+                    drop(tokio::spawn(connection(stream, answer.clone(), place)));
                 }
+                (Ok(_), None) => tracing::warn!("too many operator's connections"),
+                (Err(error), _) => super::breathe(&error).await,
             }
         }
     };
@@ -170,7 +177,11 @@ where
     }
 }
 
-async fn connection(stream: TcpStream, answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>) {
+async fn connection(
+    stream: TcpStream,
+    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    _place: Place,
+) {
     let service = service_fn(|request| {
         let response = answer(&request);
         async move { Ok::<_, Infallible>(response) }

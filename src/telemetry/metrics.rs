@@ -2,7 +2,7 @@
 //!
 //! Handles of the ordinary case are resolved once, when the routes are known; recording is then atomics only.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use actors::observe::{Registry, Snapshot};
 use prometheus::{
@@ -205,6 +205,9 @@ const ACTOR_NUMBERS: [Number; 8] = [
     ("wait_p99_seconds", "gauge", "99th percentile of the wait since the start.", |s| s.wait_p99_us / 1e6),
 ];
 
+/// Own numbers of actors that go up and down; the others only count.
+const OWN_GAUGES: [&str; 3] = ["clients", "connections", "in_flight"];
+
 fn write_actors(text: &mut String, actors: &[Snapshot]) {
     let mut family = |name: &str, kind: &str, help: &str, values: &mut dyn Iterator<Item = (&str, f64)>| {
         let mut values = values.peekable();
@@ -219,9 +222,13 @@ fn write_actors(text: &mut String, actors: &[Snapshot]) {
     for (name, kind, help, value) in ACTOR_NUMBERS {
         family(name, kind, help, &mut actors.iter().map(|s| (s.name.as_str(), value(s))));
     }
-    for own in ["clients", "connections", "in_flight", "failures"] {
-        let of = |s: &Snapshot| s.own.iter().find(|(name, _)| *name == own).map(|(_, value)| *value as f64);
+    let names: BTreeSet<&str> = actors.iter().flat_map(|s| s.own.iter().map(|(name, _)| *name)).collect();
+    for name in names {
+        let of = |s: &Snapshot| s.own.iter().find(|(own, _)| *own == name).map(|(_, value)| *value as f64);
         let mut values = actors.iter().filter_map(|s| of(s).map(|value| (s.name.as_str(), value)));
-        family(own, "gauge", "The actor's own number.", &mut values);
+        match OWN_GAUGES.contains(&name) {
+            true => family(name, "gauge", "The actor's own number.", &mut values),
+            false => family(&format!("{name}_total"), "counter", "The actor's own number.", &mut values),
+        }
     }
 }
