@@ -114,7 +114,7 @@ impl Call {
             request_id = %Plain(self.request_id.to_str().unwrap_or_default()),
             client = %Plain(self.principal.client.as_ref().map_or("", |client| client.as_str())),
             group = %Plain(self.principal.group.as_ref().map_or("", |group| group.as_str())),
-            protocol = self.protocol.map_or("", Protocol::name),
+            protocol = %self.protocol.map_or("", Protocol::name),
             provider = %Plain(self.target.as_deref().map_or("", |target| &target.provider)),
             model = %Plain(self.target.as_deref().map_or("", |target| &target.model)),
             status = self.status.map_or(GONE, |status| status.as_u16()),
@@ -122,7 +122,7 @@ impl Call {
             output_tokens = output_tokens.unwrap_or_default(),
             first_byte_ms = millis(first_byte.unwrap_or(total)),
             total_ms = millis(total),
-            error = self.error.unwrap_or_default(),
+            error = %self.error.unwrap_or_default(),
             "call"
         );
     }
