@@ -10,6 +10,9 @@ mod gauges;
 mod lease;
 mod payload;
 mod pool;
+mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -119,9 +122,10 @@ impl Worker {
         let grant = self.gate.enter(1).map(|place| Grant {
             place,
             call: self.gauges.call(),
-            connection: self.pool.take(),
+            connection: self.pool.take(Instant::now()),
         });
-        // The caller may be gone by now: its place falls back by itself, its connection goes back to the pool.
+        // The caller may be gone by now: its place falls back by itself, its connection goes back to the pool. If it goes
+        // after this the grant is dropped in its channel, and an HTTP/1.1 connection with it: it is opened again if needed.
         if let Err(Some(Grant { connection: Some(connection), .. })) = reply.send(grant) {
             self.pool.keep(connection, Instant::now());
         }

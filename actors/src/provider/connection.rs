@@ -1,37 +1,49 @@
-//! One connection to an upstream: the sending half, the driver task's life, and whether an answer has begun.
+//! One connection to an upstream: the sending half, the driver task's life, and whether a call on it may be repeated.
 
 use std::{
-    error::Error as _,
+    error::Error,
+    future::poll_fn,
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{HeaderValue, Request, Response, Uri, header::HOST};
 use hyper::{
     body::Incoming,
-    client::conn::{http1, http2},
+    client::conn::{TrySendError, http1, http2},
 };
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{
-    gauges::Gauges,
     payload::{Outgoing, Payload},
+    socket::Socket,
 };
 use crate::gate::{Gate, Place};
 
-/// Calls one HTTP/2 connection carries at a time before another is opened.
-/// The usual server allows 100 or more; `hyper` queues what exceeds the server's own number.
-const STREAMS: usize = 100;
+/// Bytes read from an HTTP/1.1 connection at a time. By default `hyper` keeps 16 KiB for each, which is most of what an
+/// open stream costs; a stream's events are far smaller, and a large answer only takes more reads.
+const READ: usize = 4096;
 
-/// A usable connection. Dropping an HTTP/1.1 connection closes it at once, whatever it was doing.
+/// Calls one HTTP/2 connection carries at a time before another is opened, if the server does not allow fewer.
+/// The usual server allows 100 or more.
+pub(super) const STREAMS: usize = 100;
+
+/// How long a call waits for the driver of an HTTP/1.1 connection to be done with the call before: microseconds, if it
+/// ever will be.
+const READY_WITHIN: Duration = Duration::from_millis(50);
+
+/// A usable connection. Dropping an HTTP/1.1 connection closes it at once, whatever it was doing. Dropping the last
+/// handle on an HTTP/2 connection resets the stream of that handle, if it has one, and then closes the connection.
 pub(super) struct Connection {
     sender: Sender,
     _cutoff: Arc<Cutoff>,
@@ -39,40 +51,67 @@ pub(super) struct Connection {
 
 enum Sender {
     H1 { sender: http1::SendRequest<Payload>, bytes_read: Arc<AtomicU64> },
-    H2 { sender: http2::SendRequest<Payload>, streams: Arc<Gate>, _stream: Option<Place> },
+    H2 { sender: http2::SendRequest<Payload>, room: Room, _stream: Option<Place> },
 }
 
-/// Ends the driver task (and so the socket) when the last holder of the connection is gone.
-pub(super) struct Cutoff(AbortHandle);
+/// How many calls an HTTP/2 connection carries and may carry.
+#[derive(Clone)]
+struct Room {
+    streams: Arc<Gate>,
+    /// What the server allows, as far as it has said.
+    allowed: Arc<AtomicUsize>,
+}
+
+/// Ends the driver task when the last holder of the connection is gone. The driver of HTTP/1.1 owns the socket. That of
+/// HTTP/2 only passes requests on: `hyper` gives the socket to a task of its own, which ends after the last stream.
+struct Cutoff(AbortHandle);
 
 /// Why a request got no answer head.
 pub(super) struct SendFailure {
-    /// Whether any byte came back before the end.
-    pub(super) answered: bool,
+    /// Whether the same request may be sent again on another connection: the server has not touched it, or the
+    /// connection died before any byte of an answer, as one does that the server had closed by then.
+    pub(super) stale: bool,
     /// What `hyper` said, with its causes.
     pub(super) reason: String,
 }
 
 impl Connection {
-    pub(super) fn h1(
-        sender: http1::SendRequest<Payload>,
-        bytes_read: Arc<AtomicU64>,
-        cutoff: Cutoff,
-    ) -> Self {
-        Self { sender: Sender::H1 { sender, bytes_read }, _cutoff: Arc::new(cutoff) }
+    pub(super) async fn h1<T>(socket: Socket<T>) -> hyper::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let bytes_read = socket.bytes_read();
+        let handshake = http1::Builder::new().read_buf_exact_size(Some(READ)).handshake(TokioIo::new(socket));
+        let (mut sender, driver) = handshake.await?;
+        let cutoff = Arc::new(Cutoff::drive(driver));
+        sender.ready().await?;
+        Ok(Self { sender: Sender::H1 { sender, bytes_read }, _cutoff: cutoff })
     }
 
-    pub(super) fn h2(sender: http2::SendRequest<Payload>, cutoff: Cutoff) -> Self {
-        let sender = Sender::H2 { sender, streams: Gate::new(STREAMS), _stream: None };
-        Self { sender, _cutoff: Arc::new(cutoff) }
+    pub(super) async fn h2<T>(
+        builder: &http2::Builder<TokioExecutor>,
+        socket: Socket<T>,
+    ) -> hyper::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, mut driver) = builder.handshake(TokioIo::new(socket)).await?;
+        let room = Room { streams: Gate::new(STREAMS), allowed: Arc::new(AtomicUsize::new(STREAMS)) };
+        let allowed = Arc::clone(&room.allowed);
+        // The driver wakes for each request, so what the server allows is known at the second one at the latest.
+        let driver = poll_fn(move |cx| {
+            allowed.store(driver.current_max_send_streams(), Relaxed);
+            Pin::new(&mut driver).poll(cx)
+        });
+        let sender = Sender::H2 { sender, room, _stream: None };
+        Ok(Self { sender, _cutoff: Arc::new(Cutoff::drive(driver)) })
     }
 
-    /// Another handle on the same HTTP/2 connection, holding one of its places; `None` for HTTP/1.1 or when it is full.
+    /// Another handle on the same HTTP/2 connection, holding one of its places; `None` for HTTP/1.1 or without room.
     pub(super) fn share(&self) -> Option<Self> {
-        let Sender::H2 { sender, streams, .. } = &self.sender else { return None };
-        let stream = streams.enter(1)?;
-        let sender =
-            Sender::H2 { sender: sender.clone(), streams: Arc::clone(streams), _stream: Some(stream) };
+        let Sender::H2 { sender, room, .. } = &self.sender else { return None };
+        let stream = self.has_room().then(|| room.streams.enter(1))??;
+        let sender = Sender::H2 { sender: sender.clone(), room: room.clone(), _stream: Some(stream) };
         Some(Self { sender, _cutoff: Arc::clone(&self._cutoff) })
     }
 
@@ -87,6 +126,27 @@ impl Connection {
         }
     }
 
+    /// Whether an HTTP/1.1 connection takes a request now. After an answer that came before its request was taken whole
+    /// it does not, and may never again; nor does it while its driver has not finished the call before.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(&self.sender, Sender::H1 { sender, .. } if sender.is_ready())
+    }
+
+    /// Whether an HTTP/2 connection takes another call now.
+    pub(super) fn has_room(&self) -> bool {
+        match &self.sender {
+            Sender::H1 { .. } => false,
+            Sender::H2 { sender, room, .. } => {
+                !sender.is_closed() && room.streams.taken() < room.allowed.load(Relaxed)
+            }
+        }
+    }
+
+    /// Whether no call is on an HTTP/2 connection.
+    pub(super) fn is_unused(&self) -> bool {
+        matches!(&self.sender, Sender::H2 { room, .. } if room.streams.taken() == 0)
+    }
+
     /// Sends the request and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
@@ -95,24 +155,18 @@ impl Connection {
     ) -> Result<Response<Incoming>, SendFailure> {
         match &mut self.sender {
             Sender::H1 { sender, bytes_read } => {
-                let before = bytes_read.load(Ordering::Relaxed);
-                let sent = async {
-                    sender.ready().await?;
-                    sender.send_request(origin_form(outgoing, authority)).await
-                };
-                sent.await.map_err(|error| SendFailure {
-                    answered: bytes_read.load(Ordering::Relaxed) != before,
-                    reason: describe(&error),
-                })
+                match timeout(READY_WITHIN, sender.ready()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(SendFailure { stale: true, reason: describe(&error) }),
+                    Err(_) => return Err(SendFailure { stale: true, reason: "not ready".to_owned() }),
+                }
+                let before = bytes_read.load(Relaxed);
+                let sent = sender.try_send_request(origin_form(outgoing, authority)).await;
+                sent.map_err(|error| SendFailure::new(error, |_| bytes_read.load(Relaxed) == before))
             }
             Sender::H2 { sender, .. } => {
-                let sent = async {
-                    sender.ready().await?;
-                    sender.send_request(outgoing.map(Payload::new)).await
-                };
-                // A stream of its own may fail on a connection that lives on: only a dead connection is worth replacing.
-                sent.await
-                    .map_err(|error| SendFailure { answered: !sender.is_closed(), reason: describe(&error) })
+                let sent = sender.try_send_request(outgoing.map(Payload::new)).await;
+                sent.map_err(|error| SendFailure::new(error, is_untouched))
             }
         }
     }
@@ -127,27 +181,41 @@ fn origin_form(outgoing: Outgoing, authority: &HeaderValue) -> Request<Payload> 
     request
 }
 
+impl SendFailure {
+    /// `hyper` gives a request back that it has not begun to send; of others `is_stale` judges by the error.
+    fn new(failed: TrySendError<Request<Payload>>, is_stale: impl FnOnce(&hyper::Error) -> bool) -> Self {
+        let stale = failed.message().is_some() || is_stale(failed.error());
+        Self { stale, reason: describe(failed.error()) }
+    }
+}
+
+/// Whether an HTTP/2 stream without an answer ended with its connection, or before the server looked at it (RFC 9113,
+/// 8.7: refused, or above the last stream of a GOAWAY). Any other reset is the server's answer to the request.
+fn is_untouched(error: &hyper::Error) -> bool {
+    // The connection did not answer a ping.
+    if error.is_timeout() {
+        return true;
+    }
+    causes(error).any(|cause| match cause.downcast_ref::<h2::Error>() {
+        Some(cause) if cause.is_go_away() => cause.is_remote(),
+        Some(cause) => cause.reason() == Some(h2::Reason::REFUSED_STREAM),
+        None => cause.is::<io::Error>(),
+    })
+}
+
 /// `hyper`'s text and its causes, on one line.
 fn describe(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn causes(error: &hyper::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 impl Cutoff {
-    /// Runs a connection's driver in a task of its own and counts it as open meanwhile.
-    pub(super) fn drive<F>(driver: F, gauges: &Gauges) -> Self
-    where
-        F: Future<Output = hyper::Result<()>> + Send + 'static,
-    {
-        let open = gauges.connection();
+    /// Runs a connection's driver in a task of its own.
+    fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
         let task = tokio::spawn(async move {
-            let _open = open;
             if let Err(error) = driver.await {
                 tracing::debug!(error = %describe(&error), "upstream connection ended");
             }
@@ -159,58 +227,5 @@ impl Cutoff {
 impl Drop for Cutoff {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// A stream that counts the bytes read from it, so that "died before any byte of the answer" is a fact.
-pub(super) struct Counted<T> {
-    inner: T,
-    bytes_read: Arc<AtomicU64>,
-}
-
-impl<T> Counted<T> {
-    pub(super) fn new(inner: T) -> (Self, Arc<AtomicU64>) {
-        let bytes_read = Arc::new(AtomicU64::new(0));
-        (Self { inner, bytes_read: Arc::clone(&bytes_read) }, bytes_read)
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let read = buf.filled().len().saturating_sub(before);
-        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }

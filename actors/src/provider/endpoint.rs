@@ -2,26 +2,36 @@
 //!
 //! Runs in the calling connection's task, never in an actor: it awaits the network.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Uri, uri::Scheme};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
 use super::{
-    connection::{Connection, Counted, Cutoff},
+    connection::{Connection, STREAMS},
     gauges::Gauges,
+    socket::Socket,
 };
+
+/// How long a connection is silent before the other side is probed: by TCP, and by HTTP/2 while calls are on it. Without
+/// that a connection through a dead path would be used until the kernel gives it up.
+const PROBE: Duration = Duration::from_secs(20);
+/// How long an HTTP/2 ping may take, and the time between TCP's probes.
+const PROBE_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of one HTTP/2 answer that may be on their way unread. The connection has room for all its streams, so that a
+/// slow reader holds up itself only.
+const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// One upstream server, resolved from the configuration once.
 pub struct Endpoint {
@@ -29,8 +39,17 @@ pub struct Endpoint {
     port: u16,
     /// The `host` header of HTTP/1.1 requests.
     pub(super) authority: HeaderValue,
-    tls: Option<Tls>,
+    transport: Transport,
     connect_timeout: Duration,
+}
+
+/// What runs over TCP. It decides the HTTP version: over TLS the server chooses, else it is HTTP/1.1.
+enum Transport {
+    Plain,
+    Tls(Tls),
+    /// HTTP/2 without TLS, as the tests' own servers speak it.
+    #[cfg(test)]
+    PlainH2,
 }
 
 struct Tls {
@@ -56,6 +75,28 @@ pub enum ConnectError {
     Failed(String),
 }
 
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url => f.write_str("the base URL is not an http or https URL with a host"),
+            Self::Roots(reason) => write!(f, "the extra root certificates cannot be used: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for EndpointError {}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("connecting took longer than the connect timeout"),
+            Self::Failed(reason) => write!(f, "connecting failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
 impl Endpoint {
     /// An endpoint for `base_url`; `roots` are extra PEM certificates trusted beside the public ones.
     ///
@@ -75,8 +116,14 @@ impl Endpoint {
         let port = base_url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let authority = base_url.authority().ok_or(EndpointError::Url)?;
         let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| EndpointError::Url)?;
-        let tls = if secure { Some(Tls::new(&host, roots)?) } else { None };
-        Ok(Self { host, port, authority, tls, connect_timeout })
+        let transport = if secure { Transport::Tls(Tls::new(&host, roots)?) } else { Transport::Plain };
+        Ok(Self { host, port, authority, transport, connect_timeout })
+    }
+
+    /// The same server, known to speak HTTP/2 without TLS.
+    #[cfg(test)]
+    pub(super) fn plain_h2(self) -> Self {
+        Self { transport: Transport::PlainH2, ..self }
     }
 
     /// Opens a connection within the connect timeout and starts its driver task.
@@ -93,10 +140,20 @@ impl Endpoint {
     async fn open(&self, deadline: Instant, gauges: &Gauges) -> io::Result<Connection> {
         let tcp = self.tcp(deadline).await?;
         tcp.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return handshake_h1(tcp, gauges).await };
-        let stream = tls.connector.connect(tls.name.clone(), tcp).await?;
-        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        if h2 { handshake_h2(stream, gauges).await } else { handshake_h1(stream, gauges).await }
+        SockRef::from(&tcp)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE_WAIT))?;
+        let opened = match &self.transport {
+            Transport::Plain => Connection::h1(Socket::new(tcp, gauges)).await,
+            Transport::Tls(tls) => {
+                let stream = tls.connector.connect(tls.name.clone(), tcp).await?;
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let socket = Socket::new(stream, gauges);
+                if is_h2 { Connection::h2(&h2(), socket).await } else { Connection::h1(socket).await }
+            }
+            #[cfg(test)]
+            Transport::PlainH2 => Connection::h2(&h2(), Socket::new(tcp, gauges)).await,
+        };
+        opened.map_err(io::Error::other)
     }
 
     /// Tries each address in turn; each gets an even share of the time left, so that one black hole does not eat it all.
@@ -115,6 +172,18 @@ impl Endpoint {
         }
         Err(last)
     }
+}
+
+/// How every HTTP/2 connection is set up.
+fn h2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PROBE)
+        .keep_alive_timeout(PROBE_WAIT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * STREAMS as u32);
+    builder
 }
 
 impl Tls {
@@ -144,24 +213,4 @@ fn add_roots(store: &mut RootCertStore, pem: &[u8]) -> Result<(), EndpointError>
         found = true;
     }
     found.then_some(()).ok_or_else(|| wrong("no certificate in it".to_owned()))
-}
-
-async fn handshake_h1<T>(io: T, gauges: &Gauges) -> io::Result<Connection>
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (io, bytes_read) = Counted::new(io);
-    let (sender, driver) =
-        http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-    let cutoff = Cutoff::drive(driver, gauges);
-    Ok(Connection::h1(sender, bytes_read, cutoff))
-}
-
-async fn handshake_h2<T>(io: T, gauges: &Gauges) -> io::Result<Connection>
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let builder = http2::Builder::new(TokioExecutor::new());
-    let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-    Ok(Connection::h2(sender, Cutoff::drive(driver, gauges)))
 }

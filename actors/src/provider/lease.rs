@@ -1,6 +1,7 @@
 //! A lease: the right to one call, and the connection it runs on. Dropping it at any moment ends the call upstream.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -65,19 +66,29 @@ impl Lease {
     /// # Errors
     /// [`SendError::Connect`], which counts as a failure of the provider.
     pub async fn connect(&mut self) -> Result<(), SendError> {
-        if let (None, Some(endpoint)) = (&self.connection, self.endpoint.clone()) {
-            self.connection = Some(Tried::Fresh(self.open(&endpoint).await?));
+        if let (None, Some(endpoint)) = (&self.connection, &self.endpoint) {
+            self.connection = Some(Tried::Fresh(self.open(endpoint).await?));
         }
         Ok(())
     }
 
     /// Sends the call and waits for the head of the answer.
     ///
-    /// A reused connection that dies before any byte of the answer is replaced once; a fresh one is not.
+    /// A reused connection that dies before any byte of the answer, or on which the server refuses the call unseen, is
+    /// replaced once; a fresh one is not. The future is one pointer: its state is needed until the head only, while the
+    /// caller's own lives as long as the caller's connection.
     ///
     /// # Errors
     /// As [`SendError`] says; each counts as a failure of the provider.
-    pub async fn send(
+    pub fn send(
+        self,
+        outgoing: Outgoing,
+        first_byte: Duration,
+    ) -> impl Future<Output = Result<Response<Answer>, SendError>> + Send + use<> {
+        Box::pin(self.answered(outgoing, first_byte))
+    }
+
+    async fn answered(
         mut self,
         outgoing: Outgoing,
         first_byte: Duration,
@@ -100,11 +111,12 @@ impl Lease {
             Some(Tried::Reused(mut reused)) => match reused.send(outgoing.clone(), &endpoint.authority).await
             {
                 Ok(head) => return Ok((head, reused)),
-                Err(SendFailure { answered: true, reason }) => {
+                Err(SendFailure { stale: false, reason }) => {
                     return Err(self.failed(SendError::Broken(reason)));
                 }
                 Err(SendFailure { reason, .. }) => {
                     tracing::debug!(reason, "stale connection replaced");
+                    drop(reused);
                     self.open(&endpoint).await?
                 }
             },
@@ -118,7 +130,8 @@ impl Lease {
 
     /// Opens a connection; if many calls can share it, the pool gets to know of it at once.
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, SendError> {
-        let opened = endpoint.connect(self.held.call.gauges()).await;
+        // Rare and large: a call on a connection that was idle does not carry the room for it.
+        let opened = Box::pin(endpoint.connect(self.held.call.gauges())).await;
         let connection = opened.map_err(|error| self.failed(SendError::Connect(error)))?;
         Ok(match connection.share() {
             Some(share) => {
@@ -134,6 +147,18 @@ impl Lease {
         error
     }
 }
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => error.fmt(f),
+            Self::Broken(reason) => write!(f, "the connection broke: {reason}"),
+            Self::FirstByteTimeout => f.write_str("no answer within the first-byte timeout"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
 
 impl Answer {
     /// An answer without a body is over at once.

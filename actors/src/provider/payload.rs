@@ -18,17 +18,21 @@ pub type Rope = SmallVec<[Bytes; 5]>;
 /// hop-by-hop headers. Cloning shares the body.
 pub type Outgoing = Request<Rope>;
 
-/// A rope on its way out.
+/// A rope on its way out. One pointer, since `hyper` keeps room for 32 requests in every connection.
 #[derive(Debug)]
-pub struct Payload {
+pub struct Payload(Box<Unsent>);
+
+#[derive(Debug)]
+struct Unsent {
     slices: smallvec::IntoIter<[Bytes; 5]>,
+    /// Bytes in `slices`.
     left: u64,
 }
 
 impl Payload {
     pub(super) fn new(rope: Rope) -> Self {
         let left = rope.iter().map(|slice| slice.len() as u64).sum();
-        Self { slices: rope.into_iter(), left }
+        Self(Box::new(Unsent { slices: rope.into_iter(), left }))
     }
 }
 
@@ -40,16 +44,16 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let slice = self.slices.next();
-        self.left -= slice.as_ref().map_or(0, |slice| slice.len() as u64);
+        let slice = self.0.slices.next();
+        self.0.left -= slice.as_ref().map_or(0, |slice| slice.len() as u64);
         Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.0.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.0.left)
     }
 }
