@@ -1,12 +1,19 @@
 //! One client connection: its socket, its HTTP version, its end. What a request means is the pipeline's matter.
 
-use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+use std::{
+    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
+    time::Duration,
+};
 
 use actors::gate::Place;
-use hyper::service::service_fn;
+use http::Version;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    server::graceful::GracefulConnection,
 };
 use tokio::{
     io::AsyncWriteExt as _,
@@ -27,7 +34,11 @@ use crate::protocol::openai_chat::error as openai;
 /// Calls one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
 /// After the calls are cut: for their last words to reach the socket.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How a client of HTTP/2 begins (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Between two looks at a preface that comes in pieces.
+const PREFACE_PIECE: Duration = Duration::from_millis(5);
 
 /// Serves a connection until it ends, the server drains, or the cut comes.
 pub(super) async fn serve(
@@ -39,21 +50,49 @@ pub(super) async fn serve(
 ) {
     let _alive = alive;
     let _open = Open::count(&router, place);
-    let pulse = Arc::new(Pulse::default());
     let limits = Limits {
         header: router.server.header_timeout,
         idle: router.server.idle_timeout,
         write: router.server.write_timeout,
     };
+    let version = tokio::select! {
+        version = timeout(limits.idle, version(&stream)) => version,
+        () = router.phases.reached(Phase::Draining) => return,
+    };
+    let Ok(Ok(version)) = version else { return tracing::debug!(%peer, "no request") };
+    let pulse = Arc::new(Pulse::new(version));
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&pulse), limits));
     let service = service_fn(|request| {
         let beat = pulse.begin(&request);
-        let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(pipeline::serve(router, request, peer, beat).await) }
+        // On the heap, since `hyper` keeps the place of a call's future as long as the connection lives.
+        let call = Box::pin(pipeline::serve(Arc::clone(&router), request, peer, beat));
+        async move { Ok::<_, Infallible>(call.await) }
     });
-    let builder = builder(&limits);
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let mut draining = Some(router.phases.awaited(Phase::Draining));
+    let ended = match version {
+        Version::HTTP_2 => drive(h2(limits).serve_connection(io, service), &router.phases).await,
+        _ => drive(h1(limits).serve_connection(io, service), &router.phases).await,
+    };
+    tracing::debug!(%peer, ?ended, "connection ended");
+}
+
+/// Which version of HTTP the client speaks: by its first bytes, which are looked at and not taken.
+async fn version(stream: &TcpStream) -> io::Result<Version> {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut seen).await?;
+        match PREFACE.strip_prefix(&seen[..length]) {
+            Some([]) => return Ok(Version::HTTP_2),
+            // As far as it goes: nothing tells when there are more bytes behind those that are not taken.
+            Some(_) if length > 0 => sleep(PREFACE_PIECE).await,
+            _ => return Ok(Version::HTTP_11),
+        }
+    }
+}
+
+/// Runs a connection to its end. When the server drains, it ends after the calls it has; when those are cut off, soon.
+async fn drive<C: GracefulConnection>(connection: C, phases: &Phases) -> Result<(), C::Error> {
+    let mut connection = pin!(connection);
+    let mut draining = Some(phases.awaited(Phase::Draining));
     let ended = poll_fn(|cx| {
         if draining.as_mut().is_some_and(|draining| draining.is_now(cx)) {
             draining = None;
@@ -62,10 +101,8 @@ pub(super) async fn serve(
         connection.as_mut().poll(cx)
     });
     tokio::select! {
-        ended = ended => if let Err(error) = ended {
-            tracing::debug!(%peer, %error, "connection ended");
-        },
-        () = cut(&router.phases) => tracing::debug!(%peer, "connection cut off"),
+        ended = ended => ended,
+        () = cut(phases) => Ok(()),
     }
 }
 
@@ -96,10 +133,9 @@ pub(super) async fn refuse(mut stream: TcpStream, alive: Sender<()>) {
     .await;
 }
 
-fn builder(limits: &Limits) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams { patience: limits.write });
+fn h1(limits: Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         // The socket has the true limits, and tells a trickling head from an idle connection. But only with a limit of
         // its own does `hyper` look at the socket again after an answer, which is when the idle time begins.
@@ -109,7 +145,11 @@ fn builder(limits: &Limits) -> Builder<Streams> {
         .max_headers(2 * MAX_HEADERS)
         .max_buf_size(2 * MAX_HEAD);
     builder
-        .http2()
+}
+
+fn h2(limits: Limits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams { patience: limits.write });
+    builder
         .timer(TokioTimer::new())
         .max_header_list_size(2 * MAX_HEAD as u32)
         .max_concurrent_streams(MAX_STREAMS);

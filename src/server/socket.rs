@@ -35,14 +35,14 @@ pub(super) struct Limits {
 }
 
 /// What the calls of a connection tell its socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
     /// Calls whose answer is not yet whole.
     open: AtomicUsize,
     /// Calls ever begun.
     begun: AtomicU64,
-    /// The connection speaks HTTP/2.
-    h2: AtomicBool,
+    /// What the connection speaks.
+    version: Version,
     /// The last answer went out before its request was read to the end.
     unread: AtomicBool,
 }
@@ -61,8 +61,6 @@ pub(super) struct Timed {
     /// The present wait for a request.
     wait: Option<Wait>,
     write_by: Option<Instant>,
-    /// Nothing has been read yet.
-    new: bool,
     /// The end of the wait for a client that is still sending.
     linger_by: Option<Instant>,
 }
@@ -82,11 +80,15 @@ struct Wait {
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Pulse {
+    pub(super) fn new(version: Version) -> Self {
+        let (open, begun, unread) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self { open, begun, version, unread }
+    }
+
     /// A request head is whole and its call begins.
     pub(super) fn begin<B: Body>(self: &Arc<Self>, request: &Request<B>) -> Beat {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.h2.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
         self.unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
         Beat(Arc::clone(self))
     }
@@ -115,20 +117,14 @@ impl Timed {
             writing: Timer::default(),
             wait: None,
             write_by: None,
-            new: true,
             linger_by: None,
         }
     }
 
     /// Bytes came. On HTTP/1.1 the first ones after a call are the beginning of a head; HTTP/2 has frames that are none,
     /// so there only the time without a request counts.
-    fn arrived(&mut self, bytes: &[u8]) {
-        if self.new {
-            self.new = false;
-            // A guess, until the first request says so.
-            self.pulse.h2.store(bytes.starts_with(b"PRI"), Ordering::Relaxed);
-        }
-        let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && !self.pulse.h2.load(Ordering::Relaxed);
+    fn arrived(&mut self) {
+        let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && self.pulse.version != Version::HTTP_2;
         if idle && !self.present_wait().is_some_and(|wait| wait.head) {
             self.begin_wait(true, self.limits.header);
         }
@@ -194,10 +190,9 @@ impl AsyncRead for Timed {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if polled.is_ready() {
-            self.arrived(&buf.filled()[before..]);
+            self.arrived();
             return polled;
         }
         if self.waited_too_long(cx) {
