@@ -9,12 +9,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::D
 use actors::{Group, identity::Rules, quota::Limit};
 use http::Uri;
 
-use self::{
-    diagnostic::{Code, Diagnostic, Report},
-    environment::Environment,
-    reference::References,
-    secret::Secret,
-};
+use self::{diagnostic::Report, environment::Environment, reference::References, secret::Secret};
 
 pub mod diagnostic;
 pub mod environment;
@@ -31,6 +26,7 @@ pub mod secret;
 mod broken;
 mod kind;
 mod shape;
+mod source;
 mod validate;
 
 /// What a smallest file looks like.
@@ -221,15 +217,11 @@ impl Config {
     /// # Errors
     /// Every problem of the file, in its order, warnings among them.
     pub fn load(file: &Path, environment: &dyn Environment) -> Result<(Self, Report), Report> {
-        let refused = |why: String| {
-            let mut report = Report::new(file, "");
-            let message = format!("the configuration file cannot be read: {why}");
-            report.push(Diagnostic::new(Code::MissingFile, 0..0, message).help(SMALLEST));
-            report
-        };
-        let bytes = environment.file(file).map_err(|error| refused(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-        Self::read(file, &text, environment)
+        let bytes = environment.file(file).map_err(|error| source::unread(file, &error))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::read(file, &text, environment),
+            Err(error) => Err(source::not_text(file, &error)),
+        }
     }
 
     /// Reads the text of a file; `file` is how it is named in problems, and paths in it are relative to its folder.

@@ -118,6 +118,7 @@ codes! {
     NoProvider "no-provider" Error "There is nothing to serve.",
     NotInThisVersion "not-in-this-version" Error "The key is known, but this version does not do it.",
     NotSupported "not-supported" Error "The section is of another program of this name, and is not supported.",
+    NotText "not-text" Error "The configuration file is not UTF-8.",
     OutOfRange "out-of-range" Error "The number is too small or too large.",
     ProtocolNotServed "protocol-not-served" Warning "The protocol is switched on, but this version does not serve it.",
     Syntax "syntax" Error "The file is not TOML.",
@@ -125,6 +126,7 @@ codes! {
     UnknownKey "unknown-key" Error "No such key.",
     UnknownModel "unknown-model" Error "The rule is for a model that is not listed.",
     UnreachableLimit "unreachable-limit" Warning "No caller can reach the limit.",
+    UnreadableFile "unreadable-file" Error "The configuration file is there, but cannot be read.",
     WrongType "wrong-type" Error "The value is of another type.",
 }
 

@@ -79,6 +79,21 @@ fn without_a_file_it_says_what_one_looks_like() {
 }
 
 #[test]
+fn a_file_that_is_there_and_cannot_be_read_is_not_called_missing() {
+    let folder = folder("latin1.toml", "");
+    fs::write(folder.path().join("latin1.toml"), b"[server] # caf\xe9\n").unwrap();
+    for (file, code, place) in
+        [(".", "unreadable-file", "directory"), ("latin1.toml", "not-text", "latin1.toml:1:15")]
+    {
+        for arguments in [&["-c", file][..], &["check", file]] {
+            let (exit, _, err) = run(nexus(folder.path()).args(arguments));
+            assert_eq!(exit, Some(1), "{err}");
+            assert!(err.contains(code) && err.contains(place) && !err.contains("smallest"), "{err}");
+        }
+    }
+}
+
+#[test]
 fn check_finds_its_file_by_argument_flag_variable_and_default() {
     let folder = folder("nexus.toml", BAD);
     fs::write(folder.path().join("good.toml"), GOOD).unwrap();

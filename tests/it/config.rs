@@ -43,6 +43,25 @@ impl Environment for World {
     }
 }
 
+/// The folder `tests/config`, in which nothing but one example is seen.
+struct Examples<'a> {
+    broken: &'a str,
+}
+
+impl Environment for Examples<'_> {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == Path::new(self.broken) {
+            fs::read(root().join("tests/config").join(path))
+        } else {
+            World::default().file(path)
+        }
+    }
+}
+
 fn read(text: &str) -> Result<(Config, Report), Report> {
     Config::read(Path::new("nexus.toml"), text, &World::default())
 }
@@ -84,9 +103,9 @@ fn root() -> PathBuf {
 fn every_code_has_a_broken_file_that_shows_it_and_reads_well() {
     for code in Code::ALL {
         let name = format!("tests/config/{}.toml", code.name());
-        let text = fs::read_to_string(root().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(root().join(&name).exists(), "{name}");
         let file = format!("{}.toml", code.name());
-        let outcome = Config::read(Path::new(&file), &text, &World::default());
+        let outcome = Config::load(Path::new(&file), &Examples { broken: &file });
         assert_eq!(outcome.is_err(), code.severity() == Severity::Error, "{name}");
         let report = outcome.map_or_else(|report| report, |(_, report)| report);
         assert!(report.diagnostics.iter().all(|d| d.code == *code), "{name}: {:?}", codes(&report));
@@ -187,13 +206,25 @@ fn the_announcements_identification_loads_by_header_and_says_what_to_do_for_clai
     let report = read(&[claim, PROVIDER].concat()).unwrap_err();
     assert_eq!(codes(&report), ["jwt-without-keys"]);
     let help = report.diagnostics[0].help.as_deref().unwrap();
-    assert!(help.contains("[server.oauth]") && help.contains("jwt_verification = \"none\""), "{help}");
+    let remedies = [
+        "client_id.http_header = \"X-User-Id\"",
+        "[server.oauth]",
+        "jwt_verification = \"none\"",
+        "neither is in this version",
+    ];
+    let places = remedies.map(|remedy| help.find(remedy).unwrap_or_else(|| panic!("no {remedy} in {help}")));
+    assert!(places.is_sorted(), "what works comes first: {help}");
     // The group snippet as it stands, with its "or" taken literally; then without that line.
     let values = "[server.client_identification.validation]\ngroup_values = [\"premium\", \"basic\"]\n";
     let both =
         "[server.client_identification]\nenabled = true\nclient_id.http_header = \"X-Group-Id\"\n# or\n";
     let report = read(&[both, "group_id.jwt_claim = \"grp\"\n", values, PROVIDER].concat()).unwrap_err();
     assert_eq!(codes(&report), ["jwt-without-keys"]);
+    let help = report.diagnostics[0].help.as_deref().unwrap();
+    assert!(
+        help.contains("group_id.http_header = \"X-Group-Id\""),
+        "a group is not named by client_id: {help}"
+    );
     let (_, report) = read(&[both, values, PROVIDER].concat()).unwrap();
     assert_eq!(codes(&report), ["no-effect"]);
 }
@@ -260,6 +291,29 @@ models.m = {}
     let text = [&groups, PROVIDER, limit].concat();
     assert!(!report(&text, &World { lenient: true, ..World::default() }).has_errors());
     assert_eq!(codes(&report(&text, &World::default()))[..1], ["missing-variable"]);
+}
+
+#[test]
+fn the_place_of_a_byte_that_is_not_utf8_is_said_and_nothing_secret_with_it() {
+    for (bytes, place, shown) in [
+        (&b"# ok\n[server] # caf\xe9\n"[..], (2, 15), "0xe9 at offset 19"),
+        (b"[llm.providers.p]\napi_key = \"hidden-1\xff\"\n", (2, 20), "0xff at offset 37"),
+        (b"[llm.providers.p]\napi_key = \"\xc3\x28 hidden-2\"\n", (2, 12), "0xc3 at offset 29"),
+        (b"api_key = \"hidden-3\"\xe2\x82", (1, 21), "0xe2 at offset 20"),
+        (b"\xff\xfe[\0s\0", (1, 1), "UTF-16"),
+    ] {
+        let report = Config::load(
+            Path::new("n"),
+            &World { files: BTreeMap::from([("n", bytes)]), ..World::default() },
+        );
+        let report = report.unwrap_err();
+        assert_eq!(codes(&report), ["not-text"]);
+        assert_eq!(report.position(report.diagnostics[0].at.start), place);
+        for text in [render::text(&report, false), render::json(&report)] {
+            assert!(text.contains(shown) && !text.contains("hidden"), "{text}");
+            assert!(!text.contains("a smallest nexus.toml"), "there is a file: {text}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `[server.client_identification]`: who is calling. Header identity only; a JWT claim is refused with what to do.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use actors::{Group, identity::Rules};
 use http::HeaderName;
@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::Check;
 use crate::config::{
     diagnostic::{Code, Diagnostic},
-    file::{Entry, View},
+    file::View,
 };
 
 /// How the group of a caller is named.
@@ -22,7 +22,7 @@ pub(super) struct Callers {
     /// Whether identification is on.
     pub(super) enabled: bool,
     /// `group_id`, where it is written and callers are identified.
-    pub(super) group_id: Option<std::ops::Range<usize>>,
+    pub(super) group_id: Option<Range<usize>>,
     /// `group_values`.
     pub(super) groups: BTreeSet<Group>,
     /// Whether `group_values` holds more, which could not be read.
@@ -30,6 +30,30 @@ pub(super) struct Callers {
     /// Whether a call without a group is refused.
     pub(super) require_group: bool,
 }
+
+/// A JWT claim that could name someone.
+#[derive(Clone, Copy)]
+struct Claim {
+    /// Where it is written.
+    key: &'static str,
+    /// What it does.
+    written: &'static str,
+    /// What names them without a token.
+    instead: &'static str,
+}
+
+const CLIENT_CLAIM: Claim = Claim {
+    key: "client_id",
+    written: "a JWT claim names callers",
+    instead: "client_id.http_header = \"X-User-Id\"",
+};
+const GROUP_CLAIM: Claim = Claim {
+    key: "group_id",
+    written: "a JWT claim names groups",
+    instead: "group_id.http_header = \"X-Group-Id\"",
+};
+/// What the absence of `client_id` means.
+const IMPLIED: &str = "without `client_id`, callers are named by the JWT claim `sub`";
 
 /// Who may call.
 pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
@@ -117,16 +141,17 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
         .help("keep one of the two");
         check.report.push(problem);
     }
-    let written: Vec<_> = ["client_id", "group_id"]
+    let verifiable = unverified || oauth.is_some();
+    let written: Vec<_> = [CLIENT_CLAIM, GROUP_CLAIM]
         .into_iter()
-        .filter(|name| view.table(name).entry("http_header").is_none()) // two sources are reported already
-        .filter_map(|name| view.table(name).entry("jwt_claim"))
+        .filter(|claim| view.table(claim.key).entry("http_header").is_none()) // two sources are reported already
+        .filter_map(|claim| Some((claim, view.table(claim.key).entry("jwt_claim")?)))
         .collect();
-    for entry in &written {
-        claim(entry, entry.key.clone(), unverified || oauth.is_some(), check);
+    for (claim, entry) in &written {
+        claim.refuse(claim.written, entry.key.clone(), verifiable, check);
     }
     match (view.entry("client_id"), view.entry("enabled")) {
-        (None, Some(enabled)) => claim(enabled, view.span(), unverified || oauth.is_some(), check),
+        (None, Some(_)) => CLIENT_CLAIM.refuse(IMPLIED, view.span(), verifiable, check),
         (Some(_), _) if written.is_empty() => {
             if let Some(entry) = verification {
                 let help = "remove it: no `jwt_claim` is used";
@@ -137,29 +162,22 @@ fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
     }
 }
 
-/// A JWT claim that names callers, written or by default (`client_id` absent).
-fn claim(entry: &Entry, at: std::ops::Range<usize>, verifiable: bool, check: &mut Check<'_>) {
-    let implied = at != entry.key;
-    let what = if implied {
-        "without `client_id`, callers are named by the JWT claim `sub`"
-    } else {
-        "a JWT claim names callers"
-    };
-    let header = "identify callers by header: `client_id.http_header = \"X-User-Id\"`";
-    let (code, message, help) = if verifiable {
-        (
-            Code::NotInThisVersion,
-            format!("{what}, and JWT identity is not in this version"),
-            header.to_owned(),
-        )
-    } else {
-        let help = format!(
-            "add [server.oauth] with the keys that verify it, or, where a proxy has verified the token, write \
-             `server.client_identification.jwt_verification = \"none\"`\n(neither is in this version yet: {header})"
-        );
-        (Code::JwtWithoutKeys, format!("{what}, but nothing verifies the token"), help)
-    };
-    check.report.push(Diagnostic::new(code, at, message).help(help));
+impl Claim {
+    /// Refuses it: the way that this version has comes first, then what the claim would need.
+    fn refuse(self, what: &str, at: Range<usize>, verifiable: bool, check: &mut Check<'_>) {
+        let header = format!("in this version, write `{}`", self.instead);
+        let (code, message, help) = if verifiable {
+            (Code::NotInThisVersion, format!("{what}, and JWT identity is not in this version"), header)
+        } else {
+            let help = format!(
+                "{header}\na claim needs [server.oauth] with the keys that verify it or, where a proxy has verified \
+                 the token, `server.client_identification.jwt_verification = \"none\"`: neither is in this version \
+                 yet"
+            );
+            (Code::JwtWithoutKeys, format!("{what}, but nothing verifies the token"), help)
+        };
+        check.report.push(Diagnostic::new(code, at, message).help(help));
+    }
 }
 
 /// Groups are listed or required, but nothing names the group of a caller.
