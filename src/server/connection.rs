@@ -69,7 +69,8 @@ pub(super) async fn serve(
         async move { Ok::<_, Infallible>(call.await) }
     });
     let ended = match version {
-        Version::HTTP_2 => drive(h2(limits).serve_connection(io, service), &router.phases).await,
+        // On the heap, so that the many connections of HTTP/1.1 do not take the space of one of HTTP/2.
+        Version::HTTP_2 => Box::pin(drive(h2(limits).serve_connection(io, service), &router.phases)).await,
         _ => drive(h1(limits).serve_connection(io, service), &router.phases).await,
     };
     tracing::debug!(%peer, ?ended, "connection ended");

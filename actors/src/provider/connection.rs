@@ -32,7 +32,7 @@ use crate::gate::{Gate, Place};
 
 /// Bytes read from an HTTP/1.1 connection at a time. By default `hyper` keeps 16 KiB for each, which is most of what an
 /// open stream costs; a stream's events are far smaller, and a large answer only takes more reads.
-const READ: usize = 4096;
+const READ: usize = 2048;
 
 /// Calls one HTTP/2 connection carries at a time before another is opened, if the server does not allow fewer.
 /// The usual server allows 100 or more.
