@@ -109,6 +109,21 @@ async fn two_headers_of_one_name_are_refused() {
 }
 
 #[tokio::test]
+async fn two_authorization_headers_are_unauthorized() {
+    let nexus = start(REQUIRED).await;
+    let twice = hello().client("alice").group("basic").header("authorization", "Bearer a");
+    let answer = twice.header("authorization", "Bearer a").send(&nexus).await;
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let body = answer.json();
+    let mut members: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(members, ["error", "error_description"], "flat");
+    assert!(body["error"].is_string() && body["error_description"].is_string(), "{body}");
+    hello().client("alice").group("basic").header("authorization", "Bearer a").send(&nexus).await.fine();
+}
+
+#[tokio::test]
 async fn a_listed_group_passes() {
     let nexus = start(REQUIRED).await;
     for group in ["premium", "basic"] {

@@ -3,7 +3,10 @@
 //! "Hello" from a user costs 8 tokens. Most tests use the built-in provider, whose calls succeed, so that everything
 //! that is counted is kept; `refunds` is about those that fail.
 
+use std::time::Duration;
+
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::support::{
     client::{Answer, Request},
@@ -306,4 +309,25 @@ async fn at_the_cap_of_clients_a_new_one_is_refused_and_no_known_one_forgotten()
     assert!(answer.number("retry-after") >= 1);
     assert_eq!(admitted(&nexus, &hello("alice"), 20).await, 1);
     assert_eq!(admitted(&nexus, &hello("bob"), 20).await, 1);
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_larger_than_the_limit_by_far_is_refused_without_being_counted_to_its_end() {
+    let nexus = limited(500, "60s").await;
+    // Letters without a blank: many seconds of work, if all of them were counted.
+    let letter = |at: u32| char::from(b'a' + (at.wrapping_mul(2_654_435_761) >> 16) as u8 % 26);
+    let letters: String = (0..5 << 20).map(letter).collect();
+    let mut quickest = Duration::MAX;
+    // The best of some: this machine may be busy with something else.
+    for number in 0..3 {
+        let request = Request::chat("echo/m", &format!("{number} {letters}")).client("alice");
+        let asked = Instant::now();
+        let answer = request.send(&nexus).await;
+        quickest = quickest.min(asked.elapsed());
+        let error = answer.refused(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error");
+        assert_eq!((error.message.as_str(), answer.header("retry-after")), (OVERSIZE, None));
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        assert_eq!(answer.number("x-ratelimit-remaining-tokens"), 500, "it costs nothing");
+    }
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
 }

@@ -275,3 +275,66 @@ async fn a_whole_answer_to_a_streaming_call_is_passed_as_it_is() {
         stream.status
     );
 }
+
+/// An event of choice `index`.
+fn choice(index: u32, finish: Option<&str>) -> String {
+    let choice = json!({"index": index, "delta": {"content": "x"}, "finish_reason": finish});
+    format!("data: {}\n\n", json!({"model": "gpt-4o-0123", "choices": [choice]}))
+}
+
+#[tokio::test]
+async fn of_two_choices_the_end_of_one_is_not_the_end_of_the_answer() {
+    let cut = [choice(0, None), choice(1, None), choice(0, Some("stop"))].concat();
+    for end in [Step::Break, Step::send("")] {
+        let cut = cut.clone();
+        let (_upstream, nexus) = start("", move || vec![Step::send(cut.clone()), end.clone()]).await;
+        ends_in_an_error(&open(&nexus).await.rest().await);
+    }
+    let whole = [cut, choice(1, Some("length"))].concat();
+    let expected = as_client_sees(&[&whole, DONE].concat());
+    let (_upstream, nexus) = start("", move || vec![Step::send(whole.clone())]).await;
+    assert_eq!(open(&nexus).await.rest().await, expected);
+}
+
+#[tokio::test]
+async fn nothing_behind_the_terminator_is_forwarded() {
+    let whole = [WORD, FINISH, DONE].concat();
+    let expected = as_client_sees(&whole);
+    for split in [false, true] {
+        let whole = whole.clone();
+        let (_upstream, nexus) = start("", move || {
+            let after = format!(": bye\n\n{WORD}{DONE}");
+            if split {
+                vec![Step::send(whole.clone()), Step::send(after)]
+            } else {
+                vec![Step::send([&*whole, &after].concat())]
+            }
+        })
+        .await;
+        assert_eq!(open(&nexus).await.rest().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_first_event_hides_nothing_of_it() {
+    let wire = ["\u{feff}", WORD, FINISH].concat();
+    let expected = as_client_sees(&[&wire, DONE].concat());
+    let (_upstream, nexus) = start("", move || vec![Step::send(wire.clone())]).await;
+    assert_eq!(open(&nexus).await.rest().await, expected);
+    let error = "\u{feff}data: {\"error\":{\"message\":\"no\",\"type\":\"x\"}}\n\n";
+    let (_upstream, nexus) = start("", move || vec![Step::send([error, DONE].concat())]).await;
+    assert!(!open(&nexus).await.rest().await.contains("[DONE]"), "it is an error all the same");
+}
+
+#[tokio::test]
+async fn a_good_status_of_another_number_is_kept_for_a_stream() {
+    let upstream = Upstream::always(|| {
+        let reply = Reply::status(201).header("content-type", "text/event-stream; charset=utf-8");
+        reply.step(Step::send([WORD, FINISH, DONE].concat()))
+    })
+    .await;
+    let nexus = Nexus::start(&openai(&upstream, "")).await;
+    let mut stream = Request::stream("openai/gpt-4o", "Hello").open(&nexus).await;
+    assert_eq!(stream.status, 201);
+    assert_eq!(stream.rest().await, as_client_sees(&[WORD, FINISH, DONE].concat()));
+}

@@ -115,6 +115,58 @@ async fn the_upstreams_retry_after_passes() {
 }
 
 #[tokio::test]
+async fn an_error_whose_body_breaks_off_keeps_its_status_and_its_retry_after() {
+    let broken = |status| {
+        Reply::status(status).header("retry-after", "17").body("{\"error\":{\"mess").step(Step::Break)
+    };
+    for status in [429, 503] {
+        for request in [hello(), Request::stream("openai/gpt-4o", "Hello")] {
+            let (_upstream, nexus) = start("", move || broken(status)).await;
+            let answer = request.send(&nexus).await;
+            assert_eq!((answer.status, answer.header("retry-after")), (status, Some("17")), "{answer:?}");
+            answer.error();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_without_a_body_has_a_text_all_the_same() {
+    for (status, body) in [(400, ""), (401, " \n"), (404, ""), (429, ""), (500, ""), (503, "")] {
+        let error = answer_to(move || Reply::status(status).body(body)).await.error();
+        assert!(error.message.contains("the provider gave no reason"), "{status}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_list_gives_its_message() {
+    let answer =
+        answer_to(|| Reply::status(400).body("[{\"error\":{\"message\":\"g\",\"code\":400}}]\n")).await;
+    assert_eq!((answer.status, answer.error().message.as_str()), (400, "Invalid request: g"));
+}
+
+#[tokio::test]
+async fn an_answer_that_names_its_model_twice_is_no_failure() {
+    let twice = r#"{"model":"a","choices":[],"model":"gpt-4o-0123"}"#;
+    let answer = answer_to(move || Reply::json(twice)).await.fine();
+    assert_eq!(answer.json()["model"], "openai/gpt-4o", "the one that counts is renamed");
+}
+
+#[tokio::test]
+async fn a_location_of_the_upstream_does_not_pass() {
+    for status in [200, 201, 307, 400, 503] {
+        let answer = answer_to(move || {
+            let reply = Reply::status(status).header("location", "http://127.0.0.1:1/internal");
+            reply.header("content-type", "application/json").body("{\"choices\":[]}")
+        })
+        .await;
+        assert_eq!(answer.header("location"), None, "{status}: {answer:?}");
+        if status < 300 {
+            assert_eq!(answer.status, status, "a good status is kept");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_error_to_a_streaming_call_is_plain_json() {
     let (_upstream, nexus) = start("", || Reply::status(429).body("slow down")).await;
     let answer = Request::stream("openai/gpt-4o", "Hello").send(&nexus).await;

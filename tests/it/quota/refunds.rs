@@ -126,6 +126,26 @@ async fn a_stream_that_breaks_after_its_role_only_is_refunded() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_terminator_alone_is_refunded() {
+    let (_upstream, nexus) = start("", || Reply::events([Step::send("data: [DONE]\n\n")])).await;
+    assert_eq!(streaming().open(&nexus).await.rest().await, "data: [DONE]\n\n");
+    settled(&nexus, LIMIT).await;
+}
+
+#[tokio::test]
+async fn an_answer_in_a_coding_that_was_not_asked_for_is_refunded() {
+    let coded = || Reply::json("{\"choices\":[]}").header("content-encoding", "br");
+    let (_upstream, nexus) = start("", coded).await;
+    for request in [hello(), streaming()] {
+        let answer = request.send(&nexus).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        answer.error();
+        assert_eq!(answer.number("x-ratelimit-remaining-tokens"), LIMIT, "restated");
+    }
+    assert_eq!(left(&nexus).await, LIMIT);
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_after_output_is_not_refunded() {
     let word = format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": "Hi"}}]}));
     let (_upstream, nexus) = start("", move || Reply::events([Step::send(word.clone()), Step::Break])).await;

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -185,6 +185,18 @@ impl Connection {
     pub(crate) async fn http2(address: SocketAddr) -> Self {
         let io = TokioIo::new(connect(address).await);
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        let driver = tokio::spawn(async move {
+            // As above.
+            let _ = connection.await;
+        });
+        Self { sender: Sender::Http2(sender), driver: Some(driver) }
+    }
+
+    /// The same, of a client that grants each answer `window` bytes until it reads it.
+    pub(crate) async fn http2_with_window(address: SocketAddr, window: u32) -> Self {
+        let io = TokioIo::new(connect(address).await);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let (sender, connection) = builder.initial_stream_window_size(window).handshake(io).await.unwrap();
         let driver = tokio::spawn(async move {
             // As above.
             let _ = connection.await;
@@ -361,6 +373,13 @@ impl Raw {
         Self(connect(address).await)
     }
 
+    /// Connects, with as little room for what is not read yet as the system allows.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        Self(in_time("a connection", socket.connect(address)).await.unwrap())
+    }
+
     /// Writes all of it; a closed connection is no failure here, it shows when reading.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.0.write_all(bytes.as_ref()).await;
@@ -385,6 +404,34 @@ impl Raw {
             received.push_str(&String::from_utf8_lossy(&piece[..length]));
         }
         received
+    }
+
+    /// Reads one whole answer and not a byte more.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let (status, headers) = self.head().await;
+        let length =
+            headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        in_time("the body of an answer", self.0.read_exact(&mut body)).await.unwrap();
+        Answer { status, headers, body: body.into() }
+    }
+
+    /// Reads the head of an answer and not a byte more.
+    pub(crate) async fn head(&mut self) -> (u16, HeaderMap) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match in_time("the head of an answer", self.0.read_u8()).await {
+                Ok(byte) => head.push(byte),
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&head)),
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let parsed = |(name, value): (&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+        };
+        (status, fields.map(parsed).collect())
     }
 
     /// Whether the other side says nothing, and stays, for so long.
