@@ -245,6 +245,19 @@ async fn http2_streams_events_and_notices_a_cancelled_one() {
 }
 
 #[tokio::test]
+async fn the_answer_to_a_head_has_no_body_on_either_version() {
+    let nexus = start("").await;
+    for mut connection in [Connection::http1(nexus.address()).await, Connection::http2(nexus.address()).await]
+    {
+        for target in ["/health", "/llm/openai"] {
+            let answer = connection.send(Request::get(target).method(http::Method::HEAD)).await.fine();
+            assert_eq!(answer.text(), "", "{target}");
+        }
+        connection.send(Request::get("/health")).await.fine();
+    }
+}
+
+#[tokio::test]
 async fn http2_answers_errors_in_the_same_shape() {
     let nexus = start("request_body_limit = \"1KiB\"").await;
     let mut connection = Connection::http2(nexus.address()).await;

@@ -100,3 +100,14 @@ async fn a_client_that_has_taken_everything_and_then_hangs_up_is_not() {
     let line = line(&nexus).await;
     assert_eq!((&line["status"], &line["error"]), (&json!(200), &json!("")), "{line:?}");
 }
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_no_hang_up() {
+    let (_upstream, nexus) = start(Reply::hang).await;
+    for (target, status) in [("/llm/openai", 200), ("/nowhere", 404)] {
+        let request = Request::get(target).method(http::Method::HEAD).header("x-request-id", target);
+        assert_eq!(request.send(&nexus).await.status, status);
+        let lines = nexus.logged(1, |line| line.contains(&format!("\"{target}\""))).await;
+        assert!(!lines[0].contains("client_gone"), "{lines:?}");
+    }
+}

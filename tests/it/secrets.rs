@@ -62,6 +62,16 @@ async fn the_key_is_taken_out_of_an_error_event_that_is_no_object() {
 }
 
 #[tokio::test]
+async fn the_key_is_taken_out_of_an_event_that_says_in_another_way_that_it_is_an_error() {
+    for event in [
+        format!("event: error\ndata: no such key: {API_KEY}!\n\n"),
+        format!("event: error\ndata: {{\"message\":\"no such key: {API_KEY}!\"}}\n\n"),
+    ] {
+        is_clean(&streamed(move || vec![Step::send(event.clone())]).await);
+    }
+}
+
+#[tokio::test]
 async fn the_key_is_taken_out_of_an_error_that_came_as_a_success() {
     let answer = answered(|| Reply::json(error())).await;
     assert_eq!(answer.status, 200);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use http::StatusCode;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::support::{
     client::{Connection, Request, Stream, data_of},
@@ -111,6 +112,35 @@ async fn a_call_without_an_answer_at_the_deadline_gets_an_error() {
     }
     assert_eq!(nexus.exit_code().await, Some(3));
     upstream.until("the call to be cancelled", |seen| seen.open == 0).await;
+}
+
+#[tokio::test]
+async fn every_call_that_waits_for_its_head_at_the_deadline_is_told_to_come_again() {
+    let upstream = Upstream::always(Reply::hang).await;
+    let mut nexus =
+        Nexus::start(&format!("[server]\nshutdown_timeout = \"300ms\"\n{}", openai(&upstream, ""))).await;
+    let http2 = Connection::http2(nexus.address()).await;
+    let mut calls = JoinSet::new();
+    for request in [Request::chat("openai/gpt-4o", "Hello"), Request::stream("openai/gpt-4o", "Hello")] {
+        for _ in 0..3 {
+            let mut shared = http2.share();
+            let (one, other) = (request.clone(), request.clone());
+            calls.spawn(async move { shared.send(one).await });
+            calls.spawn(other.send_to(nexus.address()));
+        }
+    }
+    upstream.until("every call", |seen| seen.open == 12).await;
+    nexus.signal("TERM");
+    for answer in calls.join_all().await {
+        let error = answer.refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error");
+        assert!(error.message.contains("shutting down"), "{error:?}");
+        assert!(
+            answer.number("retry-after") >= 1 && answer.headers.contains_key("x-request-id"),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(nexus.exit_code().await, Some(3));
+    upstream.until("the calls to be cancelled", |seen| seen.open == 0).await;
 }
 
 #[tokio::test]
