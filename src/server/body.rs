@@ -70,10 +70,23 @@ impl Content {
         Self::Whole(Some(bytes).into_iter().filter(|slice| !slice.is_empty()).collect(), None)
     }
 
+    /// Bytes that are there already.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Whole(rope, _) => rope.iter().map(Bytes::len).sum(),
+            Self::Stream(_) => 0,
+        }
+    }
+
     /// Puts the call behind its answer.
-    pub(super) fn held_by(self, call: Box<Call>) -> Body {
+    pub(super) fn held_by(self, mut call: Box<Call>) -> Body {
         let kind = match self {
-            Self::Whole(rope, memory) => Kind::Whole(Box::new(Slices::new(rope, memory))),
+            Self::Whole(rope, memory) => {
+                let slices = Slices::new(rope, memory);
+                // A body of nothing is never asked for.
+                call.ended = slices.left == 0;
+                Kind::Whole(Box::new(slices))
+            }
             Self::Stream(relay) => Kind::Stream(relay),
         };
         Body { kind, call, stall: Stall::of_task() }

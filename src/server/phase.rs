@@ -2,7 +2,11 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
 };
 
 use tokio::sync::watch;
@@ -40,15 +44,21 @@ impl Phase {
 pub struct Phases(watch::Receiver<Phase>);
 
 /// Tells one task when a phase has begun. Cheap to ask again: the shared list of waiting tasks, which has a lock, is only
-/// touched when the answer may have changed.
+/// touched when it has called.
 pub(super) struct Awaited {
     phases: Phases,
     phase: Phase,
-    seen: watch::Receiver<Phase>,
-    waiting: Option<(Waker, Waiting)>,
+    waiting: Option<(Arc<Bell>, Waiting)>,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Wakes a task and remembers that it did. A wait that has called must be polled again, or it never calls again: that
+/// the phase has not changed since the task last looked says nothing, for it may have looked before it was called.
+struct Bell {
+    rung: AtomicBool,
+    task: Waker,
+}
 
 impl Phases {
     /// A life that begins in [`Phase::Serving`], and the way to move it on.
@@ -64,7 +74,7 @@ impl Phases {
 
     /// For a task that is woken often and wants to know of `phase`.
     pub(super) fn awaited(&self, phase: Phase) -> Awaited {
-        Awaited { phases: self.clone(), phase, seen: self.0.clone(), waiting: None }
+        Awaited { phases: self.clone(), phase, waiting: None }
     }
 
     /// Waits until `phase` has begun.
@@ -77,19 +87,33 @@ impl Phases {
 impl Awaited {
     /// Whether the phase has begun; if not, the task is woken when it has.
     pub(super) fn is_now(&mut self, cx: &mut Context<'_>) -> bool {
-        let known = self.waiting.as_ref().is_some_and(|(waker, _)| waker.will_wake(cx.waker()));
-        if known && !self.seen.has_changed().unwrap_or(true) {
+        let known = self.waiting.take().filter(|(bell, _)| bell.task.will_wake(cx.waker()));
+        let (bell, waiting) = known.unwrap_or_else(|| self.begin(cx));
+        let (bell, waiting) = self.waiting.insert((bell, waiting));
+        if !bell.rung.swap(false, Ordering::AcqRel) {
             return false;
         }
-        let now = *self.seen.borrow_and_update();
-        if now >= self.phase {
-            return true;
+        let waker = Waker::from(Arc::clone(bell));
+        let over = waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        if over {
+            // It must not be polled again.
+            self.waiting = None;
         }
-        let (phases, phase) = (self.phases.clone(), self.phase);
-        let mut waiting: Waiting = Box::pin(async move { phases.reached(phase).await });
-        let over = waiting.as_mut().poll(cx).is_ready();
-        self.waiting = Some((cx.waker().clone(), waiting));
         over
+    }
+
+    /// A wait that asks to be polled.
+    fn begin(&self, cx: &Context<'_>) -> (Arc<Bell>, Waiting) {
+        let (phases, phase) = (self.phases.clone(), self.phase);
+        let bell = Bell { rung: AtomicBool::new(true), task: cx.waker().clone() };
+        (Arc::new(bell), Box::pin(async move { phases.reached(phase).await }))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
     }
 }
 

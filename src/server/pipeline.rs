@@ -13,7 +13,12 @@ use actors::{
     provider::{ConnectError, Lease, Refused, SendError},
     quota::Refusal,
 };
-use http::{HeaderValue, Request, Response, header::CONNECTION, request::Parts};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response,
+    header::{CONNECTION, CONTENT_LENGTH},
+    request::Parts,
+};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
@@ -69,6 +74,11 @@ pub(super) async fn serve(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     } else {
         call.beat.read();
+    }
+    if head.method == Method::HEAD {
+        // HTTP/2 would send it, and the client would take that for a broken stream.
+        let length = std::mem::replace(response.body_mut(), Content::one(Bytes::new())).len();
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     call.status = Some(response.status());
     response.headers_mut().insert(REQUEST_ID, id);

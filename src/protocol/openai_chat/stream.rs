@@ -168,7 +168,7 @@ impl Edit {
         }
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&data) else {
             self.seen.output = true;
-            return out.put_slice(event);
+            return self.put_scrubbed(event, out);
         };
         self.watch(&chunk);
         if self.hide_usage
@@ -177,7 +177,8 @@ impl Edit {
         {
             return;
         }
-        if chunk.error.is_some()
+        // Whatever is no part of an answer may be an error, by whatever name.
+        if (chunk.error.is_some() || chunk.choices.is_none())
             && let Some(clean) = self.scrubbed(event)
         {
             return out.put_slice(clean.as_bytes());
@@ -213,6 +214,13 @@ impl Edit {
             self.seen.output = self.seen.output || choice.delta.is_some_and(has_output);
         }
         self.seen.finished = self.choices.are_finished();
+    }
+
+    fn put_scrubbed(&self, event: &[u8], out: &mut BytesMut) {
+        match self.scrubbed(event) {
+            Some(clean) => out.put_slice(clean.as_bytes()),
+            None => out.put_slice(event),
+        }
     }
 
     /// The event without the secret, if it holds it.
