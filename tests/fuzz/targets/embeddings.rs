@@ -1,0 +1,4 @@
+//! Bodies of embeddings requests.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| nexus_fuzz::embeddings(bytes));

@@ -1,0 +1,4 @@
+//! Streams of upstreams' events.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| nexus_fuzz::stream(bytes));
