@@ -4,6 +4,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 /// A usage report. A count that is absent, negative or no whole number is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,13 @@ pub struct Usage {
     pub output: Option<u64>,
 }
 
+impl Usage {
+    /// Reads a report as it stands in an answer. In whatever shape it is, it does not cost the answer that it came with.
+    pub fn read(raw: &RawValue) -> Self {
+        serde_json::from_str(raw.get()).unwrap_or_default()
+    }
+}
+
 /// A token count, leniently.
 struct Count(Option<u64>);
 
@@ -21,7 +29,7 @@ struct UsageVisitor;
 struct CountVisitor;
 
 impl<'de> Deserialize<'de> for Usage {
-    /// Never fails on well-formed JSON: a report in a strange shape must not cost the answer it came with.
+    /// Takes any shape; fails only on what `serde_json` cannot hold, such as `1e999`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(UsageVisitor)
     }

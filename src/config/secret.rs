@@ -21,9 +21,9 @@ impl Secret {
         &self.0
     }
 
-    /// What is looked for in texts from outside; `None` for a key that is too short to be one.
+    /// What is looked for in texts from outside; `None` for a key that is too short to be one, or that no header can carry.
     pub fn needle(&self) -> Option<&Arc<str>> {
-        Some(&self.0).filter(|value| value.len() >= SHORTEST)
+        Some(&self.0).filter(|value| value.len() >= SHORTEST && value.is_ascii())
     }
 
     /// Whether the bytes hold the secret.

@@ -79,15 +79,15 @@ struct Chunk<'a> {
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     choices: Option<SmallVec<[Choice<'a>; 1]>>,
-    usage: Option<Usage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(default)]
-    index: u32,
+    index: Option<u32>,
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -166,9 +166,16 @@ impl Edit {
             }
             return;
         }
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&data) else {
+        let chunk = serde_json::from_slice::<Chunk<'_>>(&data).ok();
+        // What is no piece of an answer is an error in one shape or another, and may be about the key.
+        if chunk.as_ref().is_none_or(|chunk| chunk.error.is_some() || chunk.choices.is_none())
+            && let Some(clean) = self.scrubbed(event)
+        {
+            return self.event(clean.as_bytes(), out);
+        }
+        let Some(chunk) = chunk else {
             self.seen.output = true;
-            return self.put_scrubbed(event, out);
+            return out.put_slice(event);
         };
         self.watch(&chunk);
         if self.hide_usage
@@ -176,12 +183,6 @@ impl Edit {
             && chunk.choices.as_ref().is_some_and(|choices| choices.is_empty())
         {
             return;
-        }
-        // Whatever is no part of an answer may be an error, by whatever name.
-        if (chunk.error.is_some() || chunk.choices.is_none())
-            && let Some(clean) = self.scrubbed(event)
-        {
-            return out.put_slice(clean.as_bytes());
         }
         match chunk.model.filter(|model| model.get().starts_with('"')) {
             Some(model) => self.rename(event, &data, model, out),
@@ -207,20 +208,13 @@ impl Edit {
     }
 
     fn watch(&mut self, chunk: &Chunk<'_>) {
-        self.seen.usage = chunk.usage.or(self.seen.usage);
+        self.seen.usage = chunk.usage.map(Usage::read).or(self.seen.usage);
         self.seen.error |= chunk.error.is_some();
         for choice in chunk.choices.iter().flatten() {
             self.choices.saw(choice);
             self.seen.output = self.seen.output || choice.delta.is_some_and(has_output);
         }
         self.seen.finished = self.choices.are_finished();
-    }
-
-    fn put_scrubbed(&self, event: &[u8], out: &mut BytesMut) {
-        match self.scrubbed(event) {
-            Some(clean) => out.put_slice(clean.as_bytes()),
-            None => out.put_slice(event),
-        }
     }
 
     /// The event without the secret, if it holds it.
@@ -233,7 +227,7 @@ impl Edit {
 
 impl Choices {
     fn saw(&mut self, choice: &Choice<'_>) {
-        let bit = 1u128.checked_shl(choice.index).unwrap_or(0);
+        let bit = 1u128.checked_shl(choice.index.unwrap_or_default()).unwrap_or(0);
         self.begun |= bit;
         if choice.finish_reason.is_some_and(|reason| reason.get() != "\"\"") {
             self.finished |= bit;

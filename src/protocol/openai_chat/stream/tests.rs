@@ -83,6 +83,27 @@ fn an_error_event_does_not_tell_the_key() {
 }
 
 #[test]
+fn what_is_no_chunk_does_not_tell_the_key_either() {
+    let shapes = [
+        "bad key sk-secret",
+        r#"[{"error":"sk-secret"}]"#,
+        r#"{"error":"sk-secret","choices":3}"#,
+        r#"{"object":"error","message":"sk-secret"}"#,
+    ];
+    for data in shapes {
+        let out = pass(&mut stream(false), &[&format!("event: error\ndata: {data}\n\n")]);
+        assert_eq!(out, format!("event: error\ndata: {}\n\n", data.replace("sk-secret", "…")));
+    }
+}
+
+#[test]
+fn an_error_that_told_the_key_has_the_clients_model_all_the_same() {
+    let out =
+        pass(&mut stream(false), &["data: {\"model\":\"up\",\"error\":{\"message\":\"sk-secret\"}}\n\n"]);
+    assert_eq!(out, "data: {\"model\":\"p/m\",\"error\":{\"message\":\"…\"}}\n\n");
+}
+
+#[test]
 fn a_terminator_without_its_blank_line_is_still_one() {
     let mut stream = stream(false);
     pass(&mut stream, &[WORD, "data: [DONE]"]);
