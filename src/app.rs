@@ -315,7 +315,7 @@ impl Supervisors {
         let (endpoint, upstream) = match &provider.kind {
             ProviderKind::OpenAi { base_url, api_key, ca_pem, stream_usage } => {
                 let endpoint = Endpoint::new(base_url, ca_pem.as_deref(), provider.connect_timeout);
-                let endpoint = endpoint.map_err(|error| fault(format!("{error:?}")))?;
+                let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
                 let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
                 let server = Box::new(server);
                 let (secret, stream_usage) = (api_key.clone(), *stream_usage);

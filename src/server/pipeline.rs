@@ -241,7 +241,7 @@ async fn send(
 
 /// The operator reads why; the caller reads which provider.
 fn unsent(error: &SendError, provider: &str) -> Error {
-    tracing::warn!(provider, ?error, "no answer from the provider");
+    tracing::warn!(provider, %error, "no answer from the provider");
     match error {
         SendError::FirstByteTimeout => Fault::Timeout,
         SendError::Connect(ConnectError::TimedOut) => {
