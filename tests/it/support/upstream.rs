@@ -7,7 +7,7 @@ use std::{
     future::{Future, pending},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -325,17 +325,14 @@ impl World {
             self.clone().answer(request, connection, turn, closing.clone())
         });
         let io = TokioIo::new(socket);
-        let serving = async {
-            // A client that goes away is no failure of the upstream; it is counted where it is noticed.
-            if http2 {
-                let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
-            } else {
-                let _ = http1::Builder::new().serve_connection(io, service).await;
-            }
-        };
-        tokio::select! {
-            () = serving => {}
-            _ = close.wait_for(|closing| *closing) => {}
+        // A client that goes away is no failure of the upstream; it is counted where it is noticed. A connection that
+        // is to close does so between calls, as a server's would: what it has begun to answer it answers whole.
+        if http2 {
+            let serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service));
+            closed_between_calls(serving, &mut close, |serving| serving.graceful_shutdown()).await;
+        } else {
+            let serving = pin!(http1::Builder::new().serve_connection(io, service));
+            closed_between_calls(serving, &mut close, |serving| serving.graceful_shutdown()).await;
         }
     }
 
@@ -375,6 +372,20 @@ impl World {
         }
         Ok(response)
     }
+}
+
+/// Serves a connection to its end; from the moment `close` is true it takes no further call.
+async fn closed_between_calls<C: Future>(
+    mut serving: Pin<&mut C>,
+    close: &mut watch::Receiver<bool>,
+    shutdown: impl FnOnce(Pin<&mut C>),
+) {
+    tokio::select! {
+        _ = &mut serving => return,
+        _ = close.wait_for(|closing| *closing) => {}
+    }
+    shutdown(serving.as_mut());
+    let _ = serving.await;
 }
 
 /// A body that follows its steps.
