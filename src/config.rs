@@ -7,14 +7,23 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::{Group, identity::Rules, quota::Limit};
-use http::Uri;
+use http::{HeaderName, Uri};
 
-use self::{diagnostic::Report, environment::Environment, reference::References, secret::Secret};
+use self::{
+    diagnostic::Report,
+    edge::{ClientIp, Cors, ProtectedResource, RequestLimits, Tls},
+    environment::Environment,
+    headers::HeaderRule,
+    reference::References,
+    secret::Secret,
+};
 
 pub mod diagnostic;
+pub mod edge;
 pub mod environment;
 pub mod explain;
 pub mod file;
+pub mod headers;
 pub mod keys;
 pub mod limits;
 pub mod quantity;
@@ -42,7 +51,8 @@ without a key, `nexus --config config/demo.toml` runs at once with the built-in 
 pub struct Config {
     /// `[server]` and its tables.
     pub server: Server,
-    /// `[server.client_identification]`; `None` when it is absent or disabled.
+    /// `[server.client_identification]`, `[server.oauth]` and `[[server.api_keys]]`; `None` when nobody has to say who
+    /// calls.
     pub identification: Option<Rules>,
     /// `[actors]`.
     pub actors: Actors,
@@ -85,6 +95,18 @@ pub struct Server {
     pub admin: Option<SocketAddr>,
     /// `[server.rate_limits] max_clients`: clients with a live bucket, over all shards.
     pub max_clients: usize,
+    /// `[server.tls]`; `None` = plain text.
+    pub tls: Option<Tls>,
+    /// `[server.cors]`; `None` = no such headers.
+    pub cors: Option<Cors>,
+    /// `[server.csrf]`: the header every request must carry.
+    pub csrf: Option<HeaderName>,
+    /// `[server.client_ip]`.
+    pub client_ip: ClientIp,
+    /// `[server.rate_limits]` `global` and `per_ip`.
+    pub request_limits: RequestLimits,
+    /// `[server.oauth.protected_resource]`.
+    pub protected_resource: Option<ProtectedResource>,
 }
 
 /// `[server.health]`.
@@ -151,6 +173,10 @@ pub struct Provider {
     pub models: Vec<Model>,
     /// Its own `rate_limits.per_user`, as far as it is written; `per_user` of the models holds what follows from it.
     pub limits: limits::Table,
+    /// Whether the caller's `X-Provider-API-Key` is used instead of the configured key.
+    pub forward_token: bool,
+    /// Its header rules, in order.
+    pub headers: Vec<HeaderRule>,
 }
 
 /// The kinds of provider this version speaks to.
@@ -191,6 +217,8 @@ pub struct Model {
     pub per_user: PerUser,
     /// Its own `rate_limits.per_user`, as far as it is written.
     pub limits: limits::Table,
+    /// Its header rules, after those of the provider.
+    pub headers: Vec<HeaderRule>,
 }
 
 /// The outcome of the four-level walk for one model, for every caller.

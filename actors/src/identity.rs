@@ -3,11 +3,13 @@
 //! State: the rules, which never change, so any worker may answer and a restart loses nothing. Callers use [`Identity`];
 //! the decision itself is a pure function. A decision takes about a microsecond.
 
-use std::{collections::BTreeSet, error, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+mod rules;
+
+use std::{error, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
-use ipnet::IpNet;
 
+pub use self::rules::{Algorithm, ApiKey, CertificateField, KeySource, Rules, Source, Tokens, Verification};
 use crate::{
     address::{Reply, Unreachable},
     guarded::State,
@@ -19,21 +21,6 @@ use crate::{
 /// How long a caller waits for an identity worker. Decisions take microseconds: this is met only when all is lost.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// How callers are identified, as configured. Never changes while the server runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// Header that names the client.
-    pub client_header: HeaderName,
-    /// Header that names the client's group, if groups are used.
-    pub group_header: Option<HeaderName>,
-    /// The groups a caller may name; empty = any.
-    pub groups: BTreeSet<Group>,
-    /// Whether a request without a group is refused.
-    pub require_group: bool,
-    /// Peers whose identity headers are believed; empty = all peers.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
 /// Finds out who is calling. Clones share the workers.
 #[derive(Clone, Debug)]
 pub struct Identity(Option<Workers>);
@@ -43,6 +30,24 @@ pub struct Identity(Option<Workers>);
 struct Workers {
     shards: Shards<Message>,
     rules: Arc<Rules>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address the connection came from.
+    pub address: IpAddr,
+    /// The names in the certificate that it showed and the listener has verified.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// The names in a client's certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The URI among the subject's alternative names, where there is exactly one.
+    pub san_uri: Option<Box<str>>,
+    /// The common name of the subject, where there is exactly one.
+    pub subject_cn: Option<Box<str>>,
 }
 
 /// What a request presents, as far as the rules ask for it.
@@ -135,12 +140,12 @@ impl Identity {
     ///
     /// # Errors
     /// [`IdentityError::Denied`] when the request does not say, or says something that the rules refuse.
-    pub async fn identify(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Principal, IdentityError> {
+    pub async fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<Principal, IdentityError> {
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
             return Err(IdentityError::Denied(Denied::RepeatedAuthorization));
         }
         let Some(Workers { shards, rules }) = &self.0 else { return Ok(Principal::default()) };
-        let presented = Presented::of(rules, headers, peer);
+        let presented = Presented::of(rules, headers, peer.address);
         shards
             .next()
             .call(WITHIN, |reply| Message { presented, reply })
@@ -167,13 +172,20 @@ impl Presented {
     fn of(rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Self {
         Self {
             peer,
-            client: Presence::of(&rules.client_header, headers),
-            group: rules.group_header.as_ref().map_or(Presence::Absent, |name| Presence::of(name, headers)),
+            client: Presence::of_source(rules.client.as_ref(), headers),
+            group: Presence::of_source(rules.group.as_ref(), headers),
         }
     }
 }
 
 impl Presence {
+    fn of_source(source: Option<&Source>, headers: &HeaderMap) -> Self {
+        match source {
+            Some(Source::Header(name)) => Self::of(name, headers),
+            _ => Self::Absent,
+        }
+    }
+
     fn of(name: &HeaderName, headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {

@@ -74,7 +74,7 @@ fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), S
 
 /// The group the question is about, as identification would see it.
 fn caller(config: &Config, question: &Question) -> Result<Option<Group>, String> {
-    let Some(rules) = config.identification.as_ref().filter(|rules| rules.group_header.is_some()) else {
+    let Some(rules) = config.identification.as_ref().filter(|rules| rules.group.is_some()) else {
         return Ok(None); // a group that is presented is not read
     };
     let listed = || rules.groups.iter().map(Group::as_str).collect::<Vec<_>>().join(", ");

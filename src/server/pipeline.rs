@@ -10,6 +10,7 @@ use std::{
 
 use actors::{
     Principal,
+    identity::Peer,
     provider::{ConnectError, Lease, Refused, SendError},
     quota::Refusal,
 };
@@ -147,7 +148,8 @@ async fn identify(
     if *operation == Operation::Probe {
         return Ok(Principal::default());
     }
-    Ok(router.identity.identify(&head.headers, peer.ip()).await?)
+    let peer = Peer { address: peer.ip(), certificate: None };
+    Ok(router.identity.identify(&head.headers, &peer).await?)
 }
 
 /// Step 3: reads the body within its limits and finds the target of its model.

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use actors::identity::Source;
+use http::HeaderName;
 use nexus::config::{
     Config, ProviderKind,
     diagnostic::{Code, Report, Severity},
@@ -184,7 +186,7 @@ interval = "60s"
     assert_eq!(codes(&report), [""; 0]);
     let rules = config.identification.as_ref().unwrap();
     assert!(rules.require_group);
-    assert_eq!(rules.client_header, "x-user-id");
+    assert_eq!(rules.client, Some(Source::Header(HeaderName::from_static("x-user-id"))));
     let [gpt, mini] = &config.providers[0].models[..] else { panic!("two models") };
     assert_eq!((&*gpt.name, &*gpt.upstream_name), ("gpt-4o", "gpt-4o-0123"));
     assert_eq!((&*mini.name, &*mini.upstream_name), ("gpt-4o-mini", "gpt-4o-mini"));

@@ -1,16 +1,24 @@
 //! Identity by header: the table of cases, then the same through actors.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
 
+fn peer() -> Peer {
+    Peer { address: PEER, certificate: None }
+}
+
 fn rules() -> Rules {
     Rules {
-        client_header: HeaderName::from_static("x-user-id"),
-        group_header: Some(HeaderName::from_static("x-group-id")),
+        client: Some(Source::Header(HeaderName::from_static("x-user-id"))),
+        group: Some(Source::Header(HeaderName::from_static("x-group-id"))),
         groups: ["premium", "basic"].map(Group::new).into(),
         require_group: true,
         trusted_proxies: Vec::new(),
+        tokens: Tokens::Ignored,
+        api_keys: Vec::new(),
     }
 }
 
@@ -92,7 +100,7 @@ fn without_a_list_any_group_is_accepted_as_it_is() {
 
 #[test]
 fn headers_of_a_group_that_is_not_configured_are_ignored() {
-    let rules = Rules { group_header: None, require_group: false, ..rules() };
+    let rules = Rules { group: None, require_group: false, ..rules() };
     assert_eq!(decide(&rules, &[("x-user-id", b"a"), ("x-group-id", b"vip")]), found("a", None));
 }
 
@@ -137,18 +145,18 @@ async fn workers_answer_in_turn_and_say_who_is_denied() {
     let identity = Identity::spawn(&mut supervisor, two, 64, Some(Arc::new(rules()))).await;
     let known = headers(&[("x-user-id", b"alice"), ("x-group-id", b"premium")]);
     for _ in 0..3 {
-        let principal = identity.identify(&known, PEER).await.unwrap();
+        let principal = identity.identify(&known, &peer()).await.unwrap();
         assert_eq!(
             principal,
             Principal { client: Some(ClientId::new("alice")), group: Some(Group::new("premium")) }
         );
     }
-    let denied = identity.identify(&HeaderMap::new(), PEER).await;
+    let denied = identity.identify(&HeaderMap::new(), &peer()).await;
     assert_eq!(denied, Err(IdentityError::Denied(Denied::MissingClientId)));
     let handled: Vec<_> = supervisor.gauges().iter().map(|gauges| gauges.snapshot().handled).collect();
     assert_eq!(handled, [2, 2]);
     assert!(supervisor.drain(WITHIN).await);
-    let gone = identity.identify(&known, PEER).await;
+    let gone = identity.identify(&known, &peer()).await;
     assert_eq!(gone, Err(IdentityError::Unreachable(Unreachable::Restarting)));
 }
 
@@ -157,6 +165,6 @@ async fn with_identification_off_everybody_is_nobody_in_particular() {
     let mut supervisor = Supervisor::start("identity").await;
     let identity = Identity::spawn(&mut supervisor, NonZeroUsize::MIN, 64, None).await;
     let anybody = headers(&[("x-user-id", b"alice")]);
-    assert_eq!(identity.identify(&anybody, PEER).await, Ok(Principal::default()));
+    assert_eq!(identity.identify(&anybody, &peer()).await, Ok(Principal::default()));
     assert!(supervisor.gauges().is_empty());
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use actors::{Group, identity::Rules};
+use actors::{
+    Group,
+    identity::{Rules, Source, Tokens},
+};
 use http::HeaderName;
 
 use super::Check;
@@ -83,11 +86,13 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
     let written = validation.get::<bool>("require_group");
     let require_group = written.unwrap_or_else(|| group_id.is_some() && !groups.is_empty());
     let rules = client.filter(|_| enabled).map(|client_header| Rules {
-        client_header,
-        group_header: group,
+        client: Some(Source::Header(client_header)),
+        group: group.map(Source::Header),
         groups: groups.clone(),
         require_group,
         trusted_proxies: view.value("trusted_proxies"),
+        tokens: Tokens::Ignored,
+        api_keys: Vec::new(),
     });
     Callers { rules, enabled, group_id, groups, groups_unknown, require_group }
 }

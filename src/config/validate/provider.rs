@@ -85,6 +85,8 @@ fn provider(
         connect_timeout: view.value("connect_timeout"),
         first_byte_timeout: view.value("first_byte_timeout"),
         idle_timeout: view.value("idle_timeout"),
+        forward_token: false,
+        headers: Vec::new(),
     })
 }
 
@@ -206,6 +208,7 @@ fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_sc
         allow: draft.lists.allow,
         deny: draft.lists.deny,
         limits: table,
+        headers: Vec::new(),
     }
 }
 

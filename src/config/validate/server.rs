@@ -6,6 +6,7 @@ use super::Check;
 use crate::config::{
     Actors, Health, Protocols, Server,
     diagnostic::{Code, Diagnostic},
+    edge::{ClientIp, RequestLimits},
     file::{Size, View},
 };
 
@@ -28,6 +29,12 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         health: health(view.table("health")),
         admin: view.table("admin").get("listen"),
         max_clients: limits.value("max_clients"),
+        tls: None,
+        cors: None,
+        csrf: None,
+        client_ip: ClientIp::default(),
+        request_limits: RequestLimits::default(),
+        protected_resource: None,
     };
     health_path(view, &server.health, protocols, check);
     listeners(view, &server, check);
