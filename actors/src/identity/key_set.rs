@@ -73,7 +73,7 @@ struct Key {
 /// Checks signatures of one algorithm.
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// A JWKS, as far as it is read at once.
@@ -256,7 +256,7 @@ impl Verifier {
     fn secret(algorithm: hmac::Algorithm, bytes: &[u8]) -> Result<Self, &'static str> {
         match bytes.len() {
             ..SECRET_BYTES => Err("a symmetric key needs at least 32 bytes"),
-            SECRET_BYTES.. => Ok(Self::Secret(hmac::Key::new(algorithm, bytes))),
+            SECRET_BYTES.. => Ok(Self::Secret(Box::new(hmac::Key::new(algorithm, bytes)))),
         }
     }
 
