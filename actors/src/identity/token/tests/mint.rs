@@ -20,8 +20,8 @@ use crate::identity::key_set::KeySet;
 /// The one that most tests use.
 pub(in crate::identity) static MINT: LazyLock<Mint> = LazyLock::new(Mint::new);
 
-/// The RSA key of every mint, in PKCS#8: making one takes a second. It protects nothing.
-const RSA: &[u8] = include_bytes!("rsa.pk8");
+/// The RSA key of every mint, as RFC 8017 has it: making one takes a second. It protects nothing.
+const RSA: &[u8] = include_bytes!("rsa.der");
 
 pub(in crate::identity) struct Mint {
     rsa: RsaKeyPair,
@@ -41,7 +41,7 @@ impl Mint {
         let mut secret = [0; 32];
         aws_lc_rs::rand::fill(&mut secret).unwrap();
         Self {
-            rsa: RsaKeyPair::from_pkcs8(RSA).unwrap(),
+            rsa: RsaKeyPair::from_der(RSA).unwrap(),
             p256: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
             p384: EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
             ed25519: Ed25519KeyPair::generate().unwrap(),
