@@ -22,7 +22,7 @@ use tokio::{
     sync::mpsc::Sender,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     phase::{Phase, Phases},
@@ -96,22 +96,16 @@ async fn secure(
     limits: Limits,
     router: &Arc<Router>,
 ) {
+    // The version is known only after the handshake.
     let pulse = Arc::new(Pulse::new(Version::HTTP_11));
     let stream = Timed::new(stream, Arc::clone(&pulse), limits);
-    let accepted = tokio::select! {
-        accepted = timeout(limits.header, TlsAcceptor::from(tls).accept(stream).into_fallible()) => accepted,
+    let outcome = tokio::select! {
+        ended = timeout(limits.header, handshake(stream, tls, &pulse)) => ended.unwrap_or_else(|late| Err(late.into())),
         () = router.phases.reached(Phase::Draining) => return,
     };
-    let mut stream = match accepted {
-        Ok(Ok(stream)) => stream,
-        Ok(Err((error, mut stream))) => {
-            tracing::debug!(%peer, %error, "no TLS");
-            // So that the client gets to read why.
-            pulse.leave_unread();
-            let _ = stream.shutdown().await;
-            return;
-        }
-        Err(_) => return tracing::debug!(%peer, "no TLS in time"),
+    let mut stream = match outcome {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%peer, %error, "no TLS"),
     };
     let (socket, session) = stream.get_mut();
     let version = if session.alpn_protocol() == Some(tls::H2) { Version::HTTP_2 } else { Version::HTTP_11 };
@@ -122,6 +116,18 @@ async fn secure(
     let caller = Peer { address: peer.ip(), certificate };
     let ended = speak(stream, version, &pulse, caller, limits, router).await;
     tracing::debug!(%peer, ?ended, "connection ended");
+}
+
+/// The handshake. A client with which there is none gets to read why.
+async fn handshake(stream: Timed, tls: Arc<ServerConfig>, pulse: &Pulse) -> io::Result<TlsStream<Timed>> {
+    match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut stream)) => {
+            pulse.leave_unread();
+            let _ = stream.shutdown().await;
+            Err(error)
+        }
+    }
 }
 
 /// Speaks HTTP until the connection ends.

@@ -49,6 +49,13 @@ struct Present {
     mark: Mark,
 }
 
+/// What was seen of the files at one time.
+struct Look {
+    seen: Result<Mark, TlsError>,
+    /// Whether it was taken over or told of.
+    judged: bool,
+}
+
 impl Tls {
     /// Reads the files.
     ///
@@ -73,10 +80,10 @@ impl Tls {
     /// Looks at the files until the server has ended, and takes over what is new and good. What is not is told once.
     pub async fn follow(self, phases: Phases) {
         let looking = async {
-            let mut seen = Ok(self.present.load().mark);
+            let mut last = Look { seen: Ok(self.present.load().mark), judged: true };
             loop {
                 sleep(LOOK).await;
-                seen = self.look(seen).await;
+                last = self.look(last).await;
             }
         };
         tokio::select! {
@@ -85,29 +92,36 @@ impl Tls {
         }
     }
 
-    /// One look; returns what was seen.
-    async fn look(&self, before: Result<Mark, TlsError>) -> Result<Mark, TlsError> {
+    async fn look(&self, last: Look) -> Look {
         let paths = Arc::clone(&self.paths);
         // A disk may keep its reader waiting.
-        let Ok(read) = tokio::task::spawn_blocking(move || Files::read(paths)).await else { return before };
+        let Ok(read) = tokio::task::spawn_blocking(move || Files::read(paths)).await else { return last };
         let seen = read.as_ref().map(Files::mark).map_err(Clone::clone);
-        if seen == before {
-            return seen;
+        let again = seen == last.seen;
+        if again && last.judged {
+            return last;
         }
-        match read.and_then(|files| Present::of(&files)) {
-            // The files that were in use are back after others that could not be used.
+        let judged = match read.and_then(|files| Present::of(&files)) {
+            // The files that are in use are back after others that were told of.
             Ok(present) if present.mark == self.present.load().mark => {
-                tracing::info!("the TLS files are good again");
+                if last.judged {
+                    tracing::info!("the TLS files are good again");
+                }
+                true
             }
             Ok(present) => {
                 self.present.store(Arc::new(present));
                 tracing::info!(certificate = %self.paths.certificate.display(), "new TLS certificate in use");
+                true
             }
-            Err(error) => {
+            Err(error) if again => {
                 tracing::error!(%error, "the TLS files have changed and cannot be used; keeping what is in use");
+                true
             }
-        }
-        seen
+            // Files that are being written one after the other are whole at the next look.
+            Err(_) => false,
+        };
+        Look { seen, judged }
     }
 }
 

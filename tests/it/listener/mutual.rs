@@ -45,7 +45,7 @@ async fn a_client_without_a_good_certificate_is_told_why_and_not_served() {
             (Client::showing(version, "foreign"), "UnknownCA DecryptError"),
             (Client::showing(version, "expired"), "CertificateExpired"),
             // A certificate for servers is none for clients.
-            (Client::showing(version, "edge_ec"), "UnknownCA"),
+            (Client::showing(version, "edge_ec"), "UnknownCA UnsupportedCertificate"),
         ];
         for (client, alerts) in refused {
             let error = asked(&client, &nexus).await.unwrap_err();
