@@ -232,8 +232,7 @@ fn h2(limits: Limits) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(Streams { patience: limits.write });
     builder
         .timer(TokioTimer::new())
-        // Beyond it the fields are dropped as they come and the call is refused; a head whose frames would not end closes
-        // the connection.
+        // Beyond it the call is refused; many times beyond it, or in frames that do not end, the connection is closed.
         .max_header_list_size(2 * MAX_HEAD as u32)
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_TAKEN_BACK)
