@@ -22,7 +22,7 @@ use crate::{
     config::{self, Config, ProviderKind},
     route::Routes,
     server::{
-        self, Admin, Counting, Ids,
+        self, Admin, Counting, Ids, Tls,
         phase::{Phase, Phases},
         router::{Health, Provider, Router, Upstream},
     },
@@ -41,6 +41,7 @@ pub struct App {
     config: Arc<Config>,
     router: Arc<Router>,
     listeners: Listeners,
+    tls: Option<Tls>,
     supervisors: Supervisors,
     phase: watch::Sender<Phase>,
     registry: Registry,
@@ -111,13 +112,16 @@ impl App {
     /// Binds the listeners and starts the actors.
     ///
     /// # Errors
-    /// When an address cannot be had, or a provider cannot be addressed.
+    /// When an address cannot be had, a certificate cannot be used, or a provider cannot be addressed.
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let mut secret = [0; 32];
         aws_lc_rs::rand::fill(&mut secret).map_err(|_| StartError("no random numbers".to_owned()))?;
         let counting = config.counting.clone();
         // Loading the encoding takes longer than all the rest, and needs nothing of it.
         let counter = tokio::task::spawn_blocking(move || Counter::new(&counting, secret));
+        let tls = config.server.tls.clone().map(Tls::load).transpose();
+        let tls =
+            tls.map_err(|error| StartError(format!("Failed to load TLS certificate and key: {error}")))?;
         let listeners = Listeners::bind(&config.server)?;
         let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
@@ -147,7 +151,7 @@ impl App {
             health: Health(on_main.then(|| health.path.clone())),
         });
         let registry = supervisors.registry();
-        Ok(Self { config: Arc::new(config), router, listeners, supervisors, phase, registry })
+        Ok(Self { config: Arc::new(config), router, listeners, tls, supervisors, phase, registry })
     }
 
     /// Where clients connect.
@@ -161,7 +165,7 @@ impl App {
     /// Serves until `signal` returns: then drains, or ends at once when it returns a second time. Says how many calls
     /// were cut off.
     pub async fn run(self, mut signal: impl AsyncFnMut()) -> usize {
-        let Self { config, router, listeners, supervisors, phase, registry } = self;
+        let Self { config, router, listeners, tls, supervisors, phase, registry } = self;
         announce(&config, &listeners);
         if let Some(listener) = listeners.admin {
             tokio::spawn(Admin::new(Arc::clone(&router), registry.clone()).serve(listener));
@@ -169,6 +173,7 @@ impl App {
         if let Some(listener) = listeners.health {
             tokio::spawn(server::serve_health(
                 listener,
+                tls.clone(),
                 router.phases.clone(),
                 config.server.health.path.clone(),
             ));
@@ -176,7 +181,10 @@ impl App {
         if let Some(every) = config.actors.metrics_interval {
             tokio::spawn(report(registry, every));
         }
-        let mut serving = tokio::spawn(server::serve(listeners.main, Arc::clone(&router)));
+        if let Some(tls) = tls.clone() {
+            tokio::spawn(tls.follow(router.phases.clone()));
+        }
+        let mut serving = tokio::spawn(server::serve(listeners.main, tls, Arc::clone(&router)));
         tokio::select! {
             () = signal() => {}
             // It ends by itself only by a bug. Without a listener there is nothing left to do here.
@@ -256,8 +264,9 @@ async fn report(registry: Registry, every: Duration) {
 
 fn announce(config: &Config, listeners: &Listeners) {
     let address = listeners.main.local_addr().unwrap_or(config.server.listen_address);
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     for path in config.protocols.openai.iter().flatten() {
-        tracing::info!("OpenAI LLM endpoint: http://{address}{path}");
+        tracing::info!("OpenAI LLM endpoint: {scheme}://{address}{path}");
     }
     if let Some(admin) = listeners.admin.as_ref().and_then(|admin| admin.local_addr().ok()) {
         tracing::info!("admin endpoint: http://{admin}");

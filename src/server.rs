@@ -22,6 +22,7 @@ mod source;
 mod stall;
 mod text;
 mod timer;
+mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ pub use self::{
     admin::{Admin, serve_health},
     counting::Counting,
     request_id::Ids,
+    tls::{Tls, TlsError},
 };
 use self::{phase::Phase, router::Router};
 
@@ -56,8 +58,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves clients until the server drains; returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, router: Arc<Router>) {
+/// Serves clients, over TLS where it is configured, until the server drains; returns when the last connection has ended.
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Arc<Router>) {
     let gate = Gate::new(router.server.max_connections);
     // Every connection holds a sender; when the last is gone, the receiver sees the end.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -71,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Arc<Router>) {
             Ok((stream, peer)) => {
                 // A socket that is gone already fails here; its task finds out.
                 let _ = stream.set_nodelay(true);
-                connect(stream, peer, &router, &gate, alive.clone());
+                connect(stream, peer, tls.as_ref(), &router, &gate, alive.clone());
             }
             Err(error) => breathe(&error).await,
         }
@@ -85,14 +87,18 @@ pub async fn serve(listener: TcpListener, router: Arc<Router>) {
 fn connect(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<&Tls>,
     router: &Arc<Router>,
     gate: &Arc<Gate>,
     alive: mpsc::Sender<()>,
 ) {
     match gate.enter(1) {
         Some(place) => {
-            drop(tokio::spawn(connection::serve(stream, peer, Arc::clone(router), place, alive)));
+            let (tls, router) = (tls.map(Tls::calls), Arc::clone(router));
+            drop(tokio::spawn(connection::serve(stream, peer, tls, router, place, alive)));
         }
+        // A handshake costs more than the answer is worth, and without one the client would not understand it.
+        None if tls.is_some() => {}
         None => drop(tokio::spawn(connection::refuse(stream, alive))),
     }
 }

@@ -1,6 +1,6 @@
 //! The operator's listener: `/live`, `/ready`, `/metrics`, `/status`. Serves no client and reads no body.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actors::{
     gate::{Gate, Place},
@@ -11,19 +11,25 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_T
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    time::{Instant, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     phase::{Phase, Phases},
     router::{HEALTHY, Router},
+    tls::Tls,
 };
 
 /// Operators and load balancers at one time.
 const CONNECTIONS: usize = 1024;
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// What the operator's routes need; cheap to clone.
 #[derive(Clone)]
@@ -77,7 +83,7 @@ impl Admin {
     /// Serves until the very end, so that a drain can be watched.
     pub async fn serve(self, listener: TcpListener) {
         let phases = self.phases.clone();
-        serve(listener, phases, move |request| self.answer(request)).await;
+        serve(listener, None, phases, move |request| self.answer(request)).await;
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -141,18 +147,18 @@ impl From<Snapshot> for Actor {
     }
 }
 
-/// Serves the health route alone.
-pub async fn serve_health(listener: TcpListener, phases: Phases, path: String) {
+/// Serves the health route alone, over TLS where clients are.
+pub async fn serve_health(listener: TcpListener, tls: Option<Tls>, phases: Phases, path: String) {
     let here = move |request: &Request<Incoming>| match *request.method() {
         _ if request.uri().path() != path => text(StatusCode::NOT_FOUND, "not here\n"),
         Method::GET | Method::HEAD => json(HEALTHY),
         _ => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
     };
-    serve(listener, phases, here).await;
+    serve(listener, tls, phases, here).await;
 }
 
 /// Answers every request by a function of it, until the server has ended.
-async fn serve<F>(listener: TcpListener, phases: Phases, answer: F)
+async fn serve<F>(listener: TcpListener, tls: Option<Tls>, phases: Phases, answer: F)
 where
     F: Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
@@ -161,7 +167,8 @@ where
         loop {
             match (listener.accept().await, gate.enter(1)) {
                 (Ok((stream, _)), Some(place)) => {
-                    drop(tokio::spawn(connection(stream, answer.clone(), place)));
+                    let tls = tls.as_ref().map(Tls::health);
+                    drop(tokio::spawn(connection(stream, tls, answer.clone(), place)));
                 }
                 (Ok(_), None) => tracing::warn!("too many operator's connections"),
                 (Err(error), _) => super::breathe(&error).await,
@@ -176,8 +183,23 @@ where
 
 async fn connection(
     stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
     answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
     _place: Place,
+) {
+    match tls {
+        None => speak(stream, answer).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await {
+                speak(stream, answer).await;
+            }
+        }
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
 ) {
     let service = service_fn(|request| {
         let response = answer(&request);

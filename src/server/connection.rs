@@ -1,11 +1,11 @@
-//! One client connection: its socket, its HTTP version, its end. What a request means is the pipeline's matter.
+//! One client connection: its socket, its TLS, its HTTP version, its end. What a request means is the pipeline's matter.
 
 use std::{
     convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
     time::Duration,
 };
 
-use actors::gate::Place;
+use actors::{gate::Place, identity::Peer};
 use http::Version;
 use hyper::{
     server::conn::{http1, http2},
@@ -15,12 +15,14 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
+use rustls::ServerConfig;
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::mpsc::Sender,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     phase::{Phase, Phases},
@@ -28,11 +30,20 @@ use super::{
     router::Router,
     socket::{Limits, Pulse, Timed},
     stall::Streams,
+    tls,
 };
 use crate::protocol::openai_chat::error as openai;
 
 /// Calls one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
+/// Calls one HTTP/2 connection may take back before they were begun; with one more it is closed. A client that changes
+/// its mind does so between two reads of the socket a few times; one that resets all it opens (CVE-2023-44487) reaches
+/// this with its first packet.
+const MAX_TAKEN_BACK: usize = 20;
+/// Calls one HTTP/2 connection may have refused for what is wrong with them (malformed, too large a head, beyond
+/// [`MAX_STREAMS`]) in all its life; with one more it is closed. Enough for a client that opens streams before it has
+/// read how many it may.
+const MAX_REFUSED: usize = 1024;
 /// After the calls are cut: for their last words to reach the socket.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How a client of HTTP/2 begins (RFC 9113, section 3.4).
@@ -44,6 +55,7 @@ const PREFACE_PIECE: Duration = Duration::from_millis(5);
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
     router: Arc<Router>,
     place: Place,
     alive: Sender<()>,
@@ -55,25 +67,93 @@ pub(super) async fn serve(
         idle: router.server.idle_timeout,
         write: router.server.write_timeout,
     };
+    match tls {
+        None => plain(stream, peer, limits, &router).await,
+        // On the heap, so that plain connections do not take the space of those over TLS.
+        Some(tls) => Box::pin(secure(stream, peer, tls, limits, &router)).await,
+    }
+}
+
+/// A connection in plain text.
+async fn plain(stream: TcpStream, peer: SocketAddr, limits: Limits, router: &Arc<Router>) {
     let version = tokio::select! {
         version = timeout(limits.idle, version(&stream)) => version,
         () = router.phases.reached(Phase::Draining) => return,
     };
     let Ok(Ok(version)) = version else { return tracing::debug!(%peer, "no request") };
     let pulse = Arc::new(Pulse::new(version));
-    let io = TokioIo::new(Timed::new(stream, Arc::clone(&pulse), limits));
+    let stream = Timed::new(stream, Arc::clone(&pulse), limits);
+    let caller = Peer { address: peer.ip(), certificate: None };
+    let ended = speak(stream, version, &pulse, caller, limits, router).await;
+    tracing::debug!(%peer, ?ended, "connection ended");
+}
+
+/// A connection over TLS. The time limits lie beneath it, where every byte counts, whatever it means.
+async fn secure(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Arc<ServerConfig>,
+    limits: Limits,
+    router: &Arc<Router>,
+) {
+    // The version is known only after the handshake.
+    let pulse = Arc::new(Pulse::new(Version::HTTP_11));
+    let stream = Timed::new(stream, Arc::clone(&pulse), limits);
+    let outcome = tokio::select! {
+        ended = timeout(limits.header, handshake(stream, tls, &pulse)) => ended.unwrap_or_else(|late| Err(late.into())),
+        () = router.phases.reached(Phase::Draining) => return,
+    };
+    let mut stream = match outcome {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%peer, %error, "no TLS"),
+    };
+    let (socket, session) = stream.get_mut();
+    let version = if session.alpn_protocol() == Some(tls::H2) { Version::HTTP_2 } else { Version::HTTP_11 };
+    let begun = session.process_new_packets().is_ok_and(|read| read.plaintext_bytes_to_read() > 0);
+    socket.greeted(version, begun);
+    let shown = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = shown.map(|shown| Arc::new(tls::certificate(shown)));
+    let caller = Peer { address: peer.ip(), certificate };
+    let ended = speak(stream, version, &pulse, caller, limits, router).await;
+    tracing::debug!(%peer, ?ended, "connection ended");
+}
+
+/// The handshake. A client with which there is none gets to read why.
+async fn handshake(stream: Timed, tls: Arc<ServerConfig>, pulse: &Pulse) -> io::Result<TlsStream<Timed>> {
+    match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut stream)) => {
+            pulse.leave_unread();
+            let _ = stream.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+/// Speaks HTTP until the connection ends.
+async fn speak<S>(
+    stream: S,
+    version: Version,
+    pulse: &Arc<Pulse>,
+    caller: Peer,
+    limits: Limits,
+    router: &Arc<Router>,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(stream);
     let service = service_fn(|request| {
         let beat = pulse.begin(&request);
         // On the heap, since `hyper` keeps the place of a call's future as long as the connection lives.
-        let call = Box::pin(pipeline::serve(Arc::clone(&router), request, peer, beat));
+        let call = Box::pin(pipeline::serve(Arc::clone(router), request, caller.clone(), beat));
         async move { Ok::<_, Infallible>(call.await) }
     });
-    let ended = match version {
+    match version {
         // On the heap, so that the many connections of HTTP/1.1 do not take the space of one of HTTP/2.
         Version::HTTP_2 => Box::pin(drive(h2(limits).serve_connection(io, service), &router.phases)).await,
         _ => drive(h1(limits).serve_connection(io, service), &router.phases).await,
-    };
-    tracing::debug!(%peer, ?ended, "connection ended");
+    }
 }
 
 /// Which version of HTTP the client speaks: by its first bytes, which are looked at and not taken.
@@ -152,8 +232,11 @@ fn h2(limits: Limits) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(Streams { patience: limits.write });
     builder
         .timer(TokioTimer::new())
+        // Beyond it the call is refused; many times beyond it, or in frames that do not end, the connection is closed.
         .max_header_list_size(2 * MAX_HEAD as u32)
-        .max_concurrent_streams(MAX_STREAMS);
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_TAKEN_BACK)
+        .max_local_error_reset_streams(MAX_REFUSED);
     builder
 }
 

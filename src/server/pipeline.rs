@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -50,7 +49,7 @@ pub(super) const MAX_HEAD: usize = 64 * 1024;
 pub(super) async fn serve(
     router: Arc<Router>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     beat: Beat,
 ) -> Response<Body> {
     let (head, mut body) = request.into_parts();
@@ -63,7 +62,7 @@ pub(super) async fn serve(
             Ok(health)
         }
         None => {
-            let steps = pin!(steps(&router, &head, &mut body, peer, &mut call));
+            let steps = pin!(steps(&router, &head, &mut body, &peer, &mut call));
             unless_cut(&router, steps).await
         }
     };
@@ -105,7 +104,7 @@ async fn steps(
     router: &Router,
     head: &Parts,
     body: &mut Incoming,
-    peer: SocketAddr,
+    peer: &Peer,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
     let operation = accept(router, head, call)?;                       // 1 a place in flight, a route, a method
@@ -142,14 +141,13 @@ fn size(head: &Parts) -> usize {
 async fn identify(
     router: &Router,
     head: &Parts,
-    peer: SocketAddr,
+    peer: &Peer,
     operation: &Operation,
 ) -> Result<Principal, Error> {
     if *operation == Operation::Probe {
         return Ok(Principal::default());
     }
-    let peer = Peer { address: peer.ip(), certificate: None };
-    Ok(router.identity.identify(&head.headers, &peer).await?)
+    Ok(router.identity.identify(&head.headers, peer).await?)
 }
 
 /// Step 3: reads the body within its limits and finds the target of its model.

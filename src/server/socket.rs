@@ -41,8 +41,8 @@ pub(super) struct Pulse {
     open: AtomicUsize,
     /// Calls ever begun.
     begun: AtomicU64,
-    /// What the connection speaks.
-    version: Version,
+    /// Whether the connection speaks HTTP/2, which over TLS is known only after the handshake.
+    http2: AtomicBool,
     /// The last answer went out before its request was read to the end.
     unread: AtomicBool,
 }
@@ -82,7 +82,12 @@ const LINGER: Duration = Duration::from_secs(2);
 impl Pulse {
     pub(super) fn new(version: Version) -> Self {
         let (open, begun, unread) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Self { open, begun, version, unread }
+        Self { open, begun, http2: AtomicBool::new(version == Version::HTTP_2), unread }
+    }
+
+    /// The connection ends without reading what the client still sends.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     /// A request head is whole and its call begins.
@@ -121,10 +126,19 @@ impl Timed {
         }
     }
 
+    /// The TLS handshake is over, and what comes from now on are requests; the first may have `begun` to come with the
+    /// last of the handshake.
+    pub(super) fn greeted(&mut self, version: Version, begun: bool) {
+        let http2 = version == Version::HTTP_2;
+        self.pulse.http2.store(http2, Ordering::Relaxed);
+        let head = begun && !http2;
+        self.begin_wait(head, if head { self.limits.header } else { self.limits.idle });
+    }
+
     /// Bytes came. On HTTP/1.1 the first ones after a call are the beginning of a head; HTTP/2 has frames that are none,
     /// so there only the time without a request counts.
     fn arrived(&mut self) {
-        let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && self.pulse.version != Version::HTTP_2;
+        let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && !self.pulse.http2.load(Ordering::Relaxed);
         if idle && !self.present_wait().is_some_and(|wait| wait.head) {
             self.begin_wait(true, self.limits.header);
         }

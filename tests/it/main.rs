@@ -22,6 +22,7 @@ mod embeddings;
 mod gone;
 mod identity;
 mod layers;
+mod listener;
 mod operations;
 mod overload;
 mod passthrough;

@@ -15,7 +15,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
@@ -173,7 +173,17 @@ impl Request {
 impl Connection {
     /// Opens one that speaks HTTP/1.1.
     pub(crate) async fn http1(address: SocketAddr) -> Self {
-        let (sender, connection) = http1::handshake(TokioIo::new(connect(address).await)).await.unwrap();
+        Self::http1_over(connect(address).await).await
+    }
+
+    /// Opens one that speaks HTTP/2 from its first byte.
+    pub(crate) async fn http2(address: SocketAddr) -> Self {
+        Self::http2_over(connect(address).await).await
+    }
+
+    /// Speaks HTTP/1.1 over what is connected already.
+    pub(crate) async fn http1_over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
         let driver = tokio::spawn(async move {
             // A connection that ends badly shows as an error of the request or the body.
             let _ = connection.await;
@@ -181,10 +191,9 @@ impl Connection {
         Self { sender: Sender::Http1(sender), driver: Some(driver) }
     }
 
-    /// Opens one that speaks HTTP/2 from its first byte.
-    pub(crate) async fn http2(address: SocketAddr) -> Self {
-        let io = TokioIo::new(connect(address).await);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    /// Speaks HTTP/2 over what is connected already.
+    pub(crate) async fn http2_over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
         let driver = tokio::spawn(async move {
             // As above.
             let _ = connection.await;

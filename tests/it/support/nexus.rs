@@ -67,6 +67,13 @@ impl Nexus {
         Self::spawn(config, &[])
     }
 
+    /// Starts the server on a configuration with `[server.tls]` and waits until it listens.
+    pub(crate) async fn start_tls(config: &str, arguments: &[&str]) -> Self {
+        let nexus = Self::spawn(config, arguments);
+        nexus.logged(1, |line| line.contains("OpenAI LLM endpoint: https://")).await;
+        nexus
+    }
+
     async fn launch(config: &str, arguments: &[&str]) -> Result<Self, Refusal> {
         let mut nexus = Self::spawn(config, arguments);
         if let Some(status) = nexus.ready_or_dead().await {

@@ -1,16 +1,19 @@
-//! What a scripted provider needs to speak TLS.
+//! What a scripted provider needs to speak TLS, and clients of a router that does.
 //!
-//! The certificate is for 127.0.0.1 only, from an authority that nobody else trusts and whose key was thrown away; both
-//! are valid from 2020 to 2120. Nothing but these tests uses them.
+//! The certificates are for 127.0.0.1 only, from authorities that nobody else trusts; `tls/README.md` lists them.
 
-use std::sync::Arc;
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use rustls::{
-    ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    version::{TLS12, TLS13},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+use super::{client::Connection, in_time};
 
 /// The authority's certificate, for `ca_file`.
 pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/tls/ca.pem");
@@ -27,4 +30,71 @@ pub(crate) fn acceptor(protocols: &[&str]) -> TlsAcceptor {
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
+}
+
+/// The path of a certificate or key of the tests.
+pub(crate) fn file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/it/support/tls", name].iter().collect()
+}
+
+/// The certificate in a file of the tests.
+pub(crate) fn certificate(name: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(file(name)).unwrap()
+}
+
+/// How a client speaks TLS to a router. Clones share the sessions that can be resumed.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<ClientConfig>);
+
+impl Client {
+    /// One that offers these application protocols.
+    pub(crate) fn new(protocols: &[&str]) -> Self {
+        Self::with(protocols, &[&TLS13, &TLS12], None)
+    }
+
+    /// One that speaks this version of TLS only.
+    pub(crate) fn of_version(version: &'static SupportedProtocolVersion, protocols: &[&str]) -> Self {
+        Self::with(protocols, &[version], None)
+    }
+
+    /// One that shows the certificate of this name.
+    pub(crate) fn showing(version: &'static SupportedProtocolVersion, name: &str) -> Self {
+        Self::with(&["http/1.1"], &[version], Some(name))
+    }
+
+    fn with(protocols: &[&str], versions: &[&'static SupportedProtocolVersion], shown: Option<&str>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate("edge_ca.pem")).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match shown {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
+                builder.with_client_auth_cert(vec![certificate(&format!("{name}.pem"))], key).unwrap()
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Self(Arc::new(config))
+    }
+
+    /// Connects. Whether its own certificate was good, a client of TLS 1.3 learns only when it reads.
+    pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        let stream = in_time("a connection", TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::IpAddress(address.ip().into());
+        in_time("a handshake", TlsConnector::from(Arc::clone(&self.0)).connect(name, stream)).await
+    }
+
+    /// A connection that speaks HTTP/1.1.
+    pub(crate) async fn http1(&self, address: SocketAddr) -> Connection {
+        Connection::http1_over(self.connect(address).await.unwrap()).await
+    }
+
+    /// A connection that speaks HTTP/2.
+    pub(crate) async fn http2(&self, address: SocketAddr) -> Connection {
+        Connection::http2_over(self.connect(address).await.unwrap()).await
+    }
 }
