@@ -18,8 +18,9 @@ use tokio::{
 };
 
 use super::{
+    edge::HEALTHY,
     phase::{Phase, Phases},
-    router::{HEALTHY, Router},
+    router::Router,
 };
 
 /// Operators and load balancers at one time.
