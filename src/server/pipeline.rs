@@ -109,7 +109,7 @@ async fn steps(
     peer: SocketAddr,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let operation = accept(router, head, peer, call).await?;           // 1 a route, its method, a place in flight
+    let operation = accept(router, head, peer, call).await?;           // 1 a route, the limits on requests, a place
     call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
     let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
     let ask = route(router, head, body, operation, call).await?;       // 3 the body, and the model it names
