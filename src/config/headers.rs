@@ -1,5 +1,5 @@
-//! Header rules: what of a caller's headers goes to a provider, and what is added. Values only; `upstream::headers`
-//! applies them.
+//! Header rules: what of a caller's headers goes to a provider, and what is added; `upstream::headers` applies them. The
+//! names that no rule may ever pass on stand here too, for the check of the file and for the application alike.
 
 use http::{HeaderName, HeaderValue};
 use regex::bytes::Regex;
@@ -52,5 +52,74 @@ pub struct Pattern(pub Regex);
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
+    }
+}
+
+/// What no rule may set, `insert` included: hop-by-hop headers, those that frame or describe the body, and credentials
+/// that belong to the caller alone.
+const NEVER_SET: &[&str] = &[
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "cookie2",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "set-cookie",
+    "set-cookie2",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-provider-api-key",
+];
+
+/// What an operator may `insert`, but never takes from a caller.
+const INSERTED_ONLY: &[&str] =
+    &["accept", "accept-charset", "accept-ranges", "authorization", "origin", "x-api-key", "x-goog-api-key"];
+
+/// Whether the caller's header of that name never goes upstream, whatever a rule or its pattern says: credentials,
+/// cookies, hop-by-hop headers and framing. Nor may a forwarded header take such a name.
+pub fn is_never_forwarded(name: &HeaderName) -> bool {
+    is_never_set(name) || INSERTED_ONLY.contains(&name.as_str())
+}
+
+/// Whether no rule may set a header of that name.
+pub fn is_never_set(name: &HeaderName) -> bool {
+    NEVER_SET.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::{is_never_forwarded, is_never_set};
+
+    #[test]
+    fn credentials_of_callers_never_go_upstream_and_those_of_the_operator_may() {
+        for name in ["authorization", "x-api-key", "x-goog-api-key"] {
+            let name = HeaderName::from_static(name);
+            assert!(is_never_forwarded(&name) && !is_never_set(&name), "{name}");
+        }
+        for name in ["cookie", "proxy-authorization", "x-provider-api-key", "transfer-encoding", "te", "host"]
+        {
+            let name = HeaderName::from_static(name);
+            assert!(is_never_forwarded(&name) && is_never_set(&name), "{name}");
+        }
+        for name in ["x-source", "user-agent", "traceparent", "anthropic-beta", "x-request-id"] {
+            assert!(!is_never_forwarded(&HeaderName::from_static(name)), "{name}");
+        }
     }
 }
