@@ -23,8 +23,9 @@ use crate::{
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
+        edge::{ClientIp, Edge, Limited, RequestLimits},
         phase::{Phase, Phases},
-        router::{Health, Provider, Router, Upstream},
+        router::{Provider, Router, Upstream},
     },
     telemetry::{self, LogOptions, Style, metrics::Metrics},
     tokens::Counter,
@@ -33,6 +34,8 @@ use crate::{
 
 /// For actors to finish what waits in their mailboxes; microseconds of work each.
 const ACTORS_FINISH: Duration = Duration::from_secs(5);
+/// The most quota actors that share the addresses of callers.
+const ADDRESS_SHARDS: usize = 4;
 /// For connections to end after their calls were cut.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
@@ -128,13 +131,12 @@ impl App {
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
         let identity = supervisors.identity(&config).await;
         let quota = supervisors.quota(&config).await;
+        let limits = supervisors.request_limits(&config).await;
         let mut providers = Vec::with_capacity(config.providers.len());
         for provider in &config.providers {
             providers.push(supervisors.provider(provider, &config.actors, &counter).await?);
         }
         let (phase, phases) = Phases::new();
-        let health = &config.server.health;
-        let on_main = health.enabled && health.listen.is_none();
         let router = Arc::new(Router {
             server: config.server.clone(),
             prefixes: config.protocols.openai.clone(),
@@ -148,7 +150,7 @@ impl App {
             metrics: Arc::new(metrics),
             phases,
             ids: Ids::new(),
-            health: Health(on_main.then(|| health.path.clone())),
+            edge: Edge::new(&config.server, limits),
         });
         let registry = supervisors.registry();
         Ok(Self { config: Arc::new(config), router, listeners, tls, supervisors, phase, registry })
@@ -311,7 +313,36 @@ impl Supervisors {
 
     async fn quota(&mut self, config: &Config) -> Quota {
         let count = at_least_one(config.actors.quota_shards);
-        Quota::start(&mut self.quota, count, config.actors.mailbox_limit, config.server.max_clients).await
+        self.quota_actors("quota", count, config, config.server.max_clients).await
+    }
+
+    /// Actors apart from those of clients, so that a flood of addresses crowds out nobody; as many addresses as clients
+    /// are remembered.
+    async fn request_limits(&mut self, config: &Config) -> RequestLimits {
+        let config::Server { request_limits: written, max_clients, .. } = &config.server;
+        let mut limits = RequestLimits::default();
+        if let Some(limit) = written.global {
+            let quota = self.quota_actors("quota-edge-global", NonZeroUsize::MIN, config, 1).await;
+            limits.global = Some(Limited::global(limit, quota));
+        }
+        if let Some(limit) = written.per_ip {
+            let count = at_least_one(config.actors.quota_shards.min(ADDRESS_SHARDS));
+            let quota = self.quota_actors("quota-edge", count, config, *max_clients).await;
+            limits.per_ip = Some(Limited::per_ip(limit, quota));
+        }
+        let trusted = config.identification.as_ref().map(|rules| rules.trusted_proxies.clone());
+        limits.client_ip = ClientIp::new(config.server.client_ip.clone(), trusted.unwrap_or_default());
+        limits
+    }
+
+    async fn quota_actors(
+        &mut self,
+        name: &str,
+        count: NonZeroUsize,
+        config: &Config,
+        max_clients: usize,
+    ) -> Quota {
+        Quota::start(&mut self.quota, name, count, config.actors.mailbox_limit, max_clients).await
     }
 
     async fn provider(

@@ -17,6 +17,13 @@ pub enum Error {
     Identity(Denied),
     /// The request cannot be understood or is not allowed.
     Caller(Caller),
+    /// A limit on requests refused the call.
+    Requests {
+        /// Which one, by its table.
+        rule: &'static str,
+        /// Whole seconds, at least 1, after which it is admitted; `None` = never.
+        retry_after: Option<u64>,
+    },
     /// The caller's budget does not admit the call.
     Quota(Quota),
     /// The upstream did not answer as it should.
@@ -38,6 +45,8 @@ pub enum Caller {
     BodyTimeout,
     /// More headers, or more bytes of them, than are accepted.
     HeadTooLarge,
+    /// The header that guards against forged requests is missing.
+    Csrf,
     /// No such route.
     NoRoute,
     /// The route takes other methods (the `Allow` value).
@@ -114,7 +123,7 @@ impl Error {
             Self::Identity(_) => StatusCode::BAD_REQUEST,
             Self::Caller(fault) => fault.status(),
             Self::Quota(Quota::Crowded) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Quota(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Quota(_) | Self::Requests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Provider(fault) => fault.status(),
             Self::Ours(Ours::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -129,9 +138,11 @@ impl Error {
                 "unknown_model"
             }
             Self::Caller(Caller::Forbidden(_)) => "forbidden",
+            Self::Caller(Caller::Csrf) => "csrf",
             Self::Caller(_) => "invalid_request",
             Self::Quota(Quota::Crowded) => "too_many_clients",
             Self::Quota(_) => "rate_limit",
+            Self::Requests { .. } => "request_limit",
             Self::Provider(Provider::Status { .. }) => "provider_status",
             Self::Provider(Provider::Connection(_)) => "provider_connection",
             Self::Provider(Provider::Timeout) => "provider_timeout",
@@ -148,6 +159,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Quota(Quota::Short { retry_after, .. }) => Some(*retry_after),
+            Self::Requests { retry_after, .. } => *retry_after,
             Self::Quota(Quota::Crowded) | Self::Provider(Provider::Busy(_)) => Some(OVERLOAD_RETRY.as_secs()),
             Self::Ours(ours) if *ours != Ours::Internal => Some(OVERLOAD_RETRY.as_secs()),
             _ => None,
@@ -159,6 +171,7 @@ impl Error {
         match self {
             Self::Identity(denied) => denied.description().to_owned(),
             Self::Caller(fault) => fault.message(),
+            Self::Requests { .. } => "Rate limit exceeded".to_owned(),
             Self::Quota(fault) => fault.message().to_owned(),
             Self::Provider(fault) => fault.message(),
             Self::Ours(fault) => fault.message().to_owned(),
@@ -176,7 +189,7 @@ impl Caller {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoRoute | Self::NoProvider(_) | Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Csrf => StatusCode::FORBIDDEN,
         }
     }
 
@@ -187,6 +200,7 @@ impl Caller {
             Self::TooLarge(limit) => format!("Request body is too large, the limit is {limit} bytes"),
             Self::BodyTimeout => "The request body did not arrive in time".to_owned(),
             Self::HeadTooLarge => "The request head has more than 128 headers or 64 KiB".to_owned(),
+            Self::Csrf => "The header that every request must carry is missing".to_owned(),
             Self::NoRoute => "No such route".to_owned(),
             Self::Method(allow) => format!("Method not allowed here, use {allow}"),
             Self::ModelFormat(name) => {

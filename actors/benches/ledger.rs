@@ -133,7 +133,7 @@ fn reserve_and_settle_through_the_actor(bencher: Bencher) {
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() else { return };
     let quota = runtime.block_on(async {
         let mut supervisor = Supervisor::start("quota").await;
-        Quota::start(&mut supervisor, NonZeroUsize::MIN, 4_096, MILLION).await
+        Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 4_096, MILLION).await
     });
     let (client, limit) = (client(0), minute());
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {

@@ -77,17 +77,17 @@ impl Limit {
 }
 
 impl Quota {
-    /// Starts `count` quota actors, named `quota-0`, `quota-1`, …, which remember at most `max_clients` clients
-    /// together.
+    /// Starts `count` quota actors, named `name-0`, `name-1`, …, which remember at most `max_clients` clients together.
     pub async fn start(
         supervisor: &mut Supervisor,
+        name: &str,
         count: NonZeroUsize,
         mailbox_limit: usize,
         max_clients: usize,
     ) -> Self {
         let (clock, tracked) = (Clock::start(), Tracked::new(max_clients));
         let shard = move |own| Shard::new(clock.clone(), tracked.clone(), own);
-        Self::new(supervisor.spawn_shards("quota", count, mailbox_limit, shard).await)
+        Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await)
     }
 
     /// The way to these actors.

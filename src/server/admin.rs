@@ -21,8 +21,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    edge::HEALTHY,
     phase::{Phase, Phases},
-    router::{HEALTHY, Router},
+    router::Router,
     tls::Tls,
 };
 

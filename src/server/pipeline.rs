@@ -55,11 +55,11 @@ pub(super) async fn serve(
     let (head, mut body) = request.into_parts();
     let id = router.ids.of(&head.headers);
     let mut call = Call::new(Arc::clone(&router.metrics), id.clone(), beat);
-    let outcome = match router.health.answer(&head) {
+    let outcome = match router.edge.answer(&head) {
         _ if head.headers.len() > MAX_HEADERS || size(&head) > MAX_HEAD => Err(Caller::HeadTooLarge.into()),
-        Some(health) => {
-            call.recorded = false;
-            Ok(health)
+        Some(answer) => {
+            call.recorded = answer.is_err();
+            answer
         }
         None => {
             let steps = pin!(steps(&router, &head, &mut body, &peer, &mut call));
@@ -70,6 +70,7 @@ pub(super) async fn serve(
         Ok(response) => response,
         Err(error) => refuse(&router, &error, &mut call).await,
     };
+    router.edge.share(&head, response.headers_mut());
     if body::is_left(&head.headers, &mut body).await {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     } else {
@@ -107,7 +108,7 @@ async fn steps(
     peer: &Peer,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let operation = accept(router, head, call)?;                       // 1 a place in flight, a route, a method
+    let operation = accept(router, head, peer, call).await?;           // 1 a route, the limits on requests, a place
     call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
     let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
     let ask = route(router, head, body, operation, call).await?;       // 3 the body, and the model it names
@@ -117,8 +118,13 @@ async fn steps(
     answer::answer(router, &ask, answer, source, call).await           // 7 back to the client, and settled
 }
 
-/// Step 1: nothing is read of a call for which there is no place or no route.
-fn accept(router: &Router, head: &Parts, call: &mut Call) -> Result<Operation, Error> {
+/// Step 1: nothing is read of a call for which there is no route or no place, or that the limits on requests refuse.
+async fn accept(
+    router: &Router,
+    head: &Parts,
+    peer: &Peer,
+    call: &mut Call,
+) -> Result<Operation, Error> {
     let prefixes = router.prefixes.as_deref().ok_or(Caller::NoRoute)?;
     let operation = protocol::route(prefixes, &head.method, head.uri.path());
     let operation = operation.map_err(|no| match no {
@@ -127,7 +133,9 @@ fn accept(router: &Router, head: &Parts, call: &mut Call) -> Result<Operation, E
     })?;
     call.protocol = Some(Protocol::OpenAi);
     call.operation = if let Operation::Call(operation) = operation { Some(operation) } else { None };
+    let admitted = router.edge.admit(&head.headers, peer.address).await?;
     call.enter(router.in_flight.enter(1).ok_or(Ours::Overloaded)?);
+    admitted.settle();
     Ok(operation)
 }
 

@@ -33,6 +33,13 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Conte
     response
 }
 
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::one(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
 /// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
 pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content> {
     let status = error.status();
@@ -47,6 +54,8 @@ pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content>
         Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => {
             json(status, openai::body(code, &error.message(), Some(INPUT_LIMIT)))
         }
+        Error::Requests { rule, .. } => json(status, openai::body(code, &error.message(), Some(rule))),
+        Error::Caller(Caller::Csrf) => empty(status),
         _ => json(status, openai::body(code, &scrub(&error.message(), secret), None)),
     };
     headers(error, response.headers_mut());
@@ -67,6 +76,9 @@ fn headers(error: &Error, headers: &mut HeaderMap) {
         }
         Error::Caller(Caller::Method(allow)) => {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Error::Requests { retry_after: None, .. } => {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         Error::Quota(Quota::Short { standing, .. }) => limit(headers, standing),
         Error::Quota(Quota::Oversize(standing)) => {

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
-use http::{Method, Response, StatusCode, request::Parts};
 
-use super::{body::Content, counting::Counting, phase::Phases, request_id::Ids, respond};
+use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     route::{Routes, Target},
@@ -40,8 +39,8 @@ pub struct Router {
     pub phases: Phases,
     /// Makes request ids.
     pub ids: Ids,
-    /// The health route of the main listener.
-    pub health: Health,
+    /// What stands before the steps.
+    pub edge: Edge,
 }
 
 /// A provider as the pipeline sees it.
@@ -78,13 +77,6 @@ pub enum Upstream {
     },
 }
 
-/// What a healthy server says.
-pub(super) const HEALTHY: &str = r#"{"status":"healthy"}"#;
-
-/// The health route; without a path it is not served here.
-#[derive(Clone, Debug)]
-pub struct Health(pub Option<String>);
-
 impl Router {
     /// The provider of a target.
     pub(super) fn provider(&self, target: &Target) -> &Provider {
@@ -109,18 +101,5 @@ impl Upstream {
             Self::OpenAi { .. } => "openai",
             Self::Echo { .. } => "echo",
         }
-    }
-}
-
-impl Health {
-    /// The answer, if the request is for the health route.
-    pub(super) fn answer(&self, head: &Parts) -> Option<Response<Content>> {
-        self.0.as_deref().filter(|path| *path == head.uri.path())?;
-        let get = matches!(head.method, Method::GET | Method::HEAD);
-        Some(if get {
-            respond::json(StatusCode::OK, HEALTHY)
-        } else {
-            respond::error(&crate::error::Caller::Method("GET, HEAD").into(), None)
-        })
     }
 }

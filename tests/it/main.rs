@@ -17,6 +17,7 @@ mod cli;
 mod config;
 mod early;
 mod echo;
+mod edge;
 mod edges;
 mod embeddings;
 mod gone;

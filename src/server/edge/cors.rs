@@ -1,0 +1,185 @@
+//! CORS (the Fetch standard, "HTTP extensions"): what pages of other origins may send here, and read. The values are built
+//! once; an origin is named in an answer only if it is in the list.
+
+use std::{collections::HashSet, fmt::Display};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN, VARY,
+    },
+    request::Parts,
+};
+
+use crate::{
+    config::edge::{self, Allowed},
+    server::{body::Content, respond},
+};
+
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
+/// To browsers `*` is every header but this one, which has to be named.
+const ANY_AND_AUTHORIZATION: HeaderValue = HeaderValue::from_static("*, authorization");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+
+/// `[server.cors]`, ready for use.
+pub(super) struct Cors {
+    origins: Origins,
+    /// Allowed methods and headers, and how long that holds: in the answer to every preflight.
+    preflight: HeaderMap,
+    /// Whether every request header is allowed.
+    any_header: bool,
+    private_network: bool,
+    /// In every other answer.
+    expose: Option<HeaderValue>,
+    credentials: bool,
+}
+
+/// Which origins may read.
+enum Origins {
+    Nobody,
+    Everybody,
+    Listed(Listed),
+}
+
+/// Origins as browsers write them.
+struct Listed {
+    exact: HashSet<Box<str>>,
+    globs: Vec<Box<str>>,
+}
+
+impl Cors {
+    pub(super) fn new(written: &edge::Cors) -> Self {
+        let lists = [
+            (ACCESS_CONTROL_ALLOW_METHODS, list(written.methods.as_ref())),
+            (ACCESS_CONTROL_ALLOW_HEADERS, list(written.headers.as_ref())),
+            (ACCESS_CONTROL_MAX_AGE, written.max_age.map(|age| age.as_secs().into())),
+        ];
+        Self {
+            origins: Origins::new(written.origins.as_ref()),
+            preflight: lists.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            any_header: written.headers == Some(Allowed::Any),
+            private_network: written.allow_private_network,
+            expose: list(written.expose.as_ref()),
+            credentials: written.allow_credentials,
+        }
+    }
+
+    /// The answer to a preflight, whatever it asks about: the browser compares. [`Cors::share`] adds the origin.
+    pub(super) fn preflight(&self, head: &Parts) -> Option<Response<Content>> {
+        if !is_preflight(head) {
+            return None;
+        }
+        let mut response = respond::empty(StatusCode::OK);
+        response.headers_mut().clone_from(&self.preflight);
+        if self.any_header && asks_for_authorization(&head.headers) {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, ANY_AND_AUTHORIZATION);
+        }
+        if self.private_network && head.headers.get(REQUEST_PRIVATE_NETWORK) == Some(&TRUE) {
+            response.headers_mut().insert(ALLOW_PRIVATE_NETWORK, TRUE);
+        }
+        Some(response)
+    }
+
+    /// Lets the page that sent the request read the answer, if its origin may.
+    pub(super) fn share(&self, head: &Parts, answer: &mut HeaderMap) {
+        if let Origins::Listed(_) = self.origins {
+            answer.append(VARY, HeaderValue::from_static("origin"));
+        }
+        let Some(origin) = self.origins.of(&head.headers) else { return };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        }
+        if let Some(expose) = self.expose.as_ref().filter(|_| !is_preflight(head)) {
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
+        }
+    }
+}
+
+fn is_preflight(head: &Parts) -> bool {
+    let has = |name| head.headers.contains_key(name);
+    head.method == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn asks_for_authorization(headers: &HeaderMap) -> bool {
+    let asked = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let mut names = asked.flat_map(|names| names.as_bytes().split(|byte| *byte == b','));
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(AUTHORIZATION.as_str().as_bytes()))
+}
+
+/// A list as a header writes it.
+fn list<T: Display>(allowed: Option<&Allowed<T>>) -> Option<HeaderValue> {
+    match allowed? {
+        Allowed::Any => Some(ANY),
+        Allowed::These(these) => {
+            let names: Vec<String> = these.iter().map(T::to_string).collect();
+            // Methods and header names are legal values.
+            HeaderValue::try_from(names.join(", ")).ok()
+        }
+    }
+}
+
+impl Origins {
+    fn new(allowed: Option<&Allowed<String>>) -> Self {
+        match allowed {
+            None => Self::Nobody,
+            Some(Allowed::Any) => Self::Everybody,
+            Some(Allowed::These(origins)) => Self::Listed(Listed::new(origins)),
+        }
+    }
+
+    /// What an answer to this request says about origins.
+    fn of(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        match self {
+            Self::Nobody => None,
+            Self::Everybody => Some(ANY),
+            Self::Listed(listed) => {
+                let mut origins = headers.get_all(ORIGIN).iter();
+                let (origin, None) = (origins.next()?, origins.next()) else { return None };
+                origin.to_str().is_ok_and(|origin| listed.has(origin)).then(|| origin.clone())
+            }
+        }
+    }
+}
+
+impl Listed {
+    fn new(origins: &[String]) -> Self {
+        let (globs, exact): (Vec<_>, Vec<_>) = origins.iter().partition(|origin| origin.contains('*'));
+        Self {
+            exact: exact.into_iter().map(|origin| origin.as_str().into()).collect(),
+            globs: globs.into_iter().map(|glob| glob.as_str().into()).collect(),
+        }
+    }
+
+    fn has(&self, origin: &str) -> bool {
+        self.exact.contains(origin) || self.globs.iter().any(|glob| matches(glob, origin))
+    }
+}
+
+/// Whether `text` is what `glob` says, whose `*` stand for any characters but `/` and `:`.
+fn matches(glob: &str, text: &str) -> bool {
+    const BOUNDS: [char; 2] = ['/', ':'];
+    let mut pieces = glob.split(BOUNDS).zip(text.split(BOUNDS));
+    glob.matches(BOUNDS).eq(text.matches(BOUNDS)) && pieces.all(|(glob, text)| piece_matches(glob, text))
+}
+
+/// The same, where neither has a `/` or `:`. Each text between two `*` is taken where it comes first, which leaves the most
+/// for those after it.
+fn piece_matches(glob: &str, text: &str) -> bool {
+    let mut between = glob.split('*');
+    let Some(mut rest) = text.strip_prefix(between.next().unwrap_or_default()) else { return false };
+    let Some(last) = between.next_back() else { return rest.is_empty() };
+    for literal in between {
+        let Some(at) = rest.find(literal) else { return false };
+        rest = &rest[at + literal.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests;

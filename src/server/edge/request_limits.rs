@@ -1,0 +1,104 @@
+//! The limits on requests, `[server.rate_limits]` `global` and `per_ip`: windows like those of tokens, a request being one.
+//! Who counts is a quota actor; here is only who is asked, in which order, and that a refused request costs nothing.
+
+use std::net::IpAddr;
+
+use actors::{
+    ClientId,
+    quota::{Limit, Quota, Refusal, Reservation, Scope},
+};
+use http::HeaderMap;
+
+use super::ClientIp;
+use crate::{
+    config::edge::RequestLimit,
+    error::{self, Error},
+};
+
+/// The limits on requests; by default there are none.
+#[derive(Debug, Default)]
+pub struct RequestLimits {
+    /// On all callers together.
+    pub global: Option<Limited>,
+    /// On each address.
+    pub per_ip: Option<Limited>,
+    /// Whose address that is.
+    pub client_ip: ClientIp,
+}
+
+/// A limit, and the actors that hold its windows.
+#[derive(Debug)]
+pub struct Limited {
+    /// The rule, as `error.limit` names it.
+    rule: &'static str,
+    limit: Limit,
+    quota: Quota,
+    /// The name under which all callers are one.
+    everybody: ClientId,
+}
+
+/// A request that the limits admitted. Dropped, it gives back what it took.
+#[derive(Debug)]
+#[must_use = "dropped, it was not admitted"]
+pub struct Admitted([Option<Reservation>; 2]);
+
+impl RequestLimits {
+    /// Takes one request: from the global limit, then from that of the caller's address. Both or none.
+    pub(super) async fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Admitted, Error> {
+        let global = match &self.global {
+            Some(limited) => Some(limited.take(&limited.everybody).await?),
+            None => None,
+        };
+        let Some(limited) = &self.per_ip else { return Ok(Admitted([global, None])) };
+        let address = ClientId::new(&self.client_ip.of(headers, peer).to_string());
+        match limited.take(&address).await {
+            Ok(per_ip) => Ok(Admitted([global, Some(per_ip)])),
+            Err(refusal) => {
+                if let Some(global) = global {
+                    // Awaited, so that whoever reads the refusal finds the unit back.
+                    global.refund().await;
+                }
+                Err(refusal)
+            }
+        }
+    }
+}
+
+impl Limited {
+    /// A limit on all callers together.
+    pub fn global(limit: RequestLimit, quota: Quota) -> Self {
+        Self::new("server.rate_limits.global", limit, quota)
+    }
+
+    /// A limit on each address.
+    pub fn per_ip(limit: RequestLimit, quota: Quota) -> Self {
+        Self::new("server.rate_limits.per_ip", limit, quota)
+    }
+
+    fn new(rule: &'static str, RequestLimit { limit, interval }: RequestLimit, quota: Quota) -> Self {
+        let limit = Limit { scope: Scope(0), tokens: limit, interval, horizon: [interval].into() };
+        Self { rule, limit, quota, everybody: ClientId::new("") }
+    }
+
+    /// Takes one request of `client`.
+    async fn take(&self, client: &ClientId) -> Result<Reservation, Error> {
+        let reserved = self.quota.reserve(client, &self.limit, 1).await;
+        reserved.map_err(|refusal| match refusal {
+            Refusal::Short { .. } | Refusal::Oversize { .. } => {
+                Error::Requests { rule: self.rule, retry_after: refusal.retry_after_seconds() }
+            }
+            Refusal::Crowded => error::Quota::Crowded.into(),
+            Refusal::Unreachable(gone) => gone.into(),
+        })
+    }
+}
+
+impl Admitted {
+    /// The request is taken on: what it took is spent.
+    pub(in crate::server) fn settle(self) {
+        self.0.into_iter().flatten().for_each(Reservation::settle);
+    }
+}
+
+#[cfg(test)]
+mod tests;

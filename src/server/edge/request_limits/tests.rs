@@ -1,0 +1,125 @@
+//! The limits on requests with their actors: what is admitted, in which order, and what a refusal costs.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use actors::supervisor::Supervisor;
+use tokio::time::advance;
+
+use super::*;
+
+struct Running {
+    limits: RequestLimits,
+    _supervisor: Supervisor,
+}
+
+/// Limits of so many requests in ten seconds.
+async fn running(global: Option<u64>, per_ip: Option<u64>, addresses: usize) -> Running {
+    let mut supervisor = Supervisor::start("quota").await;
+    let two = NonZeroUsize::new(2).unwrap();
+    let limit = |limit| RequestLimit { limit, interval: Duration::from_secs(10) };
+    let mut limits = RequestLimits::default();
+    if let Some(global) = global {
+        let quota = Quota::start(&mut supervisor, "global", NonZeroUsize::MIN, 100, 1).await;
+        limits.global = Some(Limited::global(limit(global), quota));
+    }
+    if let Some(per_ip) = per_ip {
+        let quota = Quota::start(&mut supervisor, "addresses", two, 100, addresses).await;
+        limits.per_ip = Some(Limited::per_ip(limit(per_ip), quota));
+    }
+    Running { limits, _supervisor: supervisor }
+}
+
+impl Running {
+    async fn admit(&self, last: u8) -> Result<Admitted, Error> {
+        self.limits.admit(&HeaderMap::new(), [10, 0, 0, last].into()).await
+    }
+
+    /// Whether a request is admitted; if so, it is spent.
+    async fn asks(&self, last: u8) -> bool {
+        self.admit(last).await.map(Admitted::settle).is_ok()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_everything_is_admitted_and_nobody_is_asked() {
+    let running = running(None, None, 0).await;
+    for _ in 0..100 {
+        assert!(running.asks(1).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_limit_may_be_spent_at_once_and_comes_back() {
+    let running = running(Some(3), None, 0).await;
+    for round in 0..3 {
+        for (address, expected) in [(1, true), (2, true), (3, true), (4, false), (1, false)] {
+            assert_eq!(running.asks(address).await, expected, "{round}, {address}");
+        }
+        advance(Duration::from_millis(10_200)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_address_has_its_own() {
+    let running = running(None, Some(2), 100).await;
+    for address in [1, 2, 3] {
+        for expected in [true, true, false] {
+            assert_eq!(running.asks(address).await, expected, "{address}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_address_costs_the_others_nothing() {
+    let running = running(Some(10), Some(5), 100).await;
+    let mut admitted = 0;
+    for _ in 0..8 {
+        admitted += usize::from(running.asks(1).await);
+    }
+    assert_eq!(admitted, 5);
+    for request in 0..5 {
+        assert!(running.asks(2).await, "{request}");
+    }
+    assert!(!running.asks(3).await, "ten are spent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_finds_no_place_afterwards_costs_nothing() {
+    let running = running(Some(1), Some(1), 100).await;
+    drop(running.admit(1).await.unwrap());
+    assert!(running.asks(1).await);
+    assert!(!running.asks(1).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_refusal_says_which_limit_and_when_it_will_be_over() {
+    let running = running(Some(3), Some(2), 100).await;
+    for _ in 0..2 {
+        assert!(running.asks(1).await);
+    }
+    let Err(Error::Requests { rule, retry_after }) = running.admit(1).await else { panic!("admitted") };
+    assert_eq!(rule, "server.rate_limits.per_ip");
+    assert!(matches!(retry_after, Some(10 | 11)), "{retry_after:?}");
+    assert!(running.asks(2).await);
+    let Err(Error::Requests { rule, .. }) = running.admit(3).await else { panic!("admitted") };
+    assert_eq!(rule, "server.rate_limits.global");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_nothing_never_ends() {
+    let running = running(Some(0), None, 0).await;
+    assert!(matches!(running.admit(1).await, Err(Error::Requests { retry_after: None, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_too_many_is_refused_and_costs_nothing() {
+    let running = running(Some(3), Some(5), 1).await;
+    assert!(running.asks(1).await);
+    for _ in 0..5 {
+        let refused = running.admit(2).await;
+        assert!(matches!(refused, Err(Error::Quota(error::Quota::Crowded))), "{refused:?}");
+    }
+    assert!(running.asks(1).await);
+    assert!(running.asks(1).await);
+    assert!(!running.asks(1).await);
+}
