@@ -5,12 +5,14 @@
 
 mod answer;
 mod configuration;
+mod headers;
 mod ledger;
 mod request;
 mod stream;
 
 pub use answer::{error, response};
 pub use configuration::config;
+pub use headers::headers;
 pub use ledger::ledger;
 pub use request::{chat, embeddings, route, tokens};
 pub use stream::stream;
