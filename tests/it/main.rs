@@ -20,6 +20,7 @@ mod echo;
 mod edges;
 mod embeddings;
 mod gone;
+mod headers;
 mod identity;
 mod layers;
 mod operations;
