@@ -183,6 +183,7 @@ fn no_rule_sends_what_is_the_callers_alone() {
         "x-provider-api-key",
         "x-api-key",
         "x-goog-api-key",
+        "api-key",
         "proxy-authorization",
     ];
     let denied =
