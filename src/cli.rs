@@ -18,6 +18,8 @@ use crate::config::{
 };
 use crate::telemetry::{LogOptions, Style};
 
+mod key;
+
 /// The annotated reference, as `nexus init` prints it.
 pub const REFERENCE: &str = include_str!("../config/nexus.toml");
 
@@ -41,6 +43,7 @@ Examples:
   nexus check prod.toml --format json      the same for editors and CI
   nexus explain --client alice --group basic --model openai/gpt-4o
                                            which limit holds for whom, rule by rule
+  nexus key new --client team-a            an API key for a team, and the table to paste
   nexus -c prod.toml -l 0.0.0.0:8000 --log-style json
 
 Exit codes: 0 clean stop, 1 configuration or start-up error, 2 usage, 3 stopped with calls cut off";
@@ -73,6 +76,9 @@ pub enum Command {
     Schema,
     /// Print the annotated reference configuration
     Init,
+    /// Make keys for callers without an identity provider
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// Where the configuration is.
@@ -135,6 +141,25 @@ pub struct ExplainArgs {
     pub tokens: Option<u64>,
 }
 
+/// What is done about keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a new API key, once, and the table that lets it in
+    #[command(after_help = key::EXAMPLES)]
+    New(NewKeyArgs),
+}
+
+/// What `key new` takes.
+#[derive(Clone, Debug, Args)]
+pub struct NewKeyArgs {
+    /// The client id of its holder
+    #[arg(long, value_name = "NAME", default_value = "team-a", value_parser = key::client)]
+    pub client: String,
+    /// The group of its holder
+    #[arg(long, value_name = "NAME", value_parser = key::name)]
+    pub group: Option<String>,
+}
+
 /// A valid configuration and how to serve it.
 #[derive(Clone, Debug)]
 pub struct Serve {
@@ -166,6 +191,7 @@ impl Cli {
             Some(Command::Explain(args)) => Err(explained(args, &file)),
             Some(Command::Schema) => Err(print(&format!("{:#}\n", schema::json_schema()))),
             Some(Command::Init) => Err(print(REFERENCE)),
+            Some(Command::Key(KeyCommand::New(args))) => Err(new_key(args)),
         }
     }
 
@@ -216,6 +242,16 @@ fn explained(args: &ExplainArgs, file: &Path) -> ExitCode {
             FAILED.into()
         }
     }
+}
+
+/// Key and table on standard output, so that each can be cut out of it; the word for people beside it.
+fn new_key(args: &NewKeyArgs) -> ExitCode {
+    let Some(key) = key::generate() else {
+        complain("The system gives no random bytes.\n");
+        return FAILED.into();
+    };
+    complain(key::HINT);
+    print(&format!("{key}\n\n{}", key::table(&key, &args.client, args.group.as_deref())))
 }
 
 /// Shows the problems of a file that is refused.

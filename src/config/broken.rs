@@ -83,5 +83,6 @@ fn is_open(key: &str) -> bool {
         .filter(|known| known.name == name)
         .map(|known| known.kind)
         .collect();
-    !found.is_empty() && !found.iter().any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url))
+    !found.is_empty()
+        && !found.iter().any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link))
 }

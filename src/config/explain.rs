@@ -1,6 +1,6 @@
 //! `nexus explain`: which limit holds for a caller, rule by rule. Text for people; the last line is the answer.
 
-use actors::Group;
+use actors::{Group, identity::Rules};
 
 use super::{Config, Model, Provider, limits::walk};
 
@@ -23,10 +23,14 @@ pub struct Question {
 /// Why there is no answer: no such model, or the caller would not be let in.
 pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
     let (provider, model) = find(config, &question.model)?;
-    let group = caller(config, question)?;
+    let asked = question.group.as_deref().or_else(|| group_of_key(config, &question.client));
+    let group = caller(config, asked)?;
     let mut out = format!("client `{}`, {}\n", question.client, in_group(group.as_ref()));
     out += &format!("model `{}/{}`, sent upstream as `{}`\n", provider.name, model.name, model.upstream_name);
-    if let (Some(asked), None) = (&question.group, &group) {
+    if let (None, Some(group)) = (&question.group, &group) {
+        out += &format!("group `{group}` is that of its API key\n");
+    }
+    if let (Some(asked), None) = (asked, &group) {
         out += &format!("group `{asked}` is not read: `group_id` is not set\n");
     }
     if !admitted(model, group.as_ref()) {
@@ -72,13 +76,23 @@ fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), S
     })
 }
 
+/// The group of the keys of a client, where they agree on one.
+fn group_of_key<'a>(config: &'a Config, client: &str) -> Option<&'a str> {
+    let keys = config.identification.iter().flat_map(|rules| &rules.api_keys);
+    let mut groups = keys.filter(|key| key.client.as_str() == client).map(|key| key.group.as_ref());
+    let first = groups.next()??;
+    groups.all(|group| group == Some(first)).then_some(first.as_str())
+}
+
 /// The group the question is about, as identification would see it.
-fn caller(config: &Config, question: &Question) -> Result<Option<Group>, String> {
-    let Some(rules) = config.identification.as_ref().filter(|rules| rules.group.is_some()) else {
+fn caller(config: &Config, asked: Option<&str>) -> Result<Option<Group>, String> {
+    let named =
+        |rules: &&Rules| rules.group.is_some() || rules.api_keys.iter().any(|key| key.group.is_some());
+    let Some(rules) = config.identification.as_ref().filter(named) else {
         return Ok(None); // a group that is presented is not read
     };
     let listed = || rules.groups.iter().map(Group::as_str).collect::<Vec<_>>().join(", ");
-    match &question.group {
+    match asked {
         None if rules.require_group => Err(format!(
             "a group is required: such a call is refused with 400; add --group, one of: {}",
             listed()
@@ -87,7 +101,7 @@ fn caller(config: &Config, question: &Question) -> Result<Option<Group>, String>
             "group `{name}` is not in group_values: such a call is refused with 400; listed: {}",
             listed()
         )),
-        group => Ok(group.as_deref().map(Group::new)),
+        group => Ok(group.map(Group::new)),
     }
 }
 

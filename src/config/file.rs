@@ -195,6 +195,12 @@ impl<'a> View<'a> {
         Self { section: self.below(name), table }
     }
 
+    /// The tables of a list, each with where it is written.
+    pub fn tables(self, name: &str) -> impl Iterator<Item = Self> {
+        let section = self.below(name);
+        self.items(name).iter().filter_map(Node::table).map(move |table| Self { section, table: Some(table) })
+    }
+
     /// The tables under free names.
     pub fn named(self) -> impl Iterator<Item = (&'a str, &'a Entry, Self)> {
         let entries = self.table.into_iter().flat_map(|table| &table.entries);

@@ -33,7 +33,7 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether a table without it is refused.
     pub required: bool,
-    /// The `type`s of the table it belongs to; empty = all.
+    /// The values of the table's [`Section::selector`] it belongs to; empty = all.
     pub only: &'static [&'static str],
     /// Whether this version does it.
     pub support: Support,
@@ -68,6 +68,8 @@ pub enum Kind {
     Bool,
     /// One of these strings.
     Choice(&'static [&'static str]),
+    /// A list of these strings.
+    Choices(&'static [&'static str]),
     /// A duration that may be zero.
     Delay,
     /// A duration between two bounds, in seconds; a lower bound of 0 means "more than nothing".
@@ -80,6 +82,10 @@ pub enum Kind {
     HeaderName,
     /// A whole number between two bounds.
     Integer(u64, u64),
+    /// A URL as [`Kind::Url`], perhaps with a trailing `/` and a query.
+    Link,
+    /// A list of those.
+    Links,
     /// A list of addresses and networks in CIDR notation.
     Networks,
     /// A number, not negative.
@@ -100,7 +106,7 @@ pub enum Kind {
     Texts,
     /// A string or a list of strings.
     TextOrTexts,
-    /// `http://` or `https://` with a host.
+    /// `http://` or `https://` with a host, to which paths are added.
     Url,
 }
 
@@ -145,6 +151,11 @@ impl Section {
     /// What a name in this table stands for.
     pub fn key(&self, name: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.name == name).or(self.names.as_ref())
+    }
+
+    /// The key whose value says which others may stand beside it.
+    pub fn selector(&self) -> Option<&Key> {
+        self.keys.iter().find(|key| matches!(key.name, "type" | "rule"))
     }
 
     /// This table and all below it, each once, in the order of the documentation.

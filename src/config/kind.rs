@@ -40,20 +40,25 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
             None => Ok(()),
         },
         Kind::Size if Size::read(node).is_none() => wrong(Code::InvalidSize, "no size above zero"),
-        Kind::Url => match url_fault(text) {
+        Kind::Url | Kind::Link => match url_fault(text, matches!(key.kind, Kind::Url)) {
             Some(fault) => Err(at(Code::InvalidUrl, node, format!("the URL {fault}")).help(advice(key))),
             None => Ok(()),
         },
-        Kind::Bool | Kind::Integer(..) | Kind::Number | Kind::Table(_) | Kind::Tables(_) | Kind::Texts => {
-            Err(mistyped(key, name, node))
-        }
+        Kind::Bool
+        | Kind::Choices(_)
+        | Kind::Integer(..)
+        | Kind::Links
+        | Kind::Number
+        | Kind::Table(_)
+        | Kind::Tables(_)
+        | Kind::Texts => Err(mistyped(key, name, node)),
         Kind::Address | Kind::Choice(_) | Kind::HeaderName | Kind::Networks | Kind::Size => Ok(()),
     }
 }
 
 /// Whether a value may hold a password although its key is not secret.
 pub(super) fn holds_password(kind: Kind, node: &Node) -> bool {
-    matches!(kind, Kind::Url) && node.text().is_some_and(|text| text.contains('@'))
+    matches!(kind, Kind::Url | Kind::Link) && node.text().is_some_and(|text| text.contains('@'))
 }
 
 /// Something that may be written under a key, for advice.
@@ -66,11 +71,14 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Any | Kind::Table(_) | Kind::Tables(_) => "…",
         Kind::Bool => "true",
         Kind::Choice(known) => return format!("\"{}\"", known.first().copied().unwrap_or_default()),
+        Kind::Choices(known) => return format!("[\"{}\"]", known.first().copied().unwrap_or_default()),
         Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff => "\"60s\"",
         Kind::File => "\"file.pem\"",
         Kind::HeaderName => "\"X-User-Id\"",
         Kind::Integer(1.., _) => "4",
         Kind::Integer(..) => "1000",
+        Kind::Link => "\"https://id.example.com\"",
+        Kind::Links => "[\"https://id.example.com\"]",
         Kind::Networks => "[\"10.0.0.0/8\"]",
         Kind::Number => "2.5",
         Kind::Path => "\"/llm\"",
@@ -90,12 +98,14 @@ pub(super) fn noun(kind: Kind) -> String {
         Kind::Any => "anything",
         Kind::Bool => "`true` or `false`",
         Kind::Choice(known) => return list(&known.iter().map(|name| &**name).collect::<Vec<_>>()),
+        Kind::Choices(known) => return format!("a list of {}", noun(Kind::Choice(known))),
         Kind::Delay => "a duration, or \"0s\"",
         Kind::Duration(..) => "a duration",
         Kind::DurationOrOff => "a duration, or \"off\"",
         Kind::File => "the path of a file",
         Kind::HeaderName => "a header name",
         Kind::Integer(..) => "a whole number",
+        Kind::Links => "a list of URLs",
         Kind::Networks => "a list of addresses and networks",
         Kind::Number => "a number",
         Kind::Path => "a path",
@@ -106,7 +116,7 @@ pub(super) fn noun(kind: Kind) -> String {
         Kind::Text => "a string",
         Kind::Texts => "a list of strings",
         Kind::TextOrTexts => "a string or a list of strings",
-        Kind::Url => "a URL",
+        Kind::Link | Kind::Url => "a URL",
     }
     .to_owned()
 }
@@ -119,7 +129,10 @@ pub(super) fn schema(kind: Kind) -> Json {
         Kind::Choice(known) => json!({ "enum": known }),
         Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Kind::Number => json!({ "type": ["number", "string"], "minimum": 0 }),
-        Kind::Networks | Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Choices(known) => json!({ "type": "array", "items": { "enum": known } }),
+        Kind::Networks | Kind::Links | Kind::Texts => {
+            json!({ "type": "array", "items": { "type": "string" } })
+        }
         Kind::TextOrTexts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
         Kind::Path => json!({ "type": "string", "pattern": "^/.*[^/]$" }),
         Kind::Table(section) => json!({ "$ref": format!("#/$defs/{}", super::schema::name(section)) }),
@@ -132,6 +145,7 @@ pub(super) fn schema(kind: Kind) -> Json {
         | Kind::DurationOrOff
         | Kind::File
         | Kind::HeaderName
+        | Kind::Link
         | Kind::Secret
         | Kind::Size
         | Kind::Text
@@ -233,7 +247,8 @@ fn path_fault(path: &str) -> Option<&'static str> {
     }
 }
 
-fn url_fault(text: &str) -> Option<&'static str> {
+/// `base`: paths will be added to it.
+fn url_fault(text: &str, base: bool) -> Option<&'static str> {
     let Ok(uri) = text.parse::<Uri>() else { return Some("cannot be read") };
     let host = uri.host().unwrap_or_default();
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -242,9 +257,9 @@ fn url_fault(text: &str) -> Option<&'static str> {
         Some("has no host")
     } else if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         Some("must not hold a user name or password")
-    } else if text.contains(['?', '#']) {
-        Some("must not hold a query or fragment")
-    } else if text.ends_with('/') {
+    } else if text.contains('#') || base && text.contains('?') {
+        Some(if base { "must not hold a query or fragment" } else { "must not hold a fragment" })
+    } else if base && text.ends_with('/') {
         Some("must not end with `/`")
     } else {
         None

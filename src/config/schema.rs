@@ -25,7 +25,7 @@ pub fn markdown() -> String {
         out +=
             &format!("\n### `{}`\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.title);
         for key in section.keys.iter().chain(&section.names) {
-            out += &row(key);
+            out += &row(section, key);
         }
     }
     out
@@ -39,9 +39,10 @@ pub(super) fn name(section: &Section) -> String {
 }
 
 fn object(section: &Section) -> Json {
-    let properties: Map<_, _> = section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let properties: Map<_, _> =
+        section.keys.iter().map(|key| (key.name.to_owned(), property(section, key))).collect();
     let required: Vec<_> = section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
-    let others = section.names.as_ref().map_or(json!(false), property);
+    let others = section.names.as_ref().map_or(json!(false), |key| property(section, key));
     let mut object = json!({ "type": "object", "properties": properties, "additionalProperties": others });
     if !required.is_empty() {
         object["required"] = json!(required);
@@ -49,9 +50,9 @@ fn object(section: &Section) -> Json {
     object
 }
 
-fn property(key: &Key) -> Json {
+fn property(section: &Section, key: &Key) -> Json {
     let mut schema = kind::schema(key.kind);
-    schema["description"] = json!(meaning(key));
+    schema["description"] = json!(meaning(section, key));
     let default = toml::from_str::<Map<String, Json>>(&format!("d = {}", key.default)).ok();
     if let Some(default) = default.and_then(|mut table| table.remove("d")) {
         schema["default"] = default;
@@ -59,16 +60,18 @@ fn property(key: &Key) -> Json {
     schema
 }
 
-fn row(key: &Key) -> String {
+fn row(section: &Section, key: &Key) -> String {
     let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
     let needed = if key.required { " (required)" } else { "" };
-    format!("| `{}` | {}{needed} | {default} | {} |\n", key.name, kind::noun(key.kind), meaning(key))
+    format!("| `{}` | {}{needed} | {default} | {} |\n", key.name, kind::noun(key.kind), meaning(section, key))
 }
 
-fn meaning(key: &Key) -> String {
+fn meaning(section: &Section, key: &Key) -> String {
     let mut text = key.meaning.to_owned();
     if !key.only.is_empty() && key.only.len() < super::keys::PROVIDER_TYPES.len() {
-        text += &format!(" Type {} only.", super::shape::list(key.only));
+        let of_rules = section.selector().is_some_and(|key| key.name == "rule");
+        let selector = if of_rules { "Rule" } else { "Type" };
+        text += &format!(" {selector} {} only.", super::shape::list(key.only));
     }
     match key.support {
         Support::Later { except: [], .. } => text += " *Not in this version.*",

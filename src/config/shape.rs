@@ -39,7 +39,10 @@ impl Walker<'_> {
                 Some(key) if belongs(key, kind) => {
                     self.entry(Place { key, name, path: &join(path, name) }, entry, later);
                 }
-                Some(key) => self.of_another_type(key, kind.unwrap_or_default(), entry),
+                Some(key) => {
+                    let selector = section.selector().map_or("type", |key| key.name);
+                    self.of_another_type(key, selector, kind.unwrap_or_default(), entry);
+                }
             }
         }
         for key in section.keys.iter().filter(|key| key.required && !table.entries.contains_key(key.name)) {
@@ -80,7 +83,10 @@ impl Walker<'_> {
                     }
                 }
             }
-            (Kind::Texts | Kind::TextOrTexts | Kind::Networks, Value::List(nodes)) => {
+            (
+                Kind::Texts | Kind::TextOrTexts | Kind::Networks | Kind::Choices(_) | Kind::Links,
+                Value::List(nodes),
+            ) => {
                 let key = element(place.key);
                 nodes.iter().for_each(|node| self.misfit(Place { key: &key, ..place }, node));
             }
@@ -109,9 +115,9 @@ impl Walker<'_> {
         except.contains(&written) || kind::check(place.key, place.name, node).is_err()
     }
 
-    fn of_another_type(&mut self, key: &Key, kind: &str, entry: &Entry) {
+    fn of_another_type(&mut self, key: &Key, selector: &str, kind: &str, entry: &Entry) {
         entry.node.hide(self.report);
-        let message = format!("`{}` does not belong to type `{kind}`", key.name);
+        let message = format!("`{}` does not belong to {selector} `{kind}`", key.name);
         let help = format!("remove it; it belongs to {}", list(key.only));
         self.report.push(Diagnostic::new(Code::AnotherType, entry.key.clone(), message).help(help));
     }
@@ -148,11 +154,11 @@ pub(super) fn list(names: &[&str]) -> String {
     }
 }
 
-/// The `type` of a table, where that is known.
+/// The value of a table's selector, where that is known.
 fn table_type<'a>(section: &'static Section, table: &'a Table) -> Option<&'a str> {
-    let key = section.keys.iter().find(|key| key.name == "type")?;
+    let key = section.selector()?;
     let Kind::Choice(known) = key.kind else { return None };
-    let written = table.entries.get("type").map(|entry| entry.node.text());
+    let written = table.entries.get(key.name).map(|entry| entry.node.text());
     written.unwrap_or_else(|| Some(key.default.trim_matches('"'))).filter(|kind| known.contains(kind))
 }
 
@@ -176,6 +182,11 @@ fn not_in_this_version(name: &str, node: &Node, entry: &Entry, remedy: &str) -> 
 
 /// A list's element has the kind of one.
 fn element(key: &Key) -> Key {
-    let kind = if matches!(key.kind, Kind::Networks) { Kind::Networks } else { Kind::Text };
+    let kind = match key.kind {
+        Kind::Networks => Kind::Networks,
+        Kind::Choices(known) => Kind::Choice(known),
+        Kind::Links => Kind::Link,
+        _ => Kind::Text,
+    };
     Key { kind, ..*key }
 }

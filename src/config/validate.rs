@@ -1,13 +1,18 @@
 //! From what was written to what is meant. Reports what makes no sense together and goes on; where something cannot be
 //! read, a stand-in takes its place (the file is refused anyway). Types and ranges are not looked at here: `shape` did.
 
+mod api_keys;
+mod cors;
+mod edge;
+mod headers;
 mod identification;
 mod limits;
 mod llm;
+mod oauth;
 mod provider;
 mod server;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Config,
@@ -48,6 +53,26 @@ pub(super) fn config(
 }
 
 impl Check<'_> {
+    /// The bytes of a file the configuration names; reports one that cannot be read.
+    fn bytes(&mut self, entry: &Entry) -> Option<Vec<u8>> {
+        match self.environment.file(&self.folder.join(entry.node.text()?)) {
+            Ok(bytes) => Some(bytes),
+            Err(_) if self.environment.lenient() => None,
+            Err(error) => {
+                let message = format!("{} cannot be read: {error}", entry.node.quoted());
+                let help = "paths are relative to the configuration file";
+                self.at_value(entry, Code::MissingFile, message, help);
+                None
+            }
+        }
+    }
+
+    /// The path of a file that is read again while serving; reports one that cannot be read now.
+    fn path(&mut self, entry: &Entry) -> Option<PathBuf> {
+        self.bytes(entry);
+        entry.node.text().map(|path| self.folder.join(path))
+    }
+
     /// Reports a problem at a key.
     fn at_key(&mut self, entry: &Entry, code: Code, message: impl Into<String>, help: impl Into<String>) {
         self.report.push(Diagnostic::new(code, entry.key.clone(), message).help(help));

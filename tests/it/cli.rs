@@ -42,6 +42,7 @@ fn the_version_and_the_help_are_those_of_nexus() {
         "explain",
         "schema",
         "init",
+        "key",
         "NEXUS_CONFIG_PATH",
         "NEXUS_LOG_STYLE",
         "nexus --config config/demo.toml",
@@ -156,4 +157,38 @@ fn init_prints_a_file_that_check_accepts_and_schema_prints_json() {
     let (code, out, _) = run(nexus(folder.path()).arg("schema"));
     assert_eq!(code, Some(0));
     assert!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["$defs"].is_object());
+}
+
+#[test]
+fn a_new_key_is_printed_once_with_a_table_that_lets_it_in() {
+    let folder = folder("", "");
+    let new = |args: &[&str]| run(nexus(folder.path()).args(["key", "new"]).args(args));
+    let (code, out, err) = new(&["--client", "team \"b\" \\ ü", "--group", "premium"]);
+    assert_eq!(code, Some(0));
+    let (key, table) = out.split_once("\n\n").unwrap();
+    let letters = key.strip_prefix("nxs_").unwrap();
+    assert!(
+        letters.len() == 43 && letters.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+        "{key}"
+    );
+    assert_eq!((out.matches(letters).count(), err.matches(letters).count()), (1, 0), "{out}{err}");
+    assert!(err.contains("x-api-key"), "{err}");
+    fs::write(folder.path().join("nexus.toml"), format!("{table}\n{GOOD}")).unwrap();
+    let (code, _, err) = run(nexus(folder.path()).arg("check"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let table: toml::Table = table.parse().unwrap();
+    let entry = &table["server"]["api_keys"][0];
+    assert_eq!(entry["client"].as_str(), Some("team \"b\" \\ ü"));
+    assert_eq!(entry["group"].as_str(), Some("premium"));
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    let digits: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(entry["sha256"].as_str(), Some(&*digits));
+    let (code, other, _) = new(&[]);
+    assert!(
+        code == Some(0) && other.contains("client = \"team-a\"\nsha256") && !other.contains(key),
+        "{other}"
+    );
+    for wrong in [&["--client", ""][..], &["--group", "a\nb"], &["--client", &"x".repeat(1025)]] {
+        assert_eq!(new(wrong).0, Some(2));
+    }
 }

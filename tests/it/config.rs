@@ -17,6 +17,9 @@ use nexus::config::{
 };
 use proptest::prelude::*;
 
+mod edge;
+mod headers;
+mod identity;
 mod meaning;
 mod reference;
 
@@ -201,48 +204,6 @@ interval = "60s"
 }
 
 #[test]
-fn the_announcements_identification_loads_by_header_and_says_what_to_do_for_claims() {
-    let header = "[server.client_identification]\nenabled = true\nclient_id.http_header = \"X-User-Id\"\n";
-    assert_eq!(codes(&read(&[header, PROVIDER].concat()).unwrap().1), [""; 0]);
-    let claim = "[server.client_identification]\nenabled = true\nclient_id.jwt_claim = \"sub\"\n";
-    let report = read(&[claim, PROVIDER].concat()).unwrap_err();
-    assert_eq!(codes(&report), ["jwt-without-keys"]);
-    let help = report.diagnostics[0].help.as_deref().unwrap();
-    let remedies = [
-        "client_id.http_header = \"X-User-Id\"",
-        "[server.oauth]",
-        "jwt_verification = \"none\"",
-        "neither is in this version",
-    ];
-    let places = remedies.map(|remedy| help.find(remedy).unwrap_or_else(|| panic!("no {remedy} in {help}")));
-    assert!(places.is_sorted(), "what works comes first: {help}");
-    // The group snippet as it stands, with its "or" taken literally; then without that line.
-    let values = "[server.client_identification.validation]\ngroup_values = [\"premium\", \"basic\"]\n";
-    let both =
-        "[server.client_identification]\nenabled = true\nclient_id.http_header = \"X-Group-Id\"\n# or\n";
-    let report = read(&[both, "group_id.jwt_claim = \"grp\"\n", values, PROVIDER].concat()).unwrap_err();
-    assert_eq!(codes(&report), ["jwt-without-keys"]);
-    let help = report.diagnostics[0].help.as_deref().unwrap();
-    assert!(
-        help.contains("group_id.http_header = \"X-Group-Id\""),
-        "a group is not named by client_id: {help}"
-    );
-    let (_, report) = read(&[both, values, PROVIDER].concat()).unwrap();
-    assert_eq!(codes(&report), ["no-effect"]);
-}
-
-#[test]
-fn a_claim_with_keys_says_that_this_version_has_no_jwt_identity() {
-    let claim = "[server.client_identification]\nenabled = true\nclient_id.jwt_claim = \"sub\"\n";
-    let none = [claim, "jwt_verification = \"none\"\n", PROVIDER].concat();
-    assert_eq!(codes(&read(&none).unwrap_err()), ["not-in-this-version"]);
-    let oauth = [claim, "[server.oauth]\nurl = \"https://id.example.com/jwks\"\n", PROVIDER].concat();
-    assert_eq!(codes(&read(&oauth).unwrap_err()), ["not-in-this-version", "not-in-this-version"]);
-    let absent = ["[server.client_identification]\nenabled = true\n", PROVIDER].concat();
-    assert_eq!(codes(&read(&absent).unwrap_err()), ["jwt-without-keys"], "the default source is a claim");
-}
-
-#[test]
 fn references_are_replaced_anywhere_in_a_string() {
     let world = World {
         variables: BTreeMap::from([("HOST", "llm.example.com"), ("EMPTY", "")]),
@@ -324,6 +285,10 @@ fn secrets_are_printed_nowhere() {
     let good = PROVIDER.replace("sk-...", "hidden-{{ env.KEY }}");
     let (config, _) = Config::read(Path::new("n"), &good, &world).unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
+    let rule =
+        "[[llm.providers.openai.headers]]\nrule = \"insert\"\nname = \"x\"\nvalue = \"hidden-value\"\n";
+    let (config, _) = read(&[PROVIDER, rule].concat()).unwrap();
+    assert!(!format!("{config:?}").contains("hidden") && format!("{config:?}").contains("Insert"));
     for broken in [
         "[llm.providers.p]\ntype = \"openai\"\napi_key = hidden-1\nmodels.m = {}",
         "[llm.providers.p]\ntype = \"openai\"\napi_key = \"hidden-2\nmodels.m = {}",
@@ -341,6 +306,14 @@ fn secrets_are_printed_nowhere() {
         "[llm]\nproviders.p = { type = \"openai\", api_key = 'hidden-14', models.m = {} ",
         "[llm.providers.p]\nbase_url = http://u:hidden-15@h\n",
         "[[server.api_keys]]\nclient = \"a\"\nsha256 = \"hidden-16\" x\n",
+        "[[server.api_keys]]\nclient = \"a\"\nsha256 = \"hidden-17\"\n",
+        "[[server.api_keys]]\nsha256 = [\"hidden-18\"]\n",
+        "[server.oauth]\nurl = \"https://u:hidden-19@h/jwks\"\n",
+        "[server.oauth]\nurl = \"{{ env.KEY }}\"\nalgorithms = [\"{{ env.KEY }}\"]\n",
+        "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"cookie\"\nvalue = \"hidden-20\"\n",
+        "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"x\"\nvalue = \"hidden-21\\n\"\n",
+        "[[llm.providers.p.headers]]\nrule = \"remove\"\nname = \"x\"\nvalue = \"hidden-22\"\n",
+        "[[llm.providers.p.headers]]\nrule = \"forward\"\npattern = \"({{ env.KEY }}\"\ndefault = \"hidden-23\"\n",
     ] {
         let report = report(broken, &world);
         assert!(!report.diagnostics.is_empty(), "{broken}");

@@ -11,7 +11,8 @@ const DAY: u64 = 86_400;
 /// The kinds of provider that can be named; this version serves `openai` and `echo`.
 pub const PROVIDER_TYPES: &[&str] = &["openai", "echo", "anthropic", "google", "bedrock", "azure"];
 
-const HEADERS: &str = "remove the rule";
+/// The kinds of provider that are spoken to by plain HTTP.
+const HTTP: &[&str] = &["openai", "anthropic", "google", "azure"];
 const GROUPS_ALLOW: &str = "Only these groups may use it; absent = all that may use the provider.";
 
 #[rustfmt::skip]
@@ -82,9 +83,9 @@ static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None,
     Key::new("stream_usage", Kind::Bool, "true", "Whether usage is asked for in streams whose caller did not.").only(&["openai", "azure"]),
     Key::new("first_byte_delay", Kind::Delay, "\"0s\"", "Before the head of the answer.").only(&["echo"]),
     Key::new("token_delay", Kind::Delay, "\"0s\"", "Before each word of a stream.").only(&["echo"]),
-    Key::new("forward_token", Kind::Bool, "false", "Whether the caller's token is used upstream.").later_unless(&["false"], "remove it, and set `api_key`"),
+    Key::new("forward_token", Kind::Bool, "false", "Whether the caller's own `X-Provider-API-Key` is used instead of `api_key`.").only(HTTP),
     Key::new("responses", Kind::Bool, "", "Whether it speaks the Responses protocol.").only(&["openai", "azure"]).later("remove it: calls go out as chat completions"),
-    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules.").later(HEADERS),
+    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Which headers go upstream; in this order.").only(HTTP),
     Key::new("model_filter", Kind::Text, "", "Not supported: models by pattern.").never("remove it, and list each model under `models`: only configured models are served"),
     Key::new("region", Kind::Text, "", "AWS region.").only(&["bedrock"]),
     Key::new("access_key_id", Kind::Secret, "", "AWS key.").only(&["bedrock"]),
@@ -122,7 +123,7 @@ static MODEL: Section = Section { title: "[llm.providers.NAME.models.MODEL]", na
     Key::new("deny", Kind::Texts, "[]", "These groups may not use it; wins over `allow`."),
     Key::new("max_tokens", Kind::Integer(1, 1 << 32), "4096", "For providers that demand a maximum.").later_unless(&["4096"], "remove it: this version passes the caller's own"),
     Key::new("price", Kind::Table(&PRICE), "", "Per million tokens.").later("remove it: money is not limited"),
-    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules.").later(HEADERS),
+    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules, after those of the provider."),
 ] };
 
 #[rustfmt::skip]
@@ -134,10 +135,10 @@ static PRICE: Section = Section { title: "[llm.providers.NAME.models.MODEL.price
 
 #[rustfmt::skip]
 static HEADER_RULE: Section = Section { title: "[[llm.providers.NAME.headers]], of a model likewise", names: None, keys: &[
-    Key::new("rule", Kind::Choice(&["forward", "insert", "remove", "rename_duplicate"]), "", "What is done.").required(),
+    Key::new("rule", Kind::Choice(&["forward", "insert", "remove", "rename_duplicate"]), "", "What is done: the caller's header goes upstream; one is set; one that would go does not; the caller's goes under two names.").required(),
     Key::new("name", Kind::HeaderName, "", "The header."),
-    Key::new("pattern", Kind::Text, "", "Headers, by regular expression."),
-    Key::new("value", Kind::Secret, "", "What is inserted."),
-    Key::new("default", Kind::Secret, "", "When the header is absent."),
-    Key::new("rename", Kind::HeaderName, "", "The new name."),
+    Key::new("pattern", Kind::Text, "", "Instead of `name`: the headers whose names match this regular expression, whatever their case.").only(&["forward", "remove"]),
+    Key::new("value", Kind::Secret, "", "What is set.").only(&["insert"]),
+    Key::new("default", Kind::Secret, "", "What is sent when the caller sent none; not with `pattern`.").only(&["forward", "rename_duplicate"]),
+    Key::new("rename", Kind::HeaderName, "", "The name it goes upstream under; of `rename_duplicate`, the second one.").only(&["forward", "rename_duplicate"]),
 ] };

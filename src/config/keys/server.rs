@@ -7,10 +7,13 @@ const DAY: u64 = 86_400;
 /// Longest limit interval: 31 days, in seconds.
 const MONTH: u64 = 31 * DAY;
 
-const OAUTH: &str =
-    "remove it and identify callers by header: `client_id.http_header`, `group_id.http_header`";
 const REDIS: &str = "write `storage = { type = \"memory\" }`: limits hold within one process";
-const EDGE: &str = "remove it, and let the proxy in front of Nexus do it";
+
+/// Algorithms of tokens, as `alg` names them.
+const ALGORITHMS: &[&str] = &[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384",
+    "HS512",
+];
 
 #[rustfmt::skip]
 pub(super) static SERVER: Section = Section { title: "[server]", names: None, keys: &[
@@ -29,12 +32,12 @@ pub(super) static SERVER: Section = Section { title: "[server]", names: None, ke
     Key::new("admin", Kind::Table(&ADMIN), "", "The operator's listener."),
     Key::new("client_identification", Kind::Table(&IDENTIFICATION), "", "Who is calling."),
     Key::new("rate_limits", Kind::Table(&RATE_LIMITS), "", "Limits on requests, and where limits are kept."),
-    Key::new("tls", Kind::Table(&TLS), "", "TLS for clients.").later(EDGE),
-    Key::new("cors", Kind::Table(&CORS), "", "Cross-origin headers; absent = none.").later(EDGE),
+    Key::new("tls", Kind::Table(&TLS), "", "TLS for clients; absent = plain text."),
+    Key::new("cors", Kind::Table(&CORS), "", "What pages of other origins may do; absent = no such headers."),
     Key::new("csrf", Kind::Table(&CSRF), "", "A header every request must carry."),
     Key::new("client_ip", Kind::Table(&CLIENT_IP), "", "Where the address of a caller is read from."),
-    Key::new("oauth", Kind::Table(&OAUTH_SERVER), "", "Keys that verify tokens.").later(OAUTH),
-    Key::new("api_keys", Kind::Tables(&API_KEY), "", "Keys handed out to callers.").later(OAUTH),
+    Key::new("oauth", Kind::Table(&OAUTH_SERVER), "", "Tokens that every call needs, and the keys that verify them."),
+    Key::new("api_keys", Kind::Tables(&API_KEY), "", "Keys handed out to callers: they name the client, as a header or a claim would."),
 ] };
 
 #[rustfmt::skip]
@@ -53,16 +56,25 @@ static ADMIN: Section = Section { title: "[server.admin]", names: None, keys: &[
 static IDENTIFICATION: Section = Section { title: "[server.client_identification]", names: None, keys: &[
     Key::new("enabled", Kind::Bool, "false", "Whether every call must say who makes it."),
     Key::new("client_id", Kind::Table(&SOURCE), "", "Where the client id is read from; absent = the JWT claim `sub`."),
-    Key::new("group_id", Kind::Table(&SOURCE), "", "Where the group is read from; absent = no groups."),
-    Key::new("trusted_proxies", Kind::Networks, "[]", "Header identity is believed only from these peers; empty = from all."),
+    Key::new("group_id", Kind::Table(&GROUP_SOURCE), "", "Where the group is read from; absent = no groups."),
+    Key::new("trusted_proxies", Kind::Networks, "[]", "Header identity, and tokens nobody verifies, are believed only from these peers; empty = from all."),
     Key::new("validation", Kind::Table(&VALIDATION), "", "What a valid identity is."),
-    Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token.").depends(),
+    Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token; stands without [server.oauth]."),
 ] };
 
 #[rustfmt::skip]
-static SOURCE: Section = Section { title: "[server.client_identification.client_id], group_id likewise", names: None, keys: &[
+static SOURCE: Section = Section { title: "[server.client_identification.client_id]", names: None, keys: &[
     Key::new("http_header", Kind::HeaderName, "", "A request header."),
-    Key::new("jwt_claim", Kind::Text, "", "A claim of a verified token: a name, or a dotted path.").depends(),
+    Key::new("jwt_claim", Kind::Text, "", "A claim of a verified token: a name, or a dotted path."),
+    Key::new("tls", Kind::Choice(&["san_uri", "subject_cn"]), "", "The certificate of the TLS client: its one URI among the alternative names, or the common name of its subject; needs `server.tls.client_ca`."),
+    Key::new("type", Kind::Choice(&["http_header", "jwt_claim", "tls"]), "", "May be written; says nothing new."),
+] };
+
+#[rustfmt::skip]
+static GROUP_SOURCE: Section = Section { title: "[server.client_identification.group_id]", names: None, keys: &[
+    Key::new("http_header", Kind::HeaderName, "", "A request header."),
+    Key::new("jwt_claim", Kind::Text, "", "A claim of a verified token: a name, or a dotted path; of a list, the first group that is listed."),
+    Key::new("tls", Kind::Any, "", "Not supported: groups from certificates.").never("a certificate names the client only: write `client_id.tls`, and `group_id.http_header` or `group_id.jwt_claim`"),
     Key::new("type", Kind::Choice(&["http_header", "jwt_claim"]), "", "May be written; says nothing new."),
 ] };
 
@@ -77,8 +89,8 @@ static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: No
     Key::new("enabled", Kind::Bool, "", "Switches `global` and `per_ip` off and on; absent = on where one of them is set."),
     Key::new("max_clients", Kind::Integer(1, 1 << 32), "1000000", "Clients with a live window, over all shards; a new one beyond it gets 503."),
     Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept."),
-    Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together.").depends(),
-    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address.").depends(),
+    Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together."),
+    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address."),
 ] };
 
 #[rustfmt::skip]
@@ -120,56 +132,56 @@ static REQUEST_LIMIT: Section = Section { title: "[server.rate_limits.global], p
 
 #[rustfmt::skip]
 static TLS: Section = Section { title: "[server.tls]", names: None, keys: &[
-    Key::new("certificate", Kind::File, "", "Certificate chain, PEM.").required(),
+    Key::new("certificate", Kind::File, "", "Certificate chain, PEM, the server's own first.").required(),
     Key::new("key", Kind::File, "", "Its key, PEM.").required(),
-    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from."),
+    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from, PEM; absent = clients show none."),
 ] };
 
 #[rustfmt::skip]
 static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
-    Key::new("allow_credentials", Kind::Bool, "false", "Whether credentials are allowed."),
-    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or a list of origins."),
-    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or a list of methods."),
-    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or a list of headers."),
-    Key::new("expose_headers", Kind::TextOrTexts, "", "`\"*\"` or a list of headers."),
-    Key::new("max_age", Kind::Duration(0, MONTH), "", "How long a browser remembers."),
-    Key::new("allow_private_network", Kind::Bool, "false", "Whether private networks are allowed."),
+    Key::new("allow_credentials", Kind::Bool, "false", "Whether pages may send credentials; then no list may be `\"*\"`."),
+    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or origins, `scheme://host[:port]`; a `*` in a host stands for any characters but `/` and `:`."),
+    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or methods; OPTIONS is always among them."),
+    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may send."),
+    Key::new("expose_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may read."),
+    Key::new("max_age", Kind::Duration(1, MONTH), "", "How long a browser remembers what is allowed."),
+    Key::new("allow_private_network", Kind::Bool, "false", "Whether pages of public networks may call a server in a private one."),
 ] };
 
 #[rustfmt::skip]
 static CSRF: Section = Section { title: "[server.csrf]", names: None, keys: &[
-    Key::new("enabled", Kind::Bool, "false", "Whether the header is demanded.").later_unless(&["false"], EDGE),
+    Key::new("enabled", Kind::Bool, "false", "Whether every request but OPTIONS must carry the header, whatever its value; without it 403."),
     Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header."),
 ] };
 
 #[rustfmt::skip]
 static CLIENT_IP: Section = Section { title: "[server.client_ip]", names: None, keys: &[
-    Key::new("x_real_ip", Kind::Bool, "false", "Whether `X-Real-IP` is believed.").later_unless(&["false"], "remove it: this version limits by client id, not by address"),
-    Key::new("x_forwarded_for_trusted_hops", Kind::Integer(0, 64), "", "Proxies in front, counted from the right.").later("remove it: this version limits by client id, not by address"),
+    Key::new("x_real_ip", Kind::Bool, "false", "Whether `X-Real-IP` is believed."),
+    Key::new("x_forwarded_for_trusted_hops", Kind::Integer(0, 64), "", "The address is the entry of `X-Forwarded-For` so many places left of the rightmost; absent = the header is not read."),
 ] };
 
 #[rustfmt::skip]
 static OAUTH_SERVER: Section = Section { title: "[server.oauth]", names: None, keys: &[
-    Key::new("url", Kind::Url, "", "A JWKS."),
+    Key::new("url", Kind::Link, "", "A JWKS; either this or `keys_file`."),
     Key::new("keys_file", Kind::File, "", "A local JWKS."),
-    Key::new("poll_interval", Kind::Duration(1, MONTH), "", "Between two fetches."),
+    Key::new("poll_interval", Kind::Duration(1, MONTH), "", "Between two fetches; absent = only when a token names an unknown key."),
     Key::new("expected_issuer", Kind::Text, "", "`iss` must be this."),
     Key::new("expected_audience", Kind::Text, "", "`aud` must be or hold this."),
-    Key::new("algorithms", Kind::Texts, "", "The algorithms that are accepted."),
-    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "Metadata that is published."),
+    Key::new("algorithms", Kind::Choices(ALGORITHMS), "", "The algorithms that are accepted; absent = all but HS*, which needs a `keys_file`."),
+    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "What is published of this server at `/.well-known/oauth-protected-resource`."),
 ] };
 
 #[rustfmt::skip]
 static PROTECTED_RESOURCE: Section = Section { title: "[server.oauth.protected_resource]", names: None, keys: &[
-    Key::new("resource", Kind::Url, "", "This server.").required(),
-    Key::new("authorization_servers", Kind::Texts, "", "Who issues tokens for it.").required(),
+    Key::new("resource", Kind::Link, "", "This server.").required(),
+    Key::new("authorization_servers", Kind::Links, "", "Who issues tokens for it.").required(),
 ] };
 
 #[rustfmt::skip]
 static API_KEY: Section = Section { title: "[[server.api_keys]]", names: None, keys: &[
     Key::new("client", Kind::Text, "", "The client id of its holder.").required(),
-    Key::new("group", Kind::Text, "", "The group of its holder."),
-    Key::new("sha256", Kind::Secret, "", "Hash of the key, hexadecimal.").required(),
+    Key::new("group", Kind::Text, "", "The group of its holder; one of `group_values`, where those are given."),
+    Key::new("sha256", Kind::Secret, "", "SHA-256 of the key, 64 hexadecimal digits; `nexus key new` prints it.").required(),
 ] };
 
 #[rustfmt::skip]

@@ -1,32 +1,39 @@
-//! `[server.client_identification]`: who is calling. Header identity only; a JWT claim is refused with what to do.
+//! `[server.client_identification]`: who is calling, by header, by claim, by certificate or by key.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use actors::{
     Group,
-    identity::{Rules, Source, Tokens},
+    identity::{ApiKey, CertificateField, Rules, Source, Tokens},
 };
-use http::HeaderName;
 
-use super::Check;
+use super::{
+    Check,
+    api_keys::{Groups, api_keys},
+    oauth,
+};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
-    file::View,
+    file::{Entry, View},
+    shape::list,
 };
 
 /// How the group of a caller is named.
-pub(super) const GROUP_SOURCE: &str =
-    "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
+const GROUP_SOURCE: &str = "write `group_id.http_header = \"X-Group-Id\"` in [server.client_identification]";
+/// The same where callers have nothing but keys.
+const GROUP_OF_KEY: &str = "write `group = \"…\"` in [[server.api_keys]]";
 
 /// What the rest of the validation must know about callers.
 pub(super) struct Callers {
-    /// The meaning; `None` when identification is off, or could not be read.
+    /// The meaning; `None` when nobody has to say who calls.
     pub(super) rules: Option<Rules>,
-    /// Whether identification is on.
-    pub(super) enabled: bool,
-    /// `group_id`, where it is written and callers are identified.
+    /// Whether every caller has a name.
+    pub(super) named: bool,
+    /// Where the group of a caller is named first, if it is.
     pub(super) group_id: Option<Range<usize>>,
-    /// `group_values`.
+    /// What to write where it is not.
+    pub(super) group_remedy: &'static str,
+    /// The groups a caller can be of.
     pub(super) groups: BTreeSet<Group>,
     /// Whether `group_values` holds more, which could not be read.
     pub(super) groups_unknown: bool,
@@ -34,94 +41,182 @@ pub(super) struct Callers {
     pub(super) require_group: bool,
 }
 
-/// A JWT claim that could name someone.
-#[derive(Clone, Copy)]
-struct Claim {
-    /// Where it is written.
-    key: &'static str,
-    /// What it does.
-    written: &'static str,
-    /// What names them without a token.
-    instead: &'static str,
+/// `[server.client_identification]` as far as it is in force.
+struct Identification<'a> {
+    view: View<'a>,
+    enabled: bool,
+    client: Option<Source>,
+    group: Option<Source>,
 }
-
-const CLIENT_CLAIM: Claim = Claim {
-    key: "client_id",
-    written: "a JWT claim names callers",
-    instead: "client_id.http_header = \"X-User-Id\"",
-};
-const GROUP_CLAIM: Claim = Claim {
-    key: "group_id",
-    written: "a JWT claim names groups",
-    instead: "group_id.http_header = \"X-Group-Id\"",
-};
-/// What the absence of `client_id` means.
-const IMPLIED: &str = "without `client_id`, callers are named by the JWT claim `sub`";
 
 /// Who may call.
 pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
-    let view = server.table("client_identification");
-    let enabled = view.value::<bool>("enabled");
-    let client = source(view, "client_id", check);
-    let group = source(view, "group_id", check);
-    if enabled {
-        claims(server, view, check);
-    } else if view.exists() && view.entry("enabled").is_none() {
-        let problem = Diagnostic::new(
-            Code::NoEffect,
-            view.span(),
-            "client identification is configured, but not enabled",
-        )
-        .help("write `enabled = true`, or `enabled = false` if that is meant");
-        check.report.push(problem);
-    }
+    let identification = Identification::read(server.table("client_identification"), check);
+    let tokens = tokens(server, &identification, check);
+    let Identification { view, enabled, client, group } = identification;
     let validation = view.table("validation");
-    let groups: BTreeSet<_> =
+    let listed: BTreeSet<_> =
         validation.value::<Vec<String>>("group_values").iter().map(|name| Group::new(name)).collect();
-    let groups_unknown = validation.items("group_values").iter().any(|node| node.text().is_none());
+    let unknown = validation.items("group_values").iter().any(|node| node.text().is_none());
     let group_id = view.entry("group_id").filter(|_| enabled).map(|entry| entry.key.clone());
-    if enabled && group_id.is_none() {
-        groups_without_source(validation, &groups, check);
-    }
     let written = validation.get::<bool>("require_group");
-    let require_group = written.unwrap_or_else(|| group_id.is_some() && !groups.is_empty());
-    let rules = client.filter(|_| enabled).map(|client_header| Rules {
-        client: Some(Source::Header(client_header)),
-        group: group.map(Source::Header),
-        groups: groups.clone(),
-        require_group,
+    let required = written.unwrap_or_else(|| group_id.is_some() && !listed.is_empty());
+    let keys = api_keys(server, &Groups { listed: &listed, unknown, required }, check);
+    let group_of_key =
+        server.tables("api_keys").find_map(|key| key.entry("group")).map(|entry| entry.key.clone());
+    if enabled && group_id.is_none() {
+        groups_without_source(validation, group_of_key.is_none(), check);
+    }
+    not_enabled(view, keys.is_empty(), check);
+    let oauth = server.entry("oauth").is_some();
+    let by_keys_alone = !enabled && server.entry("api_keys").is_some();
+    let groups = if listed.is_empty() && group_id.is_none() { groups_of(&keys) } else { listed.clone() };
+    let rules = (enabled || oauth || !keys.is_empty()).then(|| Rules {
+        client: client.filter(|_| enabled),
+        group: group.filter(|_| enabled),
+        groups: listed,
+        require_group: required && enabled,
         trusted_proxies: view.value("trusted_proxies"),
-        tokens: Tokens::Ignored,
-        api_keys: Vec::new(),
+        tokens,
+        api_keys: keys,
     });
-    Callers { rules, enabled, group_id, groups, groups_unknown, require_group }
+    Callers {
+        rules,
+        named: enabled || by_keys_alone && !oauth,
+        group_id: group_id.or(group_of_key),
+        group_remedy: if by_keys_alone { GROUP_OF_KEY } else { GROUP_SOURCE },
+        groups,
+        groups_unknown: unknown,
+        require_group: required,
+    }
 }
 
-/// The header a source names, if it names one.
-fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<HeaderName> {
-    let entry = view.entry(name)?;
-    let source = view.table(name);
-    match (source.entry("http_header"), source.entry("jwt_claim")) {
-        (Some(header), Some(claim)) => {
-            let message = format!("`{name}` has two sources");
-            let problem = Diagnostic::new(Code::Conflict, claim.key.clone(), message)
-                .label(header.key.clone(), "the other one")
-                .help("keep one of `http_header` and `jwt_claim`");
+impl<'a> Identification<'a> {
+    fn read(view: View<'a>, check: &mut Check<'_>) -> Self {
+        let client = source(view, "client_id", check);
+        let group = source(view, "group_id", check);
+        let implied = view.entry("client_id").is_none().then(|| Source::Claim("sub".into()));
+        Self { view, enabled: view.value("enabled"), client: client.or(implied), group }
+    }
+
+    /// The claims that name someone: which, where, and how that is said.
+    fn claims(&self) -> Vec<(&'static str, Range<usize>, &'static str)> {
+        let claim = |name| self.view.table(name).entry("jwt_claim").map(|entry| entry.key.clone());
+        let alone = |name| self.view.table(name).entry("http_header").is_none(); // two sources are reported already
+        let mut claims = Vec::new();
+        if self.view.entry("client_id").is_none() {
+            let implied = "without `client_id`, callers are named by the JWT claim `sub`";
+            claims.push(("client_id.http_header = \"X-User-Id\"", self.view.span(), implied));
+        } else if let Some(at) = claim("client_id").filter(|_| alone("client_id")) {
+            claims.push(("client_id.http_header = \"X-User-Id\"", at, "a JWT claim names callers"));
+        }
+        if let Some(at) = claim("group_id").filter(|_| alone("group_id")) {
+            claims.push(("group_id.http_header = \"X-Group-Id\"", at, "a JWT claim names groups"));
+        }
+        claims
+    }
+}
+
+/// What becomes of tokens.
+fn tokens(server: View<'_>, identification: &Identification<'_>, check: &mut Check<'_>) -> Tokens {
+    let none = identification.view.entry("jwt_verification");
+    if let Some(entry) = server.entry("oauth") {
+        if let Some(none) = none {
+            let message = "`jwt_verification = \"none\"` stands beside [server.oauth]";
+            let problem = Diagnostic::new(Code::Conflict, none.key.clone(), message)
+                .label(entry.key.clone(), "verifies tokens")
+                .help("keep one of the two");
             check.report.push(problem);
         }
-        (None, None) if source.exists() => {
+        return oauth::verification(server.table("oauth"), check).map_or(Tokens::Ignored, Tokens::Verified);
+    }
+    if !identification.enabled {
+        return Tokens::Ignored;
+    }
+    certificates(server, identification.view, check);
+    let claims = identification.claims();
+    match none {
+        Some(entry) if claims.is_empty() => {
+            let help = "remove it: no `jwt_claim` is used";
+            check.at_key(entry, Code::NoEffect, "`jwt_verification` changes nothing", help);
+            Tokens::Ignored
+        }
+        Some(entry) => {
+            unverified(entry, identification.view, check);
+            Tokens::Unverified
+        }
+        None => {
+            for (header, at, what) in claims {
+                let help = format!(
+                    "write [server.oauth] with the keys that verify it or, where a proxy has verified the token, \
+                     `server.client_identification.jwt_verification = \"none\"`; without tokens, `{header}`"
+                );
+                let message = format!("{what}, but nothing verifies the token");
+                check.report.push(Diagnostic::new(Code::JwtWithoutKeys, at, message).help(help));
+            }
+            Tokens::Ignored
+        }
+    }
+}
+
+/// That tokens are believed unseen is said at every start.
+fn unverified(entry: &Entry, view: View<'_>, check: &mut Check<'_>) {
+    let (message, help) = if view.items("trusted_proxies").is_empty() {
+        (
+            "tokens are believed unverified, whoever sends them",
+            "name the proxies that have verified them: `trusted_proxies = [\"10.0.0.0/8\"]`",
+        )
+    } else {
+        (
+            "tokens are believed unverified when they come from `trusted_proxies`",
+            "with [server.oauth] instead, nobody in between needs to be trusted",
+        )
+    };
+    check.at_value(entry, Code::UnverifiedTokens, message, help);
+}
+
+/// The source that is written under a name, if one is.
+fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<Source> {
+    const SOURCES: [&str; 3] = ["http_header", "jwt_claim", "tls"];
+    let entry = view.entry(name)?;
+    let source = view.table(name);
+    let written: Vec<_> = SOURCES.into_iter().filter_map(|key| Some((key, source.entry(key)?))).collect();
+    match written[..] {
+        [] if source.exists() => {
             let message = format!("`{name}` has no source");
             check.at_key(entry, Code::MissingKey, message, format!("write `{name}.http_header = \"X-…\"`"));
         }
+        [(_, first), (_, second), ..] => {
+            let names: Vec<_> = written.iter().map(|(key, _)| *key).collect();
+            let problem =
+                Diagnostic::new(Code::Conflict, second.key.clone(), format!("`{name}` has two sources"))
+                    .label(first.key.clone(), "the other one")
+                    .help(format!("keep one of {}", list(&names).replace(" or ", " and ")));
+            check.report.push(problem);
+        }
         _ => kind_agrees(source, check),
     }
-    source.get("http_header")
+    if let Some(claim) = source.entry("jwt_claim").filter(|claim| claim.node.text() == Some("")) {
+        check.at_value(claim, Code::EmptyValue, "`jwt_claim` is empty", "for example `jwt_claim = \"sub\"`");
+    }
+    let certificate =
+        source.get::<String>("tls").filter(|_| name == "client_id").and_then(|field| match &*field {
+            "san_uri" => Some(CertificateField::SanUri),
+            "subject_cn" => Some(CertificateField::SubjectCn),
+            _ => None, // reported by its shape
+        });
+    let claim = source.get::<String>("jwt_claim").map(Arc::from);
+    source
+        .get("http_header")
+        .map(Source::Header)
+        .or_else(|| claim.map(Source::Claim))
+        .or_else(|| certificate.map(Source::Certificate))
 }
 
 /// The redundant `type` must say what is written.
 fn kind_agrees(source: View<'_>, check: &mut Check<'_>) {
     let (Some(kind), Some(named)) = (source.entry("type"), source.get::<String>("type")) else { return };
-    if matches!(named.as_str(), "http_header" | "jwt_claim") && source.entry(&named).is_none() {
+    if matches!(named.as_str(), "http_header" | "jwt_claim" | "tls") && source.entry(&named).is_none() {
         check.at_value(
             kind,
             Code::Conflict,
@@ -131,63 +226,33 @@ fn kind_agrees(source: View<'_>, check: &mut Check<'_>) {
     }
 }
 
-/// Everything about claims of tokens.
-fn claims(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
-    let verification = view.entry("jwt_verification");
-    let unverified = verification.is_some() && view.get::<String>("jwt_verification").is_some();
-    let oauth = server.entry("oauth");
-    if let (Some(entry), Some(oauth)) = (verification, oauth) {
-        let problem = Diagnostic::new(
-            Code::Conflict,
-            entry.key.clone(),
-            "`jwt_verification = \"none\"` stands beside [server.oauth]",
-        )
-        .label(oauth.key.clone(), "verifies tokens")
-        .help("keep one of the two");
-        check.report.push(problem);
-    }
-    let verifiable = unverified || oauth.is_some();
-    let written: Vec<_> = [CLIENT_CLAIM, GROUP_CLAIM]
-        .into_iter()
-        .filter(|claim| view.table(claim.key).entry("http_header").is_none()) // two sources are reported already
-        .filter_map(|claim| Some((claim, view.table(claim.key).entry("jwt_claim")?)))
-        .collect();
-    for (claim, entry) in &written {
-        claim.refuse(claim.written, entry.key.clone(), verifiable, check);
-    }
-    match (view.entry("client_id"), view.entry("enabled")) {
-        (None, Some(_)) => CLIENT_CLAIM.refuse(IMPLIED, view.span(), verifiable, check),
-        (Some(_), _) if written.is_empty() => {
-            if let Some(entry) = verification {
-                let help = "remove it: no `jwt_claim` is used";
-                check.at_key(entry, Code::NoEffect, "`jwt_verification` changes nothing", help);
-            }
-        }
-        _ => {}
+/// A certificate names callers only where one is asked for.
+fn certificates(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
+    if let Some(entry) = view.table("client_id").entry("tls")
+        && server.table("tls").entry("client_ca").is_none()
+    {
+        let message = "certificates name callers, but `server.tls.client_ca` is not set: no client shows one";
+        let help = "write `client_ca = \"clients.pem\"` in [server.tls], with the roots of the certificates";
+        check.at_key(entry, Code::CertificateWithoutCa, message, help);
     }
 }
 
-impl Claim {
-    /// Refuses it: the way that this version has comes first, then what the claim would need.
-    fn refuse(self, what: &str, at: Range<usize>, verifiable: bool, check: &mut Check<'_>) {
-        let header = format!("in this version, write `{}`", self.instead);
-        let (code, message, help) = if verifiable {
-            (Code::NotInThisVersion, format!("{what}, and JWT identity is not in this version"), header)
-        } else {
-            let help = format!(
-                "{header}\na claim needs [server.oauth] with the keys that verify it or, where a proxy has verified \
-                 the token, `server.client_identification.jwt_verification = \"none\"`: neither is in this version \
-                 yet"
-            );
-            (Code::JwtWithoutKeys, format!("{what}, but nothing verifies the token"), help)
-        };
-        check.report.push(Diagnostic::new(code, at, message).help(help));
+/// Keys read groups and nothing else of the table.
+fn not_enabled(view: View<'_>, without_keys: bool, check: &mut Check<'_>) {
+    let for_callers = ["client_id", "group_id", "trusted_proxies", "jwt_verification"];
+    let used = !without_keys && for_callers.iter().all(|name| view.entry(name).is_none());
+    if view.exists() && view.entry("enabled").is_none() && !used {
+        let message = "client identification is configured, but not enabled";
+        let problem = Diagnostic::new(Code::NoEffect, view.span(), message)
+            .help("write `enabled = true`, or `enabled = false` if that is meant");
+        check.report.push(problem);
     }
 }
 
 /// Groups are listed or required, but nothing names the group of a caller.
-fn groups_without_source(validation: View<'_>, groups: &BTreeSet<Group>, check: &mut Check<'_>) {
-    if let Some(entry) = validation.entry("group_values").filter(|_| !groups.is_empty()) {
+fn groups_without_source(validation: View<'_>, nowhere: bool, check: &mut Check<'_>) {
+    let listed = !validation.items("group_values").is_empty();
+    if let Some(entry) = validation.entry("group_values").filter(|_| listed && nowhere) {
         let message = "`group_values` changes nothing without `group_id`: no group is read or checked";
         check.at_key(entry, Code::NoEffect, message, GROUP_SOURCE);
     }
@@ -195,4 +260,8 @@ fn groups_without_source(validation: View<'_>, groups: &BTreeSet<Group>, check: 
         let message = "a group is required, but nothing names the group of a caller";
         check.at_key(entry, Code::MissingGroupId, message, GROUP_SOURCE);
     }
+}
+
+fn groups_of(keys: &[ApiKey]) -> BTreeSet<Group> {
+    keys.iter().filter_map(|key| key.group.clone()).collect()
 }

@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use actors::Group;
 
-use super::{
-    Check,
-    identification::{Callers, GROUP_SOURCE},
-};
+use super::{Check, identification::Callers};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
@@ -176,12 +173,16 @@ fn known_group(
 ) {
     let known = callers.groups.contains(&Group::new(name)) || callers.groups_unknown;
     let problem = if callers.group_id.is_none() {
-        if !callers.enabled && place == LIMITS {
+        if !callers.named && place == LIMITS {
             return; // reported once for all limits
         }
-        let why = if callers.enabled { "`group_id` is not set" } else { "identification is not enabled" };
+        let why = if callers.named {
+            "nothing names the group of a caller"
+        } else {
+            "identification is not enabled"
+        };
         let message = format!("{place} for {quoted}, but {why}");
-        Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(GROUP_SOURCE)
+        Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(callers.group_remedy)
     } else if known || callers.groups.is_empty() && place == LIMITS {
         return; // an empty list beside limits is reported once
     } else {
@@ -199,7 +200,7 @@ fn known_group(
 /// The conditions all limits share: somebody must be identified, and groups must be listed.
 pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mut Check<'_>) {
     let Some(first) = first else { return };
-    if !callers.enabled {
+    if !callers.named {
         let message = "limits per user need client identification, which is not enabled";
         let help = "write in [server.client_identification]: `enabled = true` and `client_id.http_header = \"X-User-Id\"`";
         check.at_key(first, Code::LimitWithoutIdentity, message, help);

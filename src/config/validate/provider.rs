@@ -1,12 +1,10 @@
 //! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
 
-use std::sync::Arc;
-
 use actors::quota::Scope;
 use http::Uri;
 
 use super::{
-    Check,
+    Check, headers,
     identification::Callers,
     limits::{Lists, Written, preconditions},
 };
@@ -14,6 +12,7 @@ use crate::config::{
     Model, Provider, ProviderKind, SMALLEST,
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
+    headers::HeaderRule,
     limits::{Owners, key},
     secret::Secret,
     shape::nearest,
@@ -25,6 +24,7 @@ struct Draft<'a> {
     view: View<'a>,
     lists: Lists,
     limits: Written<'a>,
+    headers: Vec<HeaderRule>,
 }
 
 /// All providers, sorted by name; empty when LLM calls are switched off.
@@ -85,8 +85,8 @@ fn provider(
         connect_timeout: view.value("connect_timeout"),
         first_byte_timeout: view.value("first_byte_timeout"),
         idle_timeout: view.value("idle_timeout"),
-        forward_token: false,
-        headers: Vec::new(),
+        forward_token: view.value("forward_token"),
+        headers: headers::rules(view, check),
     })
 }
 
@@ -99,24 +99,10 @@ fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {
         "openai" => Some(ProviderKind::OpenAi {
             base_url: view.get("base_url").unwrap_or_else(|| Uri::from_static("https://api.openai.com/v1")),
             api_key: view.get("api_key").filter(|key: &String| !key.is_empty()).map(Secret::new),
-            ca_pem: view.entry("ca_file").and_then(|entry| file(entry, check)),
+            ca_pem: view.entry("ca_file").and_then(|entry| check.bytes(entry)).map(Into::into),
             stream_usage: view.value("stream_usage"),
         }),
         _ => None, // reported by its shape
-    }
-}
-
-/// The bytes of a file the configuration names.
-fn file(entry: &Entry, check: &mut Check<'_>) -> Option<Arc<[u8]>> {
-    let path = entry.node.text()?;
-    match check.environment.file(&check.folder.join(path)) {
-        Ok(bytes) => Some(bytes.into()),
-        Err(_) if check.environment.lenient() => None,
-        Err(error) => {
-            let message = format!("{} cannot be read: {error}", entry.node.quoted());
-            check.at_value(entry, Code::MissingFile, message, "paths are relative to the configuration file");
-            None
-        }
     }
 }
 
@@ -127,7 +113,7 @@ fn drafts<'a>(
     callers: &Callers,
     check: &mut Check<'_>,
 ) -> Vec<Draft<'a>> {
-    let old = provider.table("rate_limits");
+    let (old, kind) = (provider.table("rate_limits"), provider.get::<String>("type"));
     let models = provider.table("models").named().filter(|(.., view)| view.exists());
     let draft = |(name, entry, view): (&'a str, &'a Entry, View<'a>)| {
         let (mut rates, mut at) =
@@ -137,7 +123,12 @@ fn drafts<'a>(
         }
         names(name, entry, view, check);
         let limits = Written::read(rates, &at, callers, check);
-        Draft { name, view, lists: Lists::read(view, callers, check).and(lists), limits }
+        if let (Some(entry), Some("echo")) = (view.entry("headers"), kind.as_deref()) {
+            let help = "remove it: the echo provider sends nothing";
+            check.at_key(entry, Code::NoEffect, "`headers` changes nothing", help);
+        }
+        let lists = Lists::read(view, callers, check).and(lists);
+        Draft { name, view, lists, limits, headers: headers::rules(view, check) }
     };
     models.map(draft).collect()
 }
@@ -208,7 +199,7 @@ fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_sc
         allow: draft.lists.allow,
         deny: draft.lists.deny,
         limits: table,
-        headers: Vec::new(),
+        headers: draft.headers,
     }
 }
 

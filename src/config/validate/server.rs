@@ -2,18 +2,16 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use super::Check;
+use super::{Check, cors::cors, edge, oauth::protected_resource};
 use crate::config::{
     Actors, Health, Protocols, Server,
     diagnostic::{Code, Diagnostic},
-    edge::{ClientIp, RequestLimits},
     file::{Size, View},
 };
 
 /// The listener and its limits.
 pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_>) -> Server {
     let limits = view.table("rate_limits");
-    request_limits(limits, check);
     let server = Server {
         listen_address: view.value("listen_address"),
         max_in_flight: view.value("max_in_flight"),
@@ -29,12 +27,12 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         health: health(view.table("health")),
         admin: view.table("admin").get("listen"),
         max_clients: limits.value("max_clients"),
-        tls: None,
-        cors: None,
-        csrf: None,
-        client_ip: ClientIp::default(),
-        request_limits: RequestLimits::default(),
-        protected_resource: None,
+        tls: edge::tls(view.table("tls"), check),
+        cors: cors(view.table("cors"), check),
+        csrf: edge::csrf(view.table("csrf")),
+        client_ip: edge::client_ip(view.table("client_ip")),
+        request_limits: edge::request_limits(limits),
+        protected_resource: protected_resource(view.table("oauth").table("protected_resource"), check),
     };
     health_path(view, &server.health, protocols, check);
     listeners(view, &server, check);
@@ -59,20 +57,6 @@ pub(super) fn actors(view: View<'_>) -> Actors {
 
 fn health(view: View<'_>) -> Health {
     Health { enabled: view.value("enabled"), path: view.value("path"), listen: view.get("listen") }
-}
-
-/// `global` and `per_ip` are for later; switched off they change nothing.
-fn request_limits(view: View<'_>, check: &mut Check<'_>) {
-    if view.get::<bool>("enabled") == Some(false) {
-        return;
-    }
-    for name in ["global", "per_ip"] {
-        if let Some(entry) = view.entry(name) {
-            let message = format!("`{name}` is not in this version");
-            let help = "remove it, or write `enabled = false` in [server.rate_limits]; token limits are in force all the same";
-            check.at_key(entry, Code::NotInThisVersion, message, help);
-        }
-    }
 }
 
 /// On the main listener the health route must not hide a protocol's.

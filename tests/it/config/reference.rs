@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use nexus::config::{
-    Config,
+    Config, PerUser,
     keys::{FILE, Kind, Section, Support},
     render, schema,
 };
@@ -117,5 +117,22 @@ fn every_example_and_the_demonstration_load() {
         assert_eq!(codes(&report), [""; 0], "{}\n{}", path.display(), render::text(&report, false));
         count += 1;
     }
-    assert!(count >= 4);
+    assert!(count >= 8);
+}
+
+#[test]
+fn the_examples_of_identity_and_edge_need_nothing_but_what_they_name() {
+    let files = ["secrets/server.pem", "secrets/server.key", "secrets/clients.pem"];
+    let world = World {
+        variables: BTreeMap::from([("OPENAI_API_KEY", "sk-...")]),
+        files: files.into_iter().map(|file| (file, &b"pem"[..])).collect(),
+        lenient: false,
+    };
+    for name in ["jwt", "keys", "edge"] {
+        let text = fs::read_to_string(root().join(format!("config/examples/{name}.toml"))).unwrap();
+        let (config, report) = Config::read(Path::new("n"), &text, &world).unwrap();
+        assert_eq!(codes(&report), [""; 0], "{name}");
+        let models = &config.providers[0].models;
+        assert!(config.identification.is_some() && models[0].per_user != PerUser::default(), "{name}");
+    }
 }

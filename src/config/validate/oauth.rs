@@ -1,0 +1,136 @@
+//! `[server.oauth]`: which tokens are believed, and what is published of this server. The keys are read elsewhere.
+
+use actors::identity::{Algorithm, KeySource, Verification};
+use http::Uri;
+
+use super::Check;
+use crate::config::{
+    diagnostic::{Code, Diagnostic},
+    edge::ProtectedResource,
+    file::View,
+};
+
+/// What is accepted unless the file says otherwise: a symmetric key is none that a fetched JWKS may hold.
+const ASYMMETRIC: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// How tokens are verified; `None` where the table is absent or says too little.
+pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Verification> {
+    if !view.exists() {
+        return None;
+    }
+    for name in ["expected_issuer", "expected_audience"] {
+        let empty = view.entry(name).filter(|entry| entry.node.text() == Some(""));
+        if let Some(entry) = empty {
+            let message = format!("`{name}` is empty: no token has such a claim");
+            check.at_value(entry, Code::EmptyValue, message, format!("remove `{name}` to accept any"));
+        }
+    }
+    let algorithms = algorithms(view, check);
+    Some(Verification {
+        keys: keys(view, check)?,
+        poll_interval: view.get("poll_interval"),
+        issuer: view.get("expected_issuer"),
+        audience: view.get("expected_audience"),
+        algorithms,
+    })
+}
+
+/// What is published of this server.
+pub(super) fn protected_resource(view: View<'_>, check: &mut Check<'_>) -> Option<ProtectedResource> {
+    let servers = view.entry("authorization_servers");
+    if let Some(entry) = servers.filter(|_| view.items("authorization_servers").is_empty()) {
+        let help = "write `authorization_servers = [\"https://id.example.com\"]`, or remove the table";
+        check.at_value(entry, Code::EmptyValue, "no authorization server is named", help);
+    }
+    let authorization_servers: Vec<Uri> = view.get("authorization_servers")?;
+    Some(ProtectedResource {
+        resource: normalised(&view.get("resource")?),
+        authorization_servers: authorization_servers.iter().map(normalised).collect(),
+    })
+}
+
+fn keys(view: View<'_>, check: &mut Check<'_>) -> Option<KeySource> {
+    let file = view.entry("keys_file").map(|entry| check.path(entry));
+    match (view.entry("url"), view.entry("keys_file")) {
+        (Some(url), Some(file)) => {
+            let problem =
+                Diagnostic::new(Code::Conflict, file.key.clone(), "[server.oauth] has two sources of keys")
+                    .label(url.key.clone(), "the other one")
+                    .help("keep one of `url` (fetched) and `keys_file` (local)");
+            check.report.push(problem);
+        }
+        (None, None) => {
+            let problem = Diagnostic::new(Code::MissingKey, view.span(), "[server.oauth] names no keys").help(
+                "write `url = \"https://id.example.com/.well-known/jwks.json\"` or `keys_file = \"jwks.json\"`",
+            );
+            check.report.push(problem);
+        }
+        _ => {}
+    }
+    view.get("url").map(KeySource::Url).or_else(|| file.flatten().map(KeySource::File))
+}
+
+fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
+    let Some(entry) = view.entry("algorithms") else { return ASYMMETRIC.to_vec() };
+    let nodes = view.items("algorithms");
+    if nodes.is_empty() {
+        let help = "write `algorithms = [\"RS256\"]`, or remove it to accept all asymmetric ones";
+        check.at_value(entry, Code::EmptyValue, "no algorithm is accepted, so that no token is", help);
+    }
+    let mut known: Vec<Algorithm> = Vec::new();
+    for node in nodes {
+        let Some(algorithm) = node.text().and_then(|text| text.parse().ok()) else { continue };
+        let symmetric = !ASYMMETRIC.contains(&algorithm);
+        if let Some(url) = view.entry("url").filter(|_| symmetric) {
+            let message = format!("{} needs a shared secret, and a fetched JWKS is none", node.quoted());
+            let problem = Diagnostic::new(Code::Conflict, node.span.clone(), message)
+                .label(url.key.clone(), "fetched from here")
+                .help("remove it, or keep the secret in a local JWKS: `keys_file = \"jwks.json\"`");
+            check.report.push(problem);
+        }
+        if !known.contains(&algorithm) {
+            known.push(algorithm);
+        }
+    }
+    known
+}
+
+/// A URL as browsers write it: scheme and host in lower case, no default port, a path.
+fn normalised(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let default = if scheme == "https" { 443 } else { 80 };
+    let port = url.port_u16().filter(|port| *port != default);
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{scheme}://{host}{port}{}", url.path_and_query().map_or("/", |path| path.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+
+    use super::normalised;
+
+    #[test]
+    fn urls_are_published_as_browsers_write_them() {
+        for (written, published) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("https://Nexus.Example.COM:443", "https://nexus.example.com/"),
+            ("http://h:80/Path?Q=1", "http://h/Path?Q=1"),
+            ("https://[::1]:8443/x/", "https://[::1]:8443/x/"),
+            ("https://h:80/", "https://h:80/"),
+        ] {
+            assert_eq!(normalised(&Uri::from_static(written)), published);
+        }
+    }
+}
