@@ -59,6 +59,8 @@ pub enum Caller {
     NoModel(String),
     /// The caller's group may not use this model.
     Forbidden(String),
+    /// The provider takes the caller's own key, and there is none that can be sent; says why.
+    Key(&'static str),
 }
 
 /// Refusals of the quota actor.
@@ -139,6 +141,7 @@ impl Error {
             }
             Self::Caller(Caller::Forbidden(_)) => "forbidden",
             Self::Caller(Caller::Csrf) => "csrf",
+            Self::Caller(Caller::Key(_)) => "provider_key",
             Self::Caller(_) => "invalid_request",
             Self::Quota(Quota::Crowded) => "too_many_clients",
             Self::Quota(_) => "rate_limit",
@@ -190,6 +193,7 @@ impl Caller {
             Self::NoRoute | Self::NoProvider(_) | Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden(_) | Self::Csrf => StatusCode::FORBIDDEN,
+            Self::Key(_) => StatusCode::UNAUTHORIZED,
         }
     }
 
@@ -209,6 +213,7 @@ impl Caller {
             Self::NoProvider(name) => format!("Provider '{name}' not found"),
             Self::NoModel(id) => format!("Model '{id}' is not configured"),
             Self::Forbidden(id) => format!("Model '{id}' is not available to your group"),
+            Self::Key(why) => format!("Authentication failed: {why}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::{
     config::{self, PerUser, Rule},
     error::Caller,
+    upstream::headers::HeaderRules,
 };
 
 /// Every model of the configuration.
@@ -36,6 +37,8 @@ pub struct Target {
     pub model: Arc<str>,
     /// Its place among all models, for metrics.
     pub index: usize,
+    /// What becomes of a caller's headers on their way to the provider; `None` = only what passes by default.
+    pub headers: Option<HeaderRules>,
     access: Access,
     per_user: PerUser,
 }
@@ -97,6 +100,7 @@ impl Target {
             provider_index,
             model: Arc::clone(&model.name),
             index,
+            headers: HeaderRules::new(&provider.headers, &model.headers),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),
         }

@@ -2,14 +2,17 @@
 //! provider is `actors::provider`, a different thing.
 
 pub mod echo;
+pub mod headers;
+pub mod key;
 pub mod openai;
+pub mod query;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
 use smallvec::SmallVec;
 
 use crate::config::secret::Secret;
 
-/// Client headers that go to a provider of the same protocol. Nothing else of the client's goes upstream.
+/// Client headers that go to a provider of the same protocol. Of the others only what `headers` is told goes upstream.
 const PASSED_ON: [HeaderName; 3] = [
     HeaderName::from_static("openai-beta"),
     HeaderName::from_static("traceparent"),

@@ -87,8 +87,16 @@ const NEVER_SET: &[&str] = &[
 ];
 
 /// What an operator may `insert`, but never takes from a caller.
-const INSERTED_ONLY: &[&str] =
-    &["accept", "accept-charset", "accept-ranges", "authorization", "origin", "x-api-key", "x-goog-api-key"];
+const INSERTED_ONLY: &[&str] = &[
+    "accept",
+    "accept-charset",
+    "accept-ranges",
+    "api-key",
+    "authorization",
+    "origin",
+    "x-api-key",
+    "x-goog-api-key",
+];
 
 /// Whether the caller's header of that name never goes upstream, whatever a rule or its pattern says: credentials,
 /// cookies, hop-by-hop headers and framing. Nor may a forwarded header take such a name.

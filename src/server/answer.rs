@@ -69,7 +69,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Content>, Error> {
     let mut silence = Silence::new(router.provider(&ask.target).idle_timeout);
     if !head.status.is_success() {
-        return Err(refused(router, ask, head, source, &mut silence).await?.into());
+        return Err(refused(router, ask, head, source, &mut silence, call).await?.into());
     }
     if head.is_event_stream() {
         return stream(router, ask, head, source, silence, call).await;
@@ -89,13 +89,15 @@ async fn refused(
     head: Head,
     mut source: Source,
     silence: &mut Silence,
+    call: &Call,
 ) -> Result<Fault, Ours> {
     let mut gathered = Gathered::new(&router.memory)?;
     while gathered.len() < LONGEST_ERROR
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let headers = Box::new(upstream::passing(head.headers, router.provider(&ask.target).secret()));
+    let secret = router.provider(&ask.target).secret(&call.key);
+    let headers = Box::new(upstream::passing(head.headers, secret));
     Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
 }
 
@@ -107,7 +109,7 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secret = router.provider(&ask.target).secret();
+    let secret = router.provider(&ask.target).secret(&call.key);
     let needle = secret.and_then(Secret::needle).cloned();
     let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), needle);
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
@@ -129,7 +131,7 @@ async fn whole(
     call: &mut Call,
 ) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
-    let secret = router.provider(&ask.target).secret();
+    let secret = router.provider(&ask.target).secret(&call.key);
     let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.

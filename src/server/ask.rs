@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use actors::provider::Outgoing;
 use bytes::Bytes;
-use http::{HeaderValue, request::Parts};
+use http::request::Parts;
 
-use super::{body::Held, counting::Counting};
+use super::{body::Held, call, counting::Counting};
 use crate::{
     error::{Caller, Error},
     protocol::{Call, json::Malformed, openai_chat, openai_embeddings, splice::splice},
     route::Target,
     tokens::Counter,
-    upstream::{echo, openai::OpenAi},
+    upstream::{
+        echo,
+        openai::{Client, OpenAi},
+    },
 };
 
 /// A request on its way to a provider.
@@ -71,7 +74,7 @@ impl<'a> Ask<'a> {
     }
 
     /// The request as it goes upstream: the model renamed, usage asked for, all else as it came.
-    pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, request_id: &HeaderValue) -> Outgoing {
+    pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, of: &call::Call) -> Outgoing {
         let model = &self.target.upstream_name;
         let (call, body) = match &self.read {
             Read::Chat(request) => {
@@ -83,7 +86,13 @@ impl<'a> Ask<'a> {
                 (Call::Embeddings, splice(&self.held.bytes, [request.rename(model)]))
             }
         };
-        server.request(call, self.head.uri.query(), &self.head.headers, request_id, body)
+        let client = Client {
+            query: self.head.uri.query(),
+            headers: &self.head.headers,
+            request_id: &of.request_id,
+            key: of.key.as_ref(),
+        };
+        server.request(call, &client, self.target.headers.as_ref(), body)
     }
 
     /// What the built-in provider answers.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{socket::Beat, text::Plain};
 use crate::{
     chat::usage::Usage,
+    config::secret::Secret,
     protocol::{self, Protocol},
     route::Target,
     telemetry::metrics::{Metrics, Outcome},
@@ -26,6 +27,8 @@ pub(super) struct Call {
     pub(super) operation: Option<protocol::Call>,
     pub(super) principal: Principal,
     pub(super) target: Option<Arc<Target>>,
+    /// The caller's own key for the provider, where that is taken.
+    pub(super) key: Option<Secret>,
     /// The status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,
     pub(super) error: Option<&'static str>,
@@ -54,6 +57,7 @@ impl Call {
             operation: None,
             principal: Principal::default(),
             target: None,
+            key: None,
             status: None,
             error: None,
             estimate: None,

@@ -119,12 +119,7 @@ async fn steps(
 }
 
 /// Step 1: nothing is read of a call for which there is no route or no place, or that the limits on requests refuse.
-async fn accept(
-    router: &Router,
-    head: &Parts,
-    peer: &Peer,
-    call: &mut Call,
-) -> Result<Operation, Error> {
+async fn accept(router: &Router, head: &Parts, peer: &Peer, call: &mut Call) -> Result<Operation, Error> {
     let prefixes = router.prefixes.as_deref().ok_or(Caller::NoRoute)?;
     let operation = protocol::route(prefixes, &head.method, head.uri.path());
     let operation = operation.map_err(|no| match no {
@@ -158,7 +153,7 @@ async fn identify(
     Ok(router.identity.identify(&head.headers, peer).await?)
 }
 
-/// Step 3: reads the body within its limits and finds the target of its model.
+/// Step 3: reads the body within its limits, finds the target of its model, and the key to it if the caller has it.
 async fn route<'a>(
     router: &Router,
     head: &'a Parts,
@@ -173,6 +168,7 @@ async fn route<'a>(
     let held = body::read(&head.headers, body, limit, patience, &router.memory).await?;
     let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     call.target = Some(Arc::clone(&ask.target));
+    call.key = router.provider(&ask.target).forwarded_key(&head.headers)?;
     Ok(ask)
 }
 
@@ -232,7 +228,7 @@ async fn send(
 ) -> Result<(Head, Source), Error> {
     match &provider.upstream {
         Upstream::OpenAi { server, stream_usage, .. } => {
-            let outgoing = ask.outgoing(server, *stream_usage, &call.request_id);
+            let outgoing = ask.outgoing(server, *stream_usage, call);
             let sent = lease.send(outgoing, provider.first_byte_timeout).await;
             let (head, body) = sent.map_err(|error| unsent(&error, &ask.target.provider))?.into_parts();
             let head = Head { status: head.status, headers: head.headers };
@@ -268,7 +264,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let secret = call.target.as_ref().and_then(|target| router.provider(target).secret());
+    let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
     let mut response = respond::error(error, secret);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), &reservation.refund().await);

@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
+use http::HeaderMap;
 
 use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
+    error::Caller,
     route::{Routes, Target},
     telemetry::metrics::Metrics,
     tokens::Counter,
-    upstream::openai::OpenAi,
+    upstream::{key, openai::OpenAi},
 };
 
 /// The shared part of a server.
@@ -63,6 +65,8 @@ pub enum Upstream {
         server: Box<OpenAi>,
         /// Its key, to be kept out of every text.
         secret: Option<Secret>,
+        /// Whether a caller's own key is taken in its place.
+        forward_token: bool,
         /// Whether streams are asked for their usage.
         stream_usage: bool,
     },
@@ -85,10 +89,18 @@ impl Router {
 }
 
 impl Provider {
-    /// The secret that its texts might hold.
-    pub(super) fn secret(&self) -> Option<&Secret> {
+    /// The key that a caller brings along for it; `None` where its own serves, or it needs none.
+    pub(super) fn forwarded_key(&self, caller: &HeaderMap) -> Result<Option<Secret>, Caller> {
         match &self.upstream {
-            Upstream::OpenAi { secret, .. } => secret.as_ref(),
+            Upstream::OpenAi { forward_token: true, secret, .. } => key::forwarded(caller, secret.as_ref()),
+            Upstream::OpenAi { .. } | Upstream::Echo { .. } => Ok(None),
+        }
+    }
+
+    /// The secret that its texts might hold: the key it was called with.
+    pub(super) fn secret<'a>(&'a self, forwarded: &'a Option<Secret>) -> Option<&'a Secret> {
+        match &self.upstream {
+            Upstream::OpenAi { secret, .. } => forwarded.as_ref().or(secret.as_ref()),
             Upstream::Echo { .. } => None,
         }
     }

@@ -6,7 +6,11 @@ use http::{
     uri::InvalidUri,
 };
 
-use super::{PASSED_ON, REQUEST_ID};
+use super::{
+    REQUEST_ID,
+    headers::{self, HeaderRules},
+    query,
+};
 use crate::{
     config::secret::Secret,
     protocol::{Call, splice::Rope},
@@ -18,6 +22,19 @@ pub struct OpenAi {
     chat: Uri,
     embeddings: Uri,
     headers: HeaderMap,
+}
+
+/// What a client's request has to do with the one that goes upstream, its body apart.
+#[derive(Debug)]
+pub struct Client<'a> {
+    /// Its query, as it came.
+    pub query: Option<&'a str>,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The id of the call, the same on both sides.
+    pub request_id: &'a HeaderValue,
+    /// Its own key for the provider, in place of the configured one.
+    pub key: Option<&'a Secret>,
 }
 
 /// Why a configuration cannot be addressed. The text holds no secret.
@@ -40,10 +57,7 @@ impl OpenAi {
         let at = |path: &str| format!("{base}{path}").parse::<Uri>().map_err(AddressError::Url);
         let mut headers = HeaderMap::new();
         if let Some(key) = key.filter(|key| !key.expose().is_empty()) {
-            let value = format!("Bearer {}", key.expose());
-            let mut value = HeaderValue::try_from(value).map_err(AddressError::Key)?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, bearer(key).map_err(AddressError::Key)?);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -52,13 +66,12 @@ impl OpenAi {
         Ok(Self { chat: at("/chat/completions")?, embeddings: at("/embeddings")?, headers })
     }
 
-    /// The request for one call. `query` is the client's, passed on as it is.
+    /// The request for one call: the client's query and headers as far as they pass, our own over them.
     pub fn request(
         &self,
         call: Call,
-        query: Option<&str>,
-        client: &HeaderMap,
-        request_id: &HeaderValue,
+        client: &Client<'_>,
+        rules: Option<&HeaderRules>,
         body: Rope,
     ) -> Request<Rope> {
         let path = match call {
@@ -66,18 +79,78 @@ impl OpenAi {
             Call::Embeddings => &self.embeddings,
         };
         // A query that came in a request line fits into another one.
+        let query = client.query.and_then(query::without_keys);
         let with_query = query.and_then(|query| format!("{path}?{query}").parse().ok());
-        let mut headers = self.headers.clone();
-        for name in &PASSED_ON {
-            for value in client.get_all(name) {
-                headers.append(name, value.clone());
-            }
+        let mut own = self.headers.clone();
+        if let Some(key) = client.key {
+            // One that came in a header fits into another; otherwise better no key than a wrong one.
+            match bearer(key) {
+                Ok(value) => own.insert(AUTHORIZATION, value),
+                Err(_) => own.remove(AUTHORIZATION),
+            };
         }
-        headers.insert(REQUEST_ID, request_id.clone());
+        own.insert(REQUEST_ID, client.request_id.clone());
+        headers::complete(&mut own, client.headers, rules);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = with_query.unwrap_or_else(|| path.clone());
-        *request.headers_mut() = headers;
+        *request.headers_mut() = own;
         request
+    }
+}
+
+/// A key as a provider reads it. Never printed.
+fn bearer(key: &Secret) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::HOST;
+
+    use super::*;
+
+    fn request(configured: Option<&str>, forwarded: Option<&str>, query: Option<&str>) -> Request<Rope> {
+        let secret = |key: &str| Secret::new(key.to_owned());
+        let (configured, forwarded) = (configured.map(secret), forwarded.map(secret));
+        let base = Uri::from_static("http://127.0.0.1/v1");
+        let server = OpenAi::new(&base, configured.as_ref()).expect("an address");
+        let caller =
+            HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer of the caller"))]);
+        let request_id = &HeaderValue::from_static("id");
+        let client = Client { query, headers: &caller, request_id, key: forwarded.as_ref() };
+        server.request(Call::Chat, &client, None, Rope::new())
+    }
+
+    #[test]
+    fn the_callers_key_replaces_the_configured_one_and_is_never_printed() {
+        for (configured, forwarded, sent) in [
+            (Some("sk-own"), None, Some("Bearer sk-own")),
+            (Some("sk-own"), Some("sk-caller"), Some("Bearer sk-caller")),
+            (None, Some("sk-caller"), Some("Bearer sk-caller")),
+            (None, None, None),
+            (Some("sk-own"), Some("no\nkey"), None),
+        ] {
+            let request = request(configured, forwarded, None);
+            let keys: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
+            assert_eq!(keys, sent.as_slice());
+            assert!(keys.iter().all(|key| key.is_sensitive()));
+            assert!(!request.headers().contains_key(HOST), "the connection knows it");
+        }
+    }
+
+    #[test]
+    fn the_query_goes_up_without_the_callers_key() {
+        for (query, target) in [
+            (None, "/v1/chat/completions"),
+            (Some("beta=true"), "/v1/chat/completions?beta=true"),
+            (Some("a=%31&key=secret&b"), "/v1/chat/completions?a=%31&b"),
+            (Some("k%65y=secret"), "/v1/chat/completions"),
+        ] {
+            let request = request(None, None, query);
+            assert_eq!(request.uri().path_and_query().map(|target| target.as_str()), Some(target));
+        }
     }
 }

@@ -21,6 +21,7 @@ mod edge;
 mod edges;
 mod embeddings;
 mod gone;
+mod headers;
 mod identity;
 mod layers;
 mod listener;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod configuration;
+mod headers;
 mod ledger;
 mod request;
 mod stream;
@@ -12,6 +13,7 @@ mod token;
 
 pub use answer::{error, response};
 pub use configuration::config;
+pub use headers::headers;
 pub use ledger::ledger;
 pub use request::{chat, embeddings, route, tokens};
 pub use stream::stream;

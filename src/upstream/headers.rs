@@ -1,0 +1,180 @@
+//! Which of a caller's headers go upstream: those that pass by default, then what the rules of the provider and of the
+//! model make of them, in order, then the provider's own over all. Pure.
+//!
+//! Whatever the rules say, nothing is taken from a caller that `config::headers` rules out, nor anything that the
+//! caller's `Connection` header names: that was for the hop to us.
+
+use std::str;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, CONNECTION, USER_AGENT},
+};
+use smallvec::SmallVec;
+
+use super::PASSED_ON;
+use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set};
+
+/// Headers of a provider's own that rules may change or remove, as they may those of a caller.
+const CHANGEABLE: [HeaderName; 2] = [ACCEPT, USER_AGENT];
+
+/// The rules of one model: those of its provider, then its own.
+#[derive(Debug)]
+pub struct HeaderRules(Box<[HeaderRule]>);
+
+/// Completes a provider's own headers with what goes up of the caller's. Own ones stay as they are, `accept` and
+/// `user-agent` apart, which a rule may change.
+pub fn complete(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRules>) {
+    let caller = Caller::new(caller);
+    let Some(rules) = rules else {
+        for (name, value) in caller.passed_on() {
+            own.append(name, value.clone());
+        }
+        return;
+    };
+    let mut chosen = Chosen::default();
+    for name in CHANGEABLE {
+        if let Some(value) = own.remove(&name) {
+            chosen.0.push((name, value));
+        }
+    }
+    chosen.0.extend(caller.passed_on().map(|(name, value)| (name, value.clone())));
+    rules.apply(&caller, &mut chosen);
+    chosen.remove(|name| own.contains_key(name));
+    for (name, value) in chosen.0 {
+        // There is room for 32,768; who has more rules than that goes without the rest.
+        let _ = own.try_append(name, value);
+    }
+}
+
+/// What a caller sent, as far as it may go upstream at all.
+struct Caller<'a> {
+    headers: &'a HeaderMap,
+    /// Headers that it sent and that its `Connection` header names.
+    hop: SmallVec<[&'a str; 2]>,
+}
+
+/// Headers on their way upstream, in order.
+#[derive(Default)]
+struct Chosen(SmallVec<[(HeaderName, HeaderValue); 8]>);
+
+// === impl HeaderRules ===
+
+impl HeaderRules {
+    /// The rules in their order; `None` where there are none. One that would set what no rule may is left out: a
+    /// configuration that holds such a rule has been refused before.
+    pub fn new(provider: &[HeaderRule], model: &[HeaderRule]) -> Option<Self> {
+        let rules: Box<[_]> = provider.iter().chain(model).filter(|rule| is_allowed(rule)).cloned().collect();
+        (!rules.is_empty()).then_some(Self(rules))
+    }
+
+    fn apply(&self, caller: &Caller<'_>, chosen: &mut Chosen) {
+        for rule in &self.0 {
+            match rule {
+                HeaderRule::Forward { from: Names::One(name), default, rename } => {
+                    if let Some(value) = caller.first(name).or(default.as_ref()) {
+                        chosen.remove(|chosen| chosen == name);
+                        chosen.set(rename.as_ref().unwrap_or(name), value);
+                    }
+                }
+                HeaderRule::Forward { from: Names::Matching(pattern), rename, .. } => {
+                    chosen.add_matching(caller, pattern, rename.as_ref());
+                }
+                HeaderRule::Insert { name, value } => chosen.set(name, value),
+                HeaderRule::Remove(names) => chosen.remove(|name| names.hold(name)),
+                HeaderRule::RenameDuplicate { name, rename, default } => {
+                    if let Some(value) = caller.first(name).or(default.as_ref()) {
+                        chosen.set(name, value);
+                        chosen.set(rename, value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether all that a rule names may be set in its way.
+fn is_allowed(rule: &HeaderRule) -> bool {
+    let may_carry = |name: &HeaderName| !is_never_forwarded(name);
+    match rule {
+        HeaderRule::Forward { from, rename, .. } => {
+            let from = if let Names::One(name) = from { Some(name) } else { None };
+            from.into_iter().chain(rename).all(may_carry)
+        }
+        HeaderRule::Insert { name, .. } => !is_never_set(name),
+        HeaderRule::Remove(_) => true,
+        HeaderRule::RenameDuplicate { name, rename, .. } => may_carry(name) && may_carry(rename),
+    }
+}
+
+impl Names {
+    fn hold(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::One(one) => one == name,
+            Self::Matching(Pattern(pattern)) => pattern.is_match(name.as_str().as_bytes()),
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl<'a> Caller<'a> {
+    fn new(headers: &'a HeaderMap) -> Self {
+        let mut hop: SmallVec<[&str; 2]> = SmallVec::new();
+        let names =
+            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        for name in names.filter_map(|name| str::from_utf8(name.trim_ascii()).ok()) {
+            // Each once, so that a caller cannot make the list long.
+            if headers.contains_key(name) && !is_in(&hop, name) {
+                hop.push(name);
+            }
+        }
+        Self { headers, hop }
+    }
+
+    /// What goes to a provider of the same protocol without any rule.
+    fn passed_on(&self) -> impl Iterator<Item = (HeaderName, &'a HeaderValue)> {
+        let passed_on = PASSED_ON.into_iter().filter(|name| !is_in(&self.hop, name.as_str()));
+        passed_on.flat_map(|name| self.headers.get_all(&name).iter().map(move |value| (name.clone(), value)))
+    }
+
+    /// The first value of a header, if it may go upstream.
+    fn first(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
+        let may = !is_never_forwarded(name) && !is_in(&self.hop, name.as_str());
+        may.then(|| self.headers.get(name)).flatten()
+    }
+}
+
+fn is_in(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+// === impl Chosen ===
+
+impl Chosen {
+    /// The header with this value and no other.
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.remove(|chosen| chosen == name);
+        self.0.push((name.clone(), value.clone()));
+    }
+
+    fn remove(&mut self, which: impl Fn(&HeaderName) -> bool) {
+        self.0.retain(|(name, _)| !which(name));
+    }
+
+    /// Every header of the caller whose name matches; all of them under the one name where it is given.
+    fn add_matching(&mut self, caller: &Caller<'_>, Pattern(pattern): &Pattern, rename: Option<&HeaderName>) {
+        let matching = caller.headers.keys().filter(|name| pattern.is_match(name.as_str().as_bytes()));
+        let matching = matching.filter_map(|name| Some((name, caller.first(name)?)));
+        let matching: SmallVec<[_; 8]> = matching.collect();
+        if matching.is_empty() {
+            return;
+        }
+        self.remove(|name| Some(name) == rename || matching.iter().any(|(matching, _)| *matching == name));
+        let added = matching.into_iter();
+        self.0.extend(added.map(|(name, value)| (rename.unwrap_or(name).clone(), value.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests;
