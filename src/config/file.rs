@@ -130,6 +130,11 @@ impl Node {
         }
     }
 
+    /// Whether it is a list, and an empty one.
+    pub const fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::List(nodes) if nodes.is_empty())
+    }
+
     /// The table, if it is one.
     pub fn table(&self) -> Option<&Table> {
         match &self.value {

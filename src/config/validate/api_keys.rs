@@ -21,35 +21,34 @@ pub(super) struct Groups<'a> {
     pub(super) required: bool,
 }
 
-/// The keys that are handed out.
+/// The keys that are handed out, one for each table.
 pub(super) fn api_keys(server: View<'_>, groups: &Groups<'_>, check: &mut Check<'_>) -> Vec<ApiKey> {
     let mut seen: Vec<([u8; 32], Range<usize>)> = Vec::new();
     let mut keys = Vec::new();
     for view in server.tables("api_keys") {
-        let client = view.entry("client").and_then(|entry| client(entry, check));
-        let group = view.entry("group").and_then(|entry| group(entry, groups, check));
         if groups.required && view.entry("group").is_none() {
-            let problem =
-                Diagnostic::new(Code::MissingKey, view.span(), "`group` is missing: every caller needs one")
-                    .help("write `group = \"…\"` with one of `group_values`");
+            let message = "`group` is missing: every caller needs one";
+            let problem = Diagnostic::new(Code::MissingKey, view.span(), message)
+                .help("write `group = \"…\"` with one of `group_values`");
             check.report.push(problem);
         }
-        let Some((entry, sha256)) = view.entry("sha256").and_then(|entry| Some((entry, hash(entry, check)?)))
-        else {
-            continue;
-        };
-        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == sha256) {
-            let problem = Diagnostic::new(
-                Code::DuplicateApiKey,
-                entry.node.span.clone(),
-                "this API key has another holder",
-            )
-            .label(first.clone(), "the other one")
-            .help("make a key for each: `nexus key new`");
-            check.report.push(problem);
+        let client = view.entry("client").and_then(|entry| client(entry, check));
+        let sha256 = view.entry("sha256").and_then(|entry| Some((hash(entry, check)?, &entry.node.span)));
+        if let Some((hash, at)) = sha256 {
+            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == hash) {
+                let message = "this API key has another holder";
+                let problem = Diagnostic::new(Code::DuplicateApiKey, at.clone(), message)
+                    .label(first.clone(), "the other one")
+                    .help("make a key for each: `nexus key new`");
+                check.report.push(problem);
+            }
+            seen.push((hash, at.clone()));
         }
-        seen.push((sha256, entry.node.span.clone()));
-        keys.extend(client.map(|client| ApiKey { client, group, sha256 }));
+        keys.push(ApiKey {
+            client: client.unwrap_or_else(|| ClientId::new("")),
+            group: view.entry("group").and_then(|entry| group(entry, groups, check)),
+            sha256: sha256.map(|(hash, _)| hash).unwrap_or_default(),
+        });
     }
     keys
 }

@@ -41,9 +41,7 @@ pub(super) fn cors(view: View<'_>, check: &mut Check<'_>) -> Option<Cors> {
     if cors.allow_credentials {
         credentials(view, check);
     }
-    let none = view
-        .entry("allow_origins")
-        .is_none_or(|entry| matches!(&entry.node.value, Value::List(list) if list.is_empty()));
+    let none = view.entry("allow_origins").is_none_or(|entry| entry.node.is_empty_list());
     if none {
         let problem = Diagnostic::new(
             Code::NoEffect,

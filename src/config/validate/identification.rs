@@ -69,7 +69,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
     }
     not_enabled(view, keys.is_empty(), check);
     let oauth = server.entry("oauth").is_some();
-    let by_keys_alone = !enabled && server.entry("api_keys").is_some();
+    let by_keys_alone = !enabled && !keys.is_empty();
     let groups = if listed.is_empty() && group_id.is_none() { groups_of(&keys) } else { listed.clone() };
     let rules = (enabled || oauth || !keys.is_empty()).then(|| Rules {
         client: client.filter(|_| enabled),

@@ -48,7 +48,7 @@ pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Veri
 /// What is published of this server.
 pub(super) fn protected_resource(view: View<'_>, check: &mut Check<'_>) -> Option<ProtectedResource> {
     let servers = view.entry("authorization_servers");
-    if let Some(entry) = servers.filter(|_| view.items("authorization_servers").is_empty()) {
+    if let Some(entry) = servers.filter(|entry| entry.node.is_empty_list()) {
         let help = "write `authorization_servers = [\"https://id.example.com\"]`, or remove the table";
         check.at_value(entry, Code::EmptyValue, "no authorization server is named", help);
     }
@@ -82,13 +82,12 @@ fn keys(view: View<'_>, check: &mut Check<'_>) -> Option<KeySource> {
 
 fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
     let Some(entry) = view.entry("algorithms") else { return ASYMMETRIC.to_vec() };
-    let nodes = view.items("algorithms");
-    if nodes.is_empty() {
+    if entry.node.is_empty_list() {
         let help = "write `algorithms = [\"RS256\"]`, or remove it to accept all asymmetric ones";
         check.at_value(entry, Code::EmptyValue, "no algorithm is accepted, so that no token is", help);
     }
     let mut known: Vec<Algorithm> = Vec::new();
-    for node in nodes {
+    for node in view.items("algorithms") {
         let Some(algorithm) = node.text().and_then(|text| text.parse().ok()) else { continue };
         let symmetric = !ASYMMETRIC.contains(&algorithm);
         if let Some(url) = view.entry("url").filter(|_| symmetric) {

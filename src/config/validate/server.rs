@@ -59,17 +59,18 @@ fn health(view: View<'_>) -> Health {
     Health { enabled: view.value("enabled"), path: view.value("path"), listen: view.get("listen") }
 }
 
-/// On the main listener the health route must not hide a protocol's.
+/// On the main listener the health route must not hide another.
 fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &mut Check<'_>) {
     if !health.enabled || health.listen.is_some() {
         return;
     }
-    let mut taken = protocols.openai.iter().flatten().map(String::as_str).chain(["/v1", "/v1beta"]);
+    let others = ["/v1", "/v1beta", "/.well-known/oauth-protected-resource"];
+    let mut taken = protocols.openai.iter().flatten().map(String::as_str).chain(others);
     let under = |base: &str| {
         health.path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if let (Some(base), Some(entry)) = (taken.find(|base| under(base)), view.table("health").entry("path")) {
-        let message = format!("the health route lies under `{base}`, where a protocol is served");
+        let message = format!("the health route lies under `{base}`, where something else is served");
         check.at_value(entry, Code::DuplicatePath, message, "for example `path = \"/health\"`");
     }
 }

@@ -138,7 +138,7 @@ fn credentials_of_callers_and_framing_are_named_by_no_rule() {
 
 #[test]
 fn a_provider_that_sends_nothing_has_no_rules() {
-    let echo = "[llm.providers.p]\ntype = \"echo\"\nmodels.m = {}\n";
+    let echo = "[llm.providers.p]\ntype = \"echo\"\n[llm.providers.p.models.m]\n";
     let body = "rule = \"remove\"\nname = \"a\"\n";
     let codes_of = |head: &str| codes(&report(&format!("{echo}{head}\n{body}"), &World::default()));
     assert_eq!(codes_of("[[llm.providers.p.headers]]"), ["another-type"]);
