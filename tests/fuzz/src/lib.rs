@@ -8,12 +8,14 @@ mod configuration;
 mod ledger;
 mod request;
 mod stream;
+mod token;
 
 pub use answer::{error, response};
 pub use configuration::config;
 pub use ledger::ledger;
 pub use request::{chat, embeddings, route, tokens};
 pub use stream::stream;
+pub use token::token;
 
 use bytes::Bytes;
 use nexus::protocol::splice::{Edit, splice};
