@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
-use http::{Method, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
 
 use super::{body::Content, counting::Counting, phase::Phases, request_id::Ids, respond};
 use crate::{
@@ -26,6 +26,8 @@ pub struct Router {
     pub providers: Vec<Provider>,
     /// The identity actors.
     pub identity: Identity,
+    /// What `WWW-Authenticate` says to callers without a good token.
+    pub challenge: HeaderValue,
     /// The quota actors.
     pub quota: Quota,
     /// Where tokens are counted.
