@@ -373,3 +373,22 @@ fn challenge(resource: Option<&ProtectedResource>) -> Result<HeaderValue, StartE
 fn at_least_one(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_names_the_metadata_of_the_resource_if_there_is_one() {
+        let of = |resource: &str| {
+            let resource = resource.to_owned();
+            challenge(Some(&ProtectedResource { resource, authorization_servers: Vec::new() })).unwrap()
+        };
+        let named = "Bearer resource_metadata=\"https://a.example/.well-known/oauth-protected-resource\"";
+        assert_eq!(
+            (of("https://a.example/"), of("https://a.example")),
+            (named.try_into().unwrap(), named.try_into().unwrap())
+        );
+        assert_eq!(challenge(None).unwrap(), "Bearer");
+    }
+}

@@ -125,7 +125,7 @@ impl From<Unreachable> for IdentityError {
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.description().unwrap_or(self.error()))
+        f.write_str(self.description().unwrap_or_else(|| self.error()))
     }
 }
 
