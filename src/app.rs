@@ -10,6 +10,7 @@ use actors::{
     quota::Quota,
     supervisor::Supervisor,
 };
+use http::HeaderValue;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -19,7 +20,7 @@ use tokio::{
 
 use crate::{
     cli::{CUT_OFF, Serve},
-    config::{self, Config, ProviderKind},
+    config::{self, Config, ProviderKind, edge::ProtectedResource},
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
@@ -129,7 +130,7 @@ impl App {
         let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
-        let identity = supervisors.identity(&config).await;
+        let identity = supervisors.identity(&config).await?;
         let quota = supervisors.quota(&config).await;
         let limits = supervisors.request_limits(&config).await;
         let mut providers = Vec::with_capacity(config.providers.len());
@@ -143,6 +144,7 @@ impl App {
             routes,
             providers,
             identity,
+            challenge: challenge(config.server.protected_resource.as_ref())?,
             quota,
             counting: Counting::new(counter),
             in_flight: Gate::new(config.server.max_in_flight),
@@ -305,10 +307,11 @@ impl Supervisors {
         }
     }
 
-    async fn identity(&mut self, config: &Config) -> Identity {
+    async fn identity(&mut self, config: &Config) -> Result<Identity, StartError> {
         let rules = config.identification.clone().map(Arc::new);
         let count = at_least_one(config.actors.identity_workers);
-        Identity::spawn(&mut self.identity, count, config.actors.mailbox_limit, rules).await
+        let identity = Identity::spawn(&mut self.identity, count, config.actors.mailbox_limit, rules).await;
+        identity.map_err(|error| StartError(error.to_string()))
     }
 
     async fn quota(&mut self, config: &Config) -> Quota {
@@ -396,7 +399,37 @@ impl Supervisors {
     }
 }
 
+/// What `WWW-Authenticate` says (RFC 6750, 3; `resource_metadata`: RFC 9728, 5.1).
+fn challenge(resource: Option<&ProtectedResource>) -> Result<HeaderValue, StartError> {
+    let Some(ProtectedResource { resource, .. }) = resource else {
+        return Ok(HeaderValue::from_static("Bearer"));
+    };
+    let resource = resource.strip_suffix('/').unwrap_or(resource);
+    let text = format!("Bearer resource_metadata=\"{resource}/.well-known/oauth-protected-resource\"");
+    HeaderValue::try_from(text)
+        .map_err(|_| StartError(format!("protected_resource: '{resource}' cannot be in a header")))
+}
+
 /// The configuration has refused zero.
 fn at_least_one(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_names_the_metadata_of_the_resource_if_there_is_one() {
+        let of = |resource: &str| {
+            let resource = resource.to_owned();
+            challenge(Some(&ProtectedResource { resource, authorization_servers: Vec::new() })).unwrap()
+        };
+        let named = "Bearer resource_metadata=\"https://a.example/.well-known/oauth-protected-resource\"";
+        assert_eq!(
+            (of("https://a.example/"), of("https://a.example")),
+            (named.try_into().unwrap(), named.try_into().unwrap())
+        );
+        assert_eq!(challenge(None).unwrap(), "Bearer");
+    }
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 /// Why a call has no ordinary answer.
 #[derive(Debug)]
 pub enum Error {
-    /// The caller did not say who they are, or said it wrongly.
+    /// The caller did not say who they are, or said it wrongly, or there are no keys yet to verify it with.
     Identity(Denied),
     /// The request cannot be understood or is not allowed.
     Caller(Caller),
@@ -121,8 +121,7 @@ impl Error {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Identity(Denied::RepeatedAuthorization) => StatusCode::UNAUTHORIZED,
-            Self::Identity(_) => StatusCode::BAD_REQUEST,
+            Self::Identity(denied) => denied.status(),
             Self::Caller(fault) => fault.status(),
             Self::Quota(Quota::Crowded) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Quota(_) | Self::Requests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -172,7 +171,7 @@ impl Error {
     /// What the caller reads.
     pub fn message(&self) -> String {
         match self {
-            Self::Identity(denied) => denied.description().to_owned(),
+            Self::Identity(denied) => denied.to_string(),
             Self::Caller(fault) => fault.message(),
             Self::Requests { .. } => "Rate limit exceeded".to_owned(),
             Self::Quota(fault) => fault.message().to_owned(),

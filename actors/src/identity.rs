@@ -1,45 +1,80 @@
-//! Identity actors: from what a request presents to who is calling.
+//! Identity: from what a request presents to who is calling.
 //!
-//! State: the rules, which never change, so any worker may answer and a restart loses nothing. Callers use [`Identity`];
-//! the decision itself is a pure function. A decision takes about a microsecond.
+//! ```text
+//!  connection ── Decide, Recall ──> identity-0 … -N    remember verified tokens by hash, know the API keys
+//!      │  verifies what is new,                ^
+//!      │  then Remember ──────────────────────>│ Adopt
+//!      └──── a key is not known ────────> identity-keys ── one task at a time ──> JWKS
+//! ```
+//!
+//! A token or key goes to the worker that its hash names, anything else to each in turn. Workers answer in microseconds,
+//! and never verify: that is done here, by a pure function in the caller's own task, so that a burst of new tokens delays
+//! no known one.
 
-#[allow(dead_code)] // until the workers know keys
 mod api_keys;
 mod claims;
-#[allow(dead_code)] // likewise
+mod denied;
 mod digest;
-#[allow(dead_code)] // until the workers remember tokens
 mod key_set;
+mod keys;
+mod memory;
+mod presented;
+mod refresh;
 mod rules;
-#[allow(dead_code)] // likewise
 mod token;
+mod worker;
 
-use std::{error, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
-
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
-
-pub use self::key_set::{KeySet, KeySetError};
-pub use self::rules::{Algorithm, ApiKey, CertificateField, KeySource, Rules, Source, Tokens, Verification};
-use crate::{
-    address::{Reply, Unreachable},
-    guarded::State,
-    principal::{ClientId, Group, Principal},
-    shards::Shards,
-    supervisor::Supervisor,
+use std::{
+    net::IpAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
+
+use http::HeaderMap;
+
+use self::{
+    api_keys::ApiKeys,
+    digest::Digest,
+    keys::{Keys, Origin},
+    memory::Remembered,
+    presented::{Credential, Presented, Told, refuse_repeated_authorization},
+    token::{Invalid, unverified, verify},
+    worker::{Fixed, Message, Recalled, Worker},
+};
+pub use self::{
+    denied::{Denied, IdentityError, InvalidClientId},
+    key_set::{KeySet, KeySetError},
+    keys::KeysError,
+    rules::{Algorithm, ApiKey, CertificateField, KeySource, Rules, Source, Tokens, Verification},
+};
+use crate::{address::Address, observe::Own, principal::Principal, shards::Shards, supervisor::Supervisor};
 
 /// How long a caller waits for an identity worker. Decisions take microseconds: this is met only when all is lost.
 const WITHIN: Duration = Duration::from_secs(5);
+/// Sets of keys a token is tried with at most: the worker's, one that came meanwhile, one that is fetched for it.
+const SETS: usize = 3;
 
 /// Finds out who is calling. Clones share the workers.
 #[derive(Clone, Debug)]
-pub struct Identity(Option<Workers>);
+pub struct Identity(Option<Arc<On>>);
 
 /// Identification is on.
-#[derive(Clone, Debug)]
-struct Workers {
-    shards: Shards<Message>,
+#[derive(Debug)]
+struct On {
+    workers: Shards<Message>,
     rules: Arc<Rules>,
+    /// Whether tokens or keys are looked up: then one that is not known may be a reason to refuse a call.
+    recalls: bool,
+    /// Where tokens are verified.
+    verifier: Option<Verifier>,
+}
+
+/// What a token is verified by.
+#[derive(Debug)]
+struct Verifier {
+    keys: Keys,
+    policy: Verification,
 }
 
 /// Who is at the other end of a connection.
@@ -60,197 +95,207 @@ pub struct Certificate {
     pub subject_cn: Option<Box<str>>,
 }
 
-/// What a request presents, as far as the rules ask for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Presented {
-    /// The address the connection came from.
-    peer: IpAddr,
-    /// The header that names the client.
-    client: Presence,
-    /// The header that names the group.
-    group: Presence,
+/// A token or key and the worker that may know it.
+struct Bearer<'a> {
+    token: &'a [u8],
+    digest: Digest,
+    worker: &'a Address<Message>,
 }
 
-/// How often a header is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Presence {
-    /// Not at all.
-    Absent,
-    /// Once, which is the only sound way.
-    Once(HeaderValue),
-    /// More than once: nobody can say which one a proxy in front has checked.
-    Repeated,
-}
-
-/// Why there is no principal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdentityError {
-    /// The caller's fault: status 400.
-    Denied(Denied),
-    /// Ours: no worker answered.
-    Unreachable(Unreachable),
-}
-
-/// What is wrong with the identity that was presented. All of them are status 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// No client id, or one that is not ASCII text.
-    MissingClientId,
-    /// A client id that cannot be used.
-    InvalidClientId(InvalidClientId),
-    /// No group, or one that is not ASCII text, where one is required.
-    MissingGroup,
-    /// A group that is not listed.
-    UnlistedGroup,
-    /// Several group headers.
-    RepeatedGroup,
-    /// Several `Authorization` headers: which one another proxy would believe is anyone's guess.
-    RepeatedAuthorization,
-}
-
-/// Why a client id cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidClientId {
-    /// Several client id headers.
-    Repeated,
-    /// Over [`ClientId::MAX_BYTES`].
-    TooLong,
-}
-
-/// What an identity worker understands.
-#[derive(Debug)]
-struct Message {
-    presented: Presented,
-    reply: Reply<Result<Principal, Denied>>,
-}
-
-/// The state of an identity worker.
-#[derive(Debug)]
-struct Worker {
-    rules: Arc<Rules>,
-}
+// === impl Identity ===
 
 impl Identity {
-    /// Starts `workers` actors `identity-0`, `identity-1`, … that go by these rules. Without rules identification is off:
-    /// nothing is started, and every caller is [`Principal::default`].
+    /// Starts `workers` actors `identity-0`, `identity-1`, … that go by these rules, and `identity-keys` if tokens are
+    /// verified. Without rules identification is off: nothing is started, and every caller is [`Principal::default`].
+    ///
+    /// # Errors
+    /// When the keys can never be had: the URL is none, or the file cannot be used.
     pub async fn spawn(
         supervisor: &mut Supervisor,
         workers: NonZeroUsize,
         mailbox_limit: usize,
         rules: Option<Arc<Rules>>,
-    ) -> Self {
-        let Some(rules) = rules else { return Self(None) };
-        let theirs = Arc::clone(&rules);
-        let worker = move |_| Worker { rules: Arc::clone(&theirs) };
-        let shards = supervisor.spawn_shards("identity", workers, mailbox_limit, worker).await;
-        Self(Some(Workers { shards, rules }))
+    ) -> Result<Self, KeysError> {
+        let Some(rules) = rules else { return Ok(Self(None)) };
+        if rules.tokens == Tokens::Unverified {
+            tracing::warn!(
+                "tokens are believed without verification: a proxy in front must have verified them"
+            );
+        }
+        let found = match &rules.tokens {
+            Tokens::Verified(policy) => Some((policy.clone(), Origin::read(policy).await?)),
+            Tokens::Ignored | Tokens::Unverified => None,
+        };
+        let fixed = Arc::new(Fixed {
+            rules: Arc::clone(&rules),
+            api_keys: ApiKeys::new(&rules.api_keys),
+            keys: found.as_ref().and_then(|(_, (_, keys))| keys.clone()),
+            workers: workers.get(),
+        });
+        let recalls = found.is_some() || !fixed.api_keys.is_empty();
+        let worker = move |own| Worker::new(Arc::clone(&fixed), own);
+        let workers = supervisor.spawn_shards("identity", workers, mailbox_limit, worker).await;
+        let verifier = match found {
+            Some((policy, found)) => {
+                let keys = Keys::spawn(supervisor, mailbox_limit, &policy, found, workers.clone()).await;
+                Some(Verifier { keys, policy })
+            }
+            None => None,
+        };
+        Ok(Self(Some(Arc::new(On { workers, rules, recalls, verifier }))))
     }
 
-    /// Who is calling, by the headers of a request that came from `peer`.
+    /// Who is calling, by a request that came from `peer`.
     ///
     /// # Errors
     /// [`IdentityError::Denied`] when the request does not say, or says something that the rules refuse.
     pub async fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<Principal, IdentityError> {
-        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-            return Err(IdentityError::Denied(Denied::RepeatedAuthorization));
+        match &self.0 {
+            Some(on) => on.identify(headers, peer).await,
+            None => refuse_repeated_authorization(headers).map(|()| Principal::default()).map_err(Into::into),
         }
-        let Some(Workers { shards, rules }) = &self.0 else { return Ok(Principal::default()) };
-        let presented = Presented::of(rules, headers, peer.address);
-        shards
-            .next()
-            .call(WITHIN, |reply| Message { presented, reply })
-            .await
-            .map_err(IdentityError::Unreachable)?
-            .map_err(IdentityError::Denied)
+    }
+
+    /// Whether callers can be told apart: not before there are keys, where tokens are verified.
+    pub fn is_ready(&self) -> bool {
+        let verifier = self.0.as_ref().and_then(|on| on.verifier.as_ref());
+        verifier.is_none_or(|verifier| verifier.keys.are_there())
     }
 }
 
-impl State for Worker {
-    type Message = Message;
-    const TICK: Option<Duration> = None;
+// === impl On ===
 
-    fn handle(&mut self, Message { presented, reply }: Message) {
-        if !reply.is_closed() {
-            // A caller that hung up meanwhile leaves nothing to undo.
-            let _ = reply.send(identify(&self.rules, &presented));
-        }
-    }
-}
-
-impl Presented {
-    /// Takes from `headers` what `rules` ask for, and nothing else.
-    fn of(rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Self {
-        Self {
-            peer,
-            client: Presence::of_source(rules.client.as_ref(), headers),
-            group: Presence::of_source(rules.group.as_ref(), headers),
-        }
-    }
-}
-
-impl Presence {
-    fn of_source(source: Option<&Source>, headers: &HeaderMap) -> Self {
-        match source {
-            Some(Source::Header(name)) => Self::of(name, headers),
-            _ => Self::Absent,
-        }
-    }
-
-    fn of(name: &HeaderName, headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Self::Absent,
-            (Some(value), None) => Self::Once(value.clone()),
-            (Some(_), Some(_)) => Self::Repeated,
-        }
-    }
-}
-
-impl Denied {
-    /// The `error` of the answer's body.
-    pub fn error(self) -> &'static str {
-        match self {
-            Self::MissingClientId => "missing_client_id",
-            Self::InvalidClientId(_) => "invalid_client_id",
-            Self::MissingGroup => "missing_group_id",
-            Self::UnlistedGroup | Self::RepeatedGroup => "invalid_group",
-            Self::RepeatedAuthorization => "invalid_token",
-        }
-    }
-
-    /// The `error_description` of the answer's body.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::MissingClientId => "Client identification is required",
-            Self::InvalidClientId(InvalidClientId::Repeated) => {
-                "The client id header must be sent exactly once"
+impl On {
+    async fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<Principal, IdentityError> {
+        let credential = self.credential(headers);
+        let bearer = match credential {
+            Ok(Credential::Token(token)) if self.recalls => {
+                let digest = Digest::of(token);
+                Some(Bearer { token, digest, worker: self.workers.of(digest.bytes()) })
             }
-            Self::InvalidClientId(InvalidClientId::TooLong) => "The client id is longer than 1024 bytes",
-            Self::MissingGroup => "Group identification is required",
-            Self::UnlistedGroup => "The specified group is not valid",
-            Self::RepeatedGroup => "The group header must be sent exactly once",
-            Self::RepeatedAuthorization => "The Authorization header must be sent at most once",
+            _ => None,
+        };
+        let worker = bearer.as_ref().map_or_else(|| self.workers.next(), |bearer| bearer.worker);
+        let told = async {
+            let credential = credential?;
+            let presented = self.presented(headers, peer, credential);
+            match bearer {
+                Some(bearer) => self.recall(bearer, presented).await,
+                None => self.decide(worker, presented, credential).await,
+            }
+        };
+        told.await.inspect_err(|error| {
+            if matches!(error, IdentityError::Denied(_)) {
+                Worker::denied(&Own(Arc::clone(worker.gauges())));
+            }
+        })
+    }
+
+    /// Nothing is to be looked up: the rules alone decide.
+    async fn decide(
+        &self,
+        worker: &Address<Message>,
+        presented: Presented,
+        credential: Credential<'_>,
+    ) -> Result<Principal, IdentityError> {
+        let must_prove = self.verifier.is_some();
+        if must_prove || (self.recalls && presented.names_nobody()) {
+            return Err(match credential {
+                Credential::NotBearer => Denied::NotBearer.into(),
+                Credential::Absent | Credential::Token(_) => Denied::MissingToken.into(),
+            });
         }
+        Ok(worker.call(WITHIN, |reply| Message::Decide(presented, reply)).await??)
     }
-}
 
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.description())
-    }
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(denied) => denied.fmt(f),
-            Self::Unreachable(unreachable) => unreachable.fmt(f),
+    /// There is a token or key: its worker may know it.
+    async fn recall(&self, bearer: Bearer<'_>, mut presented: Presented) -> Result<Principal, IdentityError> {
+        let (digest, now) = (bearer.digest, unix_seconds());
+        let recalled = bearer.worker.call(WITHIN, |reply| Message::Recall(digest, now, reply)).await?;
+        match (recalled, &self.verifier) {
+            (Recalled::Holder(principal), _) => return Ok(principal),
+            (Recalled::Known(told), _) => presented.told = told,
+            // Rare and large: the callers of known tokens do not carry the room for it.
+            (Recalled::New(keys), Some(verifier)) => {
+                presented.told = Box::pin(verifier.verify(&bearer, keys, &self.rules)).await?;
+            }
+            // Not a key: SDKs send a made-up one where they think that one is demanded. Another identity counts.
+            (Recalled::New(_), None) if presented.names_nobody() => {
+                return Err(Denied::Unauthorized.into());
+            }
+            (Recalled::New(_), None) => {}
         }
+        Ok(presented.decide(&self.rules)?)
+    }
+
+    /// The token or key, where anybody reads it.
+    fn credential<'h>(&self, headers: &'h HeaderMap) -> Result<Credential<'h>, Denied> {
+        if self.recalls || self.rules.tokens == Tokens::Unverified {
+            return Credential::of(headers);
+        }
+        refuse_repeated_authorization(headers).map(|()| Credential::Absent)
+    }
+
+    /// What there is to go by, before anything is verified.
+    fn presented(&self, headers: &HeaderMap, peer: &Peer, credential: Credential<'_>) -> Presented {
+        let rules = &*self.rules;
+        let mut presented = Presented::of(rules, headers, peer);
+        if let (Tokens::Unverified, Credential::Token(token)) = (&rules.tokens, credential)
+            && rules.believe(peer.address)
+            && let Some(claims) = str::from_utf8(token).ok().and_then(unverified)
+        {
+            presented.told = Told::by(rules, &claims);
+        }
+        presented
     }
 }
 
-impl error::Error for Denied {}
-impl error::Error for IdentityError {}
+// === impl Verifier ===
+
+impl Verifier {
+    /// Verifies a token with `keys` or, if it names one that is not among them, with newer ones, and has it remembered.
+    async fn verify(
+        &self,
+        bearer: &Bearer<'_>,
+        mut keys: Option<Arc<KeySet>>,
+        rules: &Rules,
+    ) -> Result<Told, IdentityError> {
+        let token = str::from_utf8(bearer.token).map_err(|_| Denied::MalformedToken)?;
+        if keys.is_none() {
+            // What is no token needs no keys to be refused, and does not wait for any.
+            unverified(token).ok_or(Denied::MalformedToken)?;
+            keys = self.keys.newer(None).await?;
+        }
+        for _ in 0..SETS {
+            let present = keys.ok_or(Denied::NoKeys)?;
+            match verify(token, &present, &self.policy, unix_seconds()) {
+                Ok(verified) => {
+                    let told = Told::by(rules, &verified.claims);
+                    let (until, key) = (verified.until, verified.key);
+                    let remembered = Box::new(Remembered { told: told.clone(), until, key });
+                    bearer.worker.cast(Message::Remember(bearer.digest, remembered, present));
+                    return Ok(told);
+                }
+                Err(Invalid::Malformed) => return Err(Denied::MalformedToken.into()),
+                Err(Invalid::Refused(why)) => {
+                    tracing::debug!(why, "token refused");
+                    return Err(Denied::Unauthorized.into());
+                }
+                Err(Invalid::UnknownKey) => keys = self.keys.newer(Some(&present)).await?,
+            }
+            if keys.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &present)) {
+                break;
+            }
+        }
+        tracing::debug!(why = "its key is not known", "token refused");
+        Err(Denied::Unauthorized.into())
+    }
+}
+
+/// The clock that `exp` and `nbf` are written in. A clock before 1970 is at its beginning.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// The texts of a claim of a token that these keys verify at `now` (unix seconds); `None` when they do not. A door for
 /// the fuzzer and the benchmark, which cannot reach the pure half otherwise: not a part of the interface.
@@ -262,64 +307,12 @@ pub fn read_token(
     now: u64,
     claim: &str,
 ) -> Option<Vec<Box<str>>> {
-    let verified = token::verify(token, keys, policy, now).ok()?;
+    let verified = verify(token, keys, policy, now).ok()?;
     Some(match verified.claims.find(claim) {
         claims::Claim::Absent => Vec::new(),
         claims::Claim::Text(text) => vec![text],
         claims::Claim::List(texts) => texts,
     })
-}
-
-/// Who presents this, by these rules.
-///
-/// # Errors
-/// The first thing that is wrong, the client id before the group.
-fn identify(rules: &Rules, presented: &Presented) -> Result<Principal, Denied> {
-    if !rules.believe(presented.peer) {
-        return Err(Denied::MissingClientId);
-    }
-    let client = client(&presented.client)?;
-    let group = rules.group(&presented.group)?;
-    Ok(Principal { client: Some(client), group })
-}
-
-fn client(presence: &Presence) -> Result<ClientId, Denied> {
-    let id = match presence {
-        Presence::Absent => Err(Denied::MissingClientId),
-        Presence::Repeated => Err(Denied::InvalidClientId(InvalidClientId::Repeated)),
-        Presence::Once(value) => value.to_str().map_err(|_| Denied::MissingClientId),
-    }?;
-    if id.len() > ClientId::MAX_BYTES {
-        return Err(Denied::InvalidClientId(InvalidClientId::TooLong));
-    }
-    Ok(ClientId::new(id))
-}
-
-impl Rules {
-    /// Whether identity headers of this peer count; for any other they are absent.
-    fn believe(&self, peer: IpAddr) -> bool {
-        // A listener for both families sees IPv4 peers as `::ffff:a.b.c.d`: they are in IPv4 networks all the same.
-        let peer = peer.to_canonical();
-        self.trusted_proxies.is_empty() || self.trusted_proxies.iter().any(|network| network.contains(&peer))
-    }
-
-    fn group(&self, presence: &Presence) -> Result<Option<Group>, Denied> {
-        let name = match presence {
-            Presence::Absent => None,
-            Presence::Repeated => return Err(Denied::RepeatedGroup),
-            Presence::Once(value) => value.to_str().ok(),
-        };
-        match name {
-            None if self.require_group => Err(Denied::MissingGroup),
-            None => Ok(None),
-            Some(name) if self.groups.is_empty() => Ok(Some(Group::new(name))),
-            // The listed one is shared, not copied.
-            Some(name) => self.groups.get(&Group::new(name)).cloned().map(Some).ok_or_else(|| {
-                tracing::debug!(group = name, "group is not listed");
-                Denied::UnlistedGroup
-            }),
-        }
-    }
 }
 
 #[cfg(test)]

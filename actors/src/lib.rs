@@ -1,7 +1,8 @@
 //! The actors of Nexus. They own what two requests share: verified identities, token windows, connection pools.
 //!
 //! ```text
-//!  supervisor ─┬─ identity-0 … identity-N     who is calling            (stateless rules)
+//!  supervisor ─┬─ identity-0 … identity-N     who is calling            (rules, verified tokens by hash)
+//!              ├─ identity-keys               what verifies tokens      (one key set, fetched and refreshed)
 //!              ├─ quota-0 … quota-N           what they may still spend (windows, by client id)
 //!              └─ provider-NAME-0 … -N        who serves them           (hyper connections)
 //! ```
@@ -13,6 +14,7 @@
 
 pub mod address;
 pub mod backoff;
+mod fetch;
 pub mod gate;
 mod guarded;
 pub mod identity;

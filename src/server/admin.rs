@@ -94,6 +94,9 @@ impl Admin {
         match request.uri().path() {
             "/live" => text(StatusCode::OK, "live\n"),
             "/ready" => match self.phases.now() {
+                Phase::Serving if !self.router.identity.is_ready() => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, "no keys to verify tokens yet\n")
+                }
                 Phase::Serving => text(StatusCode::OK, "ready\n"),
                 _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },

@@ -266,6 +266,7 @@ async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Con
     call.error = Some(error.kind());
     let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
     let mut response = respond::error(error, secret);
+    respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), &reservation.refund().await);
     }

@@ -68,9 +68,6 @@ fn headers(error: &Error, headers: &mut HeaderMap) {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     match error {
-        Error::Identity(_) if error.status() == StatusCode::UNAUTHORIZED => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
         Error::Caller(Caller::HeadTooLarge) => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -86,6 +83,13 @@ fn headers(error: &Error, headers: &mut HeaderMap) {
             limit(headers, standing);
         }
         _ => {}
+    }
+}
+
+/// Tells a caller whose token or key was refused, or could not be verified, where to get one.
+pub(super) fn challenge(error: &Error, headers: &mut HeaderMap, challenge: &HeaderValue) {
+    if matches!(error, Error::Identity(denied) if denied.status() != StatusCode::BAD_REQUEST) {
+        headers.insert(WWW_AUTHENTICATE, challenge.clone());
     }
 }
 
@@ -132,7 +136,8 @@ fn flat(denied: &Denied) -> Bytes {
     #[derive(Serialize)]
     struct Flat<'a> {
         error: &'a str,
-        error_description: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error_description: Option<&'a str>,
     }
     // A struct of strings always serialises.
     serde_json::to_vec(&Flat { error: denied.error(), error_description: denied.description() })

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
@@ -27,6 +27,8 @@ pub struct Router {
     pub providers: Vec<Provider>,
     /// The identity actors.
     pub identity: Identity,
+    /// What `WWW-Authenticate` says to callers without a good token.
+    pub challenge: HeaderValue,
     /// The quota actors.
     pub quota: Quota,
     /// Where tokens are counted.

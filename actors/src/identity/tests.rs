@@ -1,170 +1,197 @@
-//! Identity by header: the table of cases, then the same through actors.
+//! Identity as a whole: its actors, with tokens of an issuer whose keys come from a file or a small server.
 
-use std::collections::BTreeSet;
+mod combinations;
+mod refreshing;
+mod server;
 
-use super::*;
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
-const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    token::tests::mint::{MINT, jwks, set},
+    *,
+};
+use crate::principal::{ClientId, Group};
+
+/// The end of every token's time: beyond that of these tests.
+const FAR: u64 = 4_000_000_000;
 
 fn peer() -> Peer {
-    Peer { address: PEER, certificate: None }
+    Peer { address: [10, 1, 2, 3].into(), certificate: None }
 }
 
+/// Identity by headers.
 fn rules() -> Rules {
     Rules {
         client: Some(Source::Header(HeaderName::from_static("x-user-id"))),
-        group: Some(Source::Header(HeaderName::from_static("x-group-id"))),
-        groups: ["premium", "basic"].map(Group::new).into(),
-        require_group: true,
+        group: None,
+        groups: BTreeSet::new(),
+        require_group: false,
         trusted_proxies: Vec::new(),
         tokens: Tokens::Ignored,
         api_keys: Vec::new(),
     }
 }
 
-type Line<'a> = (&'static str, &'a [u8]);
+/// Identity by the claim `sub` of verified tokens.
+fn verified(keys: KeySource) -> Rules {
+    let tokens = Tokens::Verified(policy(keys));
+    Rules { client: Some(Source::Claim("sub".into())), tokens, ..rules() }
+}
+
+pub(super) fn policy(keys: KeySource) -> Verification {
+    let algorithms = vec![Algorithm::EdDSA];
+    Verification { keys, poll_interval: None, issuer: None, audience: None, algorithms }
+}
+
+/// The JWKs of one key, under each of these names. To a set these are different keys.
+fn jwk(kids: &[&str]) -> Vec<Value> {
+    let named = |kid: &&str| {
+        let mut jwk = MINT.jwk("ed25519");
+        jwk["kid"] = (*kid).into();
+        jwk
+    };
+    kids.iter().map(named).collect()
+}
+
+pub(super) fn key_set(kids: &[&str]) -> KeySet {
+    set(jwk(kids))
+}
+
+/// A token for `sub` by the key of this name.
+pub(super) fn token(kid: &str, sub: &str) -> String {
+    token_of(kid, &json!({"sub": sub, "exp": FAR}))
+}
+
+fn token_of(kid: &str, claims: &Value) -> String {
+    let header = json!({"alg": "EdDSA", "kid": kid});
+    MINT.token(Algorithm::EdDSA, &header.to_string(), &claims.to_string())
+}
+
+/// A key file with these keys, unlike all others.
+fn key_file(kids: &[&str]) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("nexus-keys-{}-{}.json", std::process::id(), COUNT.fetch_add(1, Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, jwks(jwk(kids))).unwrap();
+    path
+}
+
+type Line<'a> = (&'static str, &'a str);
 
 fn headers(lines: &[Line<'_>]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap()))
-        .fold(HeaderMap::new(), |mut headers, (name, value)| {
-            headers.append(name, value);
-            headers
-        })
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    headers
 }
 
-fn decide(rules: &Rules, lines: &[Line<'_>]) -> Result<(String, Option<String>), Denied> {
-    let principal = identify(rules, &Presented::of(rules, &headers(lines), PEER))?;
-    let client = principal.client.expect("identification is on");
-    Ok((client.to_string(), principal.group.map(|group| group.to_string())))
+fn bearer(token: &str) -> HeaderMap {
+    headers(&[("authorization", &format!("Bearer {token}"))])
 }
 
-fn found(client: &str, group: Option<&str>) -> Result<(String, Option<String>), Denied> {
-    Ok((client.into(), group.map(Into::into)))
+/// Two workers and what they need.
+struct Rig {
+    identity: Identity,
+    supervisor: Supervisor,
 }
 
-#[test]
-fn a_client_and_a_listed_group_are_who_they_say() {
-    let lines: [Line<'_>; 3] = [("x-group-id", b"basic"), ("x-user-id", b"alice"), ("x-other", b"x")];
-    assert_eq!(decide(&rules(), &lines), found("alice", Some("basic")));
-}
+impl Rig {
+    async fn start(rules: Rules) -> Self {
+        let mut supervisor = Supervisor::start("identity").await;
+        let two = NonZeroUsize::new(2).unwrap();
+        let identity = Identity::spawn(&mut supervisor, two, 10_000, Some(Arc::new(rules))).await;
+        Self { identity: identity.expect("the keys can be had"), supervisor }
+    }
 
-#[test]
-fn client_ids_are_kept_as_given() {
-    let longest = "a".repeat(ClientId::MAX_BYTES);
-    for id in ["", "  inner  blanks", "user@example.com:123-456_789/test", &longest] {
-        assert_eq!(
-            decide(&rules(), &[("x-user-id", id.as_bytes()), ("x-group-id", b"basic")]),
-            found(id, Some("basic"))
-        );
+    async fn ask(&self, lines: &[Line<'_>]) -> Result<Principal, Denied> {
+        self.identify(&headers(lines)).await
+    }
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
+        match self.identity.identify(headers, &peer()).await {
+            Ok(principal) => Ok(principal),
+            Err(IdentityError::Denied(denied)) => Err(denied),
+            Err(IdentityError::Unreachable(gone)) => panic!("{gone}"),
+        }
+    }
+
+    /// The sum of one of the actors' own numbers.
+    fn number(&self, name: &str) -> i64 {
+        let snapshots = self.supervisor.gauges().iter().map(|gauges| gauges.snapshot());
+        let own = snapshots.flat_map(|snapshot| snapshot.own);
+        own.filter(|(own, _)| *own == name).map(|(_, number)| number).sum()
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..100_000 {
+            if is_so(self) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("never: {what}");
     }
 }
 
-#[test]
-fn every_unsound_identity_is_denied_for_its_reason() {
-    let long = "a".repeat(ClientId::MAX_BYTES + 1);
-    let repeated = Denied::InvalidClientId(InvalidClientId::Repeated);
-    let cases: [(&[Line<'_>], Denied); 10] = [
-        (&[], Denied::MissingClientId),
-        (&[("x-group-id", b"vip")], Denied::MissingClientId),
-        (&[("x-user-id", b"Zo\xc3\xab"), ("x-group-id", b"basic")], Denied::MissingClientId),
-        (&[("x-user-id", b"a"), ("x-user-id", b"a"), ("x-group-id", b"basic")], repeated),
-        (&[("x-user-id", long.as_bytes())], Denied::InvalidClientId(InvalidClientId::TooLong)),
-        (&[("x-user-id", b"a")], Denied::MissingGroup),
-        (&[("x-user-id", b"a"), ("x-group-id", b"\xff")], Denied::MissingGroup),
-        (&[("x-user-id", b"a"), ("x-group-id", b"vip")], Denied::UnlistedGroup),
-        (&[("x-user-id", b"a"), ("x-group-id", b"Basic")], Denied::UnlistedGroup),
-        (&[("x-user-id", b"a"), ("x-group-id", b"basic"), ("x-group-id", b"basic")], Denied::RepeatedGroup),
-    ];
-    for (lines, denied) in cases {
-        assert_eq!(decide(&rules(), lines), Err(denied), "{lines:?}");
-    }
-    assert_eq!(decide(&rules(), &[("x-user-id", b"a"), ("x-group-id", b"")]), Err(Denied::UnlistedGroup));
+fn of(client: &str) -> Result<Principal, Denied> {
+    Ok(Principal { client: Some(ClientId::new(client)), group: None })
 }
 
 #[test]
-fn without_the_requirement_a_group_may_be_absent_but_not_wrong() {
-    let rules = Rules { require_group: false, ..rules() };
-    assert_eq!(decide(&rules, &[("x-user-id", b"a")]), found("a", None));
-    assert_eq!(decide(&rules, &[("x-user-id", b"a"), ("x-group-id", b"vip")]), Err(Denied::UnlistedGroup));
-}
-
-#[test]
-fn without_a_list_any_group_is_accepted_as_it_is() {
-    let rules = Rules { groups: BTreeSet::new(), require_group: false, ..rules() };
-    assert_eq!(decide(&rules, &[("x-user-id", b"a"), ("x-group-id", b"vip")]), found("a", Some("vip")));
-    assert_eq!(decide(&rules, &[("x-user-id", b"a"), ("x-group-id", b"")]), found("a", Some("")));
-    assert_eq!(decide(&rules, &[("x-user-id", b"a")]), found("a", None));
-}
-
-#[test]
-fn headers_of_a_group_that_is_not_configured_are_ignored() {
-    let rules = Rules { group: None, require_group: false, ..rules() };
-    assert_eq!(decide(&rules, &[("x-user-id", b"a"), ("x-group-id", b"vip")]), found("a", None));
-}
-
-#[test]
-fn only_trusted_proxies_are_believed() {
-    let trusting = Rules {
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
-        ..rules()
-    };
-    let headers = headers(&[("x-user-id", b"a"), ("x-group-id", b"basic")]);
-    for (peer, believed) in [
-        ("10.255.0.1", true),
-        ("::ffff:10.0.0.1", true),
-        ("2001:db8::1", true),
-        ("11.0.0.1", false),
-        ("::ffff:11.0.0.1", false),
-        ("2001:db9::1", false),
+fn bodies_and_statuses_are_the_known_ones() {
+    let (bad, unauthorized) = (StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED);
+    let long = Denied::InvalidClientId(InvalidClientId::TooLong);
+    let internal = Some("An internal error occurred");
+    for (denied, status, error, description) in [
+        (Denied::MissingClientId, bad, "missing_client_id", Some("Client identification is required")),
+        (Denied::MissingGroup, bad, "missing_group_id", Some("Group identification is required")),
+        (Denied::UnlistedGroup, bad, "invalid_group", Some("The specified group is not valid")),
+        (long, bad, "invalid_client_id", Some("The client id is longer than 1024 bytes")),
+        (Denied::MissingToken, unauthorized, "invalid_token", Some("missing token")),
+        (Denied::NotBearer, unauthorized, "invalid_token", Some("token must be prefixed with Bearer")),
+        (Denied::MalformedToken, unauthorized, "invalid_token", Some("invalid token")),
+        (Denied::Unauthorized, unauthorized, "unauthorized", None),
+        (Denied::NoKeys, StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", internal),
     ] {
-        let told = identify(&trusting, &Presented::of(&trusting, &headers, peer.parse().unwrap()));
-        assert_eq!(told.is_ok(), believed, "{peer}");
-        assert!(believed || told == Err(Denied::MissingClientId), "{peer}");
+        assert_eq!((denied.status(), denied.error(), denied.description()), (status, error, description));
     }
-}
-
-#[test]
-fn bodies_have_the_known_words() {
-    for (denied, error, description) in [
-        (Denied::MissingClientId, "missing_client_id", "Client identification is required"),
-        (Denied::MissingGroup, "missing_group_id", "Group identification is required"),
-        (Denied::UnlistedGroup, "invalid_group", "The specified group is not valid"),
-    ] {
-        assert_eq!((denied.error(), denied.description()), (error, description));
+    for repeated in [Denied::RepeatedAuthorization, Denied::RepeatedKey] {
+        assert_eq!((repeated.status(), repeated.error()), (unauthorized, "invalid_token"));
     }
-    assert_eq!(Denied::RepeatedGroup.error(), "invalid_group");
-    assert_eq!(Denied::InvalidClientId(InvalidClientId::TooLong).error(), "invalid_client_id");
+    assert_eq!((Denied::RepeatedGroup.status(), Denied::RepeatedGroup.error()), (bad, "invalid_group"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn workers_answer_in_turn_and_say_who_is_denied() {
-    let mut supervisor = Supervisor::start("identity").await;
-    let two = NonZeroUsize::new(2).unwrap();
-    let identity = Identity::spawn(&mut supervisor, two, 64, Some(Arc::new(rules()))).await;
-    let known = headers(&[("x-user-id", b"alice"), ("x-group-id", b"premium")]);
+    let rig = Rig::start(rules()).await;
     for _ in 0..3 {
-        let principal = identity.identify(&known, &peer()).await.unwrap();
-        assert_eq!(
-            principal,
-            Principal { client: Some(ClientId::new("alice")), group: Some(Group::new("premium")) }
-        );
+        assert_eq!(rig.ask(&[("x-user-id", "alice")]).await, of("alice"));
     }
-    let denied = identity.identify(&HeaderMap::new(), &peer()).await;
-    assert_eq!(denied, Err(IdentityError::Denied(Denied::MissingClientId)));
-    let handled: Vec<_> = supervisor.gauges().iter().map(|gauges| gauges.snapshot().handled).collect();
-    assert_eq!(handled, [2, 2]);
-    assert!(supervisor.drain(WITHIN).await);
-    let gone = identity.identify(&known, &peer()).await;
-    assert_eq!(gone, Err(IdentityError::Unreachable(Unreachable::Restarting)));
+    assert_eq!(rig.ask(&[]).await, Err(Denied::MissingClientId));
+    let handled: Vec<_> = rig.supervisor.gauges().iter().map(|gauges| gauges.snapshot().handled).collect();
+    assert_eq!((handled, rig.number("denied")), (vec![2, 2], 1));
+    assert!(rig.identity.is_ready(), "there are no keys to wait for");
+    assert!(rig.supervisor.drain(WITHIN).await);
+    let gone = rig.identity.identify(&headers(&[("x-user-id", "alice")]), &peer()).await;
+    assert_eq!(gone, Err(IdentityError::Unreachable(crate::Unreachable::Restarting)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_identification_off_everybody_is_nobody_in_particular() {
     let mut supervisor = Supervisor::start("identity").await;
-    let identity = Identity::spawn(&mut supervisor, NonZeroUsize::MIN, 64, None).await;
-    let anybody = headers(&[("x-user-id", b"alice")]);
+    let identity = Identity::spawn(&mut supervisor, NonZeroUsize::MIN, 64, None).await.unwrap();
+    let anybody = headers(&[("x-user-id", "alice"), ("x-api-key", "a"), ("x-api-key", "b")]);
     assert_eq!(identity.identify(&anybody, &peer()).await, Ok(Principal::default()));
-    assert!(supervisor.gauges().is_empty());
+    assert!(supervisor.gauges().is_empty() && identity.is_ready());
+    let twice = headers(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]);
+    let denied = identity.identify(&twice, &peer()).await;
+    assert_eq!(denied, Err(IdentityError::Denied(Denied::RepeatedAuthorization)));
 }

@@ -58,6 +58,12 @@ fn log(snapshot: &Snapshot) {
         [("connections", connections), ("in_flight", in_flight), ("failures", failures)] => {
             line!(snapshot, connections, in_flight, failures);
         }
+        [("remembered", remembered), ("known", known), ("new", new), ("denied", denied)] => {
+            line!(snapshot, remembered, known, new, denied);
+        }
+        [("keys", keys), ("fetches", fetches), ("failures", failures)] => {
+            line!(snapshot, keys, fetches, failures);
+        }
         _ => line!(snapshot),
     }
 }
@@ -109,15 +115,19 @@ mod tests {
     fn one_line_an_actor_with_its_own_numbers_as_fields() {
         let names: &[&str] = &["connections", "in_flight", "failures"];
         let provider = Arc::new(Gauges::new("provider-openai-0", names));
-        let identity = Arc::new(Gauges::new("identity-0", &[]));
-        let text = lines(false, [quota("quota-3"), provider, identity].into_iter().collect());
+        let identity = Arc::new(Gauges::new("identity-0", &["remembered", "known", "new", "denied"]));
+        let keys = Arc::new(Gauges::new("identity-keys", &["keys", "fetches", "failures"]));
+        let other = Arc::new(Gauges::new("other-0", &[]));
+        let text = lines(false, [quota("quota-3"), provider, identity, keys, other].into_iter().collect());
         let common = "wait_p50_us=0.0 wait_p99_us=0.0 busy_pct=0.0 restarts=0";
         assert!(
             text[0].contains(&format!("actor=quota-3 mailbox=0 handled=1 refused=0 {common} clients=12\n"))
         );
         assert!(text[1].contains(&format!("{common} connections=0 in_flight=0 failures=0\n")), "{}", text[1]);
-        assert!(text[2].contains(&format!("actor=identity-0 mailbox=0 handled=0 refused=0 {common}\n")));
-        assert_eq!(text.len(), 3);
+        assert!(text[2].contains(&format!("{common} remembered=0 known=0 new=0 denied=0\n")), "{}", text[2]);
+        assert!(text[3].contains(&format!("{common} keys=0 fetches=0 failures=0\n")), "{}", text[3]);
+        assert!(text[4].contains(&format!("actor=other-0 mailbox=0 handled=0 refused=0 {common}\n")));
+        assert_eq!(text.len(), 5);
     }
 
     #[test]

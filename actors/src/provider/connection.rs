@@ -44,7 +44,7 @@ const READY_WITHIN: Duration = Duration::from_millis(50);
 
 /// A usable connection. Dropping an HTTP/1.1 connection closes it at once, whatever it was doing. Dropping the last
 /// handle on an HTTP/2 connection resets the stream of that handle, if it has one, and then closes the connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: Sender,
     _cutoff: Arc<Cutoff>,
 }
@@ -67,12 +67,12 @@ struct Room {
 struct Cutoff(AbortHandle);
 
 /// Why a request got no answer head.
-pub(super) struct SendFailure {
+pub(crate) struct SendFailure {
     /// Whether the same request may be sent again on another connection: the server has not touched it, or the
     /// connection died before any byte of an answer, as one does that the server had closed by then.
     pub(super) stale: bool,
     /// What `hyper` said, with its causes.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 impl Connection {
@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// Sends the request and waits for the head of the answer.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         outgoing: Outgoing,
         authority: &HeaderValue,

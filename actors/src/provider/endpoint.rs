@@ -38,7 +38,7 @@ pub struct Endpoint {
     host: String,
     port: u16,
     /// The `host` header of HTTP/1.1 requests.
-    pub(super) authority: HeaderValue,
+    pub(crate) authority: HeaderValue,
     transport: Transport,
     connect_timeout: Duration,
 }
@@ -135,6 +135,11 @@ impl Endpoint {
             Ok(Err(error)) => Err(ConnectError::Failed(format!("{}:{}: {error}", self.host, self.port))),
             Err(_) => Err(ConnectError::TimedOut),
         }
+    }
+
+    /// Opens a connection that no provider counts.
+    pub(crate) async fn connect_alone(&self) -> Result<Connection, ConnectError> {
+        self.connect(&Gauges::uncounted()).await
     }
 
     async fn open(&self, deadline: Instant, gauges: &Gauges) -> io::Result<Connection> {

@@ -1,6 +1,8 @@
 //! The numbers a provider actor adds to its log line. Written by whoever changes them, read without mailbox traffic.
 
-use crate::observe::Own;
+use std::sync::Arc;
+
+use crate::observe::{self, Own};
 
 /// Names of the numbers, in the order of the constants below.
 pub(super) const NAMES: &[&str] = &["connections", "in_flight", "failures"];
@@ -26,6 +28,11 @@ pub(super) struct Counted {
 impl Gauges {
     pub(super) fn new(own: Own) -> Self {
         Self(own)
+    }
+
+    /// The numbers of nobody: of connections outside of every pool.
+    pub(super) fn uncounted() -> Self {
+        Self(Own(Arc::new(observe::Gauges::new("", &[]))))
     }
 
     pub(super) fn connection(&self) -> Counted {
