@@ -8,6 +8,7 @@ pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod splice;
 pub mod sse;
+pub mod translate;
 
 use std::ops::Range;
 

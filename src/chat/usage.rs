@@ -13,6 +13,12 @@ pub struct Usage {
     pub input: Option<u64>,
     /// Completion tokens, reasoning included; absent for embeddings.
     pub output: Option<u64>,
+    /// Of the input: read from a prompt cache.
+    pub cached: Option<u64>,
+    /// Of the input: written into a prompt cache.
+    pub cache_write: Option<u64>,
+    /// Of the output: reasoning.
+    pub reasoning: Option<u64>,
 }
 
 impl Usage {

@@ -31,7 +31,7 @@ fn a_usage_chunk_nobody_asked_for_is_hidden_but_counted() {
     let mut stream = stream(true);
     let out = pass(&mut stream, &[WORD, STOP, USAGE, END]);
     assert_eq!(out, [WORD, STOP, END].concat().replace("\"up\"", "\"p/m\""));
-    assert_eq!(stream.seen().usage, Some(Usage { input: Some(3), output: Some(5) }));
+    assert_eq!(stream.seen().usage, Some(Usage { input: Some(3), output: Some(5), ..Usage::default() }));
 }
 
 #[test]
