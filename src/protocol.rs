@@ -7,6 +7,7 @@ pub mod anthropic;
 pub mod json;
 pub mod openai_chat;
 pub mod openai_embeddings;
+pub mod passing;
 pub mod splice;
 pub mod sse;
 pub mod translate;

@@ -2,6 +2,5 @@
 //! on their way through, and the shape of errors.
 
 pub mod error;
-pub mod request;
-pub mod response;
-pub mod stream;
+pub mod passing;
+pub mod usage;

@@ -3,7 +3,7 @@
 use nexus::protocol::{
     openai_chat::{
         error::{self, Upstream},
-        response::Response,
+        passing::response::Response,
     },
     splice::Edit,
     sse,

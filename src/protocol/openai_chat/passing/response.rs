@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     chat::usage::Usage,
-    protocol::{json::Key, span_in},
+    protocol::{json::Key, openai_chat::usage, span_in},
 };
 
 /// What is read of an answer.
@@ -46,7 +46,7 @@ impl Response {
         let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
         let model = wire.model.filter(|model| model.get().starts_with('"'));
         let model = model.and_then(|model| span_in(body, model.get()));
-        Ok(Self { model, usage: wire.usage.map(Usage::read), error: wire.error.is_some() })
+        Ok(Self { model, usage: wire.usage.map(usage::read), error: wire.error.is_some() })
     }
 }
 
