@@ -10,3 +10,6 @@ pub mod ingress;
 pub mod passing;
 mod usage;
 mod wire;
+
+#[cfg(test)]
+mod tests;

@@ -176,7 +176,10 @@ mod tests {
     #[test]
     fn a_message_is_found_in_every_shape() {
         let message = |body: &[u8]| read(500, body).message.into_owned();
-        assert_eq!(message(br#"{"type":"error","error":{"type":"api_error","message":"m"},"request_id":"r"}"#), "m");
+        assert_eq!(
+            message(br#"{"type":"error","error":{"type":"api_error","message":"m"},"request_id":"r"}"#),
+            "m"
+        );
         assert_eq!(message(br#"{"error":"bad"}"#), "bad");
         assert_eq!(message(br#"{"message":"m"}"#), "m");
         assert_eq!(message(b" <html> \n"), "<html>");

@@ -56,8 +56,10 @@ impl Report {
         }
         let wire: Wire<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
         let count = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let details: Wire<'_> =
-            wire.output_tokens_details.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let details: Wire<'_> = wire
+            .output_tokens_details
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
         Self {
             input: count(wire.input_tokens),
             output: count(wire.output_tokens),
@@ -140,20 +142,28 @@ mod tests {
         let mut report = read(r#"{"input_tokens":2039,"output_tokens":1}"#).input_only();
         report.update(read(r#"{"output_tokens":50}"#));
         assert_eq!((report.usage().input, report.usage().output), (Some(2039), Some(50)));
-        report.update(read(r#"{"input_tokens":10423,"output_tokens":60,"output_tokens_details":{"thinking_tokens":7}}"#));
+        report.update(read(
+            r#"{"input_tokens":10423,"output_tokens":60,"output_tokens_details":{"thinking_tokens":7}}"#,
+        ));
         let usage = report.usage();
         assert_eq!((usage.input, usage.output, usage.reasoning), (Some(10423), Some(60), Some(7)));
     }
 
     #[test]
     fn no_report_is_no_count_and_none_can_overflow() {
-        for odd in ["null", "3", "[]", "{}", r#"{"input_tokens":-1,"output_tokens":"x"}"#, r#"{"input_tokens":1.5}"#] {
+        for odd in
+            ["null", "3", "[]", "{}", r#"{"input_tokens":-1,"output_tokens":"x"}"#, r#"{"input_tokens":1.5}"#]
+        {
             assert_eq!(read(odd).usage(), Usage::default(), "{odd}");
         }
         let huge = format!(r#"{{"input_tokens":{0},"cache_read_input_tokens":{0}}}"#, u64::MAX);
         assert_eq!(read(&huge).usage().input, Some(u64::MAX));
         let odd = Usage { input: Some(1), cached: Some(5), ..Usage::default() };
-        assert!(serde_json::to_string(&Shown::later(Some(odd))).expect("JSON").starts_with(r#"{"input_tokens":0,"#));
+        assert!(
+            serde_json::to_string(&Shown::later(Some(odd)))
+                .expect("JSON")
+                .starts_with(r#"{"input_tokens":0,"#)
+        );
         insta::assert_snapshot!(serde_json::to_string(&Shown::later(None)).expect("JSON"), @r#"{"output_tokens":0}"#);
     }
 }

@@ -152,12 +152,7 @@ fn body<'r>(
 
 /// What of the sampling the model takes. With thinking it refuses another temperature than 1 (the default), `top_k`, and a
 /// `top_p` below 0.95; see the guide on extended thinking.
-fn sampled<'r>(
-    sampling: &'r Sampling<'_>,
-    model: Model,
-    thinks: bool,
-    losses: &mut Losses,
-) -> Sampled<'r> {
+fn sampled<'r>(sampling: &'r Sampling<'_>, model: Model, thinks: bool, losses: &mut Losses) -> Sampled<'r> {
     let is = |number: &Number, test: &dyn Fn(f64) -> bool| number.as_f64().is_some_and(test);
     let fixed = thinks || !model.is_sampled();
     // OpenAI's temperature goes to 2; without one it is 1, which is the nearest.

@@ -148,7 +148,7 @@ pub(super) fn signature(value: Option<&RawValue>) -> Option<Signature<'_>> {
 
 /// The id of a call, made where there is none.
 pub(super) fn call_id<'a>(id: Option<&'a RawValue>, unique: &str, calls: usize) -> Cow<'a, str> {
-    id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("toolu_{unique}_{calls}").into())
+    said(id).unwrap_or_else(|| format!("toolu_{unique}_{calls}").into())
 }
 
 /// The tier under the name that others have for it.
@@ -158,7 +158,7 @@ fn service_tier(usage: &RawValue) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         service_tier: Option<&'a RawValue>,
     }
-    let tier = serde_json::from_str::<Tier<'_>>(usage.get()).ok()?.service_tier?;
+    let tier = said(serde_json::from_str::<Tier<'_>>(usage.get()).ok()?.service_tier)?;
     Some(if tier == "standard" { "default".into() } else { tier })
 }
 

@@ -273,11 +273,11 @@ fn give(delta: Delta<'_>, each: &mut dyn FnMut(Event<'_>)) {
 
 /// Text that is not empty, as a piece of some kind.
 fn say<'a>(
-    text: Option<&'a RawValue>,
+    field: Option<&'a RawValue>,
     kind: impl FnOnce(Cow<'a, str>) -> Delta<'a>,
     each: &mut dyn FnMut(Event<'_>),
 ) {
-    if let Some(text) = text.filter(|text| !text.is_empty()) {
+    if let Some(text) = said(field) {
         give(kind(text), each);
     }
 }

@@ -68,7 +68,18 @@ pub fn read<'a>(body: &'a [u8]) -> Result<Request<'a>, Malformed> {
     }
     body.rest(&KNOWN, &mut notes);
     let unsaid = notes.into_unsaid();
-    Ok(Request { messages, tools, tool_choice, parallel_calls, format, reasoning, sampling, stream, hints, unsaid })
+    Ok(Request {
+        messages,
+        tools,
+        tool_choice,
+        parallel_calls,
+        format,
+        reasoning,
+        sampling,
+        stream,
+        hints,
+        unsaid,
+    })
 }
 
 /// The system's words first, then the conversation.

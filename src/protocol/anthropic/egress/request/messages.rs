@@ -98,16 +98,16 @@ fn block<'r>(
         }
         Content::Refusal(text) if text.is_empty() => return Ok(None),
         Content::Refusal(text) => Block::text(text.as_ref()),
-        _ if role == Role::System => return Err(Refused("the system prompt of an Anthropic provider is text")),
+        _ if role == Role::System => {
+            return Err(Refused("the system prompt of an Anthropic provider is text"));
+        }
         Content::Image(image) => self::image(image, losses)?,
         Content::Document(document) => self::document(document)?,
         Content::Audio(_) => return Err(Refused("audio cannot be sent to an Anthropic provider")),
         Content::Reasoning(reasoning) => return Ok(thinking(reasoning)),
-        Content::Call(call) => Block::ToolUse {
-            id: id::taken(&call.id),
-            name: &call.name,
-            input: arguments(&call.input),
-        },
+        Content::Call(call) => {
+            Block::ToolUse { id: id::taken(&call.id), name: &call.name, input: arguments(&call.input) }
+        }
         Content::Result(result) => self::result(result, losses)?,
     }))
 }
@@ -152,7 +152,9 @@ fn media<'r>(media: &'r Media<'_>) -> Result<Source<'r>, Refused> {
     match media {
         Media::Data { mime, base64 } => Ok(Source::Base64 { media_type: mime, data: base64 }),
         Media::Url(url) => Ok(Source::Url { url }),
-        Media::Id(_) => Err(Refused("a file that another provider keeps cannot be sent to an Anthropic provider")),
+        Media::Id(_) => {
+            Err(Refused("a file that another provider keeps cannot be sent to an Anthropic provider"))
+        }
     }
 }
 

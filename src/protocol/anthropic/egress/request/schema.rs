@@ -35,15 +35,23 @@ const DATA: [&str; 5] = ["enum", "const", "default", "examples", "required"];
 
 /// The schema, and whether anything was taken out of it. As it is where nothing has to change.
 pub(super) fn taken<'r>(schema: &'r Json<'_>, losses: &mut Losses) -> Json<'r> {
-    let as_it_is = || Json(Cow::Borrowed(&*schema.0));
-    let Ok(mut value) = serde_json::from_str::<Value>(schema.text()) else { return as_it_is() };
+    let changed = changed(schema);
+    losses.lose_if(changed.as_ref().is_some_and(|(_, dropped)| *dropped), Parameter::SchemaKeyword);
+    let changed = changed.and_then(|(value, _)| Json::parse(value.to_string()));
+    changed.unwrap_or(Json(Cow::Borrowed(&*schema.0)))
+}
+
+/// Whether it is taken as it is.
+pub(super) fn is_taken(schema: &Json<'_>) -> bool {
+    changed(schema).is_none()
+}
+
+/// What has to be sent instead, and whether that says less.
+fn changed(schema: &Json<'_>) -> Option<(Value, bool)> {
+    let mut value = serde_json::from_str::<Value>(schema.text()).ok()?;
     let mut change = Change::default();
     change.schema(&mut value);
-    losses.lose_if(change.dropped, Parameter::SchemaKeyword);
-    match Json::parse(value.to_string()) {
-        Some(changed) if change.dropped || change.closed => changed,
-        _ => as_it_is(),
-    }
+    (change.dropped || change.closed).then_some((value, change.dropped))
 }
 
 /// What was changed.
@@ -107,10 +115,15 @@ mod tests {
 
     #[test]
     fn bounds_are_taken_out_and_objects_closed() {
-        let (text, lost) = taken_of(r#"{"type":"object","properties":{"n":{"type":"array","items":{"type":"integer","minimum":1},"minItems":3}}}"#);
+        let (text, lost) = taken_of(
+            r#"{"type":"object","properties":{"n":{"type":"array","items":{"type":"integer","minimum":1},"minItems":3}}}"#,
+        );
         let expected = r#"{"type":"object","properties":{"n":{"type":"array","items":{"type":"integer"}}},"additionalProperties":false}"#;
         assert_eq!((text.as_str(), lost), (expected, true));
         let (text, lost) = taken_of(r#"{"anyOf":[{"type":"object"},{"const":{"minimum":1}}]}"#);
-        assert_eq!((text.as_str(), lost), (r#"{"anyOf":[{"type":"object","additionalProperties":false},{"const":{"minimum":1}}]}"#, false));
+        assert_eq!(
+            (text.as_str(), lost),
+            (r#"{"anyOf":[{"type":"object","additionalProperties":false},{"const":{"minimum":1}}]}"#, false)
+        );
     }
 }

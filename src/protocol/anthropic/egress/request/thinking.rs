@@ -55,7 +55,9 @@ impl Plan {
         };
         let budget = match amount {
             // The newest models refuse the word; they do not think unless told to.
-            Amount::Off if model.takes_budget() => return Self { thinking: Some(Thinking::Disabled), ..silent },
+            Amount::Off if model.takes_budget() => {
+                return Self { thinking: Some(Thinking::Disabled), ..silent };
+            }
             Amount::Off => return silent,
             Amount::Dynamic if model.adapts() => return silent.adaptive(reasoning.shown, None),
             Amount::Effort(effort) if !model.takes_budget() => {
@@ -108,7 +110,8 @@ mod tests {
     fn plan(model: &str, amount: Amount, max_tokens: Option<u64>) -> (Plan, bool) {
         let reasoning = Some(Asked { amount: Some(amount), ..Asked::default() });
         let sampling = Sampling { max_tokens, ..Sampling::default() };
-        let (request, mut losses) = (Request { reasoning, sampling, ..Request::default() }, Losses::default());
+        let (request, mut losses) =
+            (Request { reasoning, sampling, ..Request::default() }, Losses::default());
         let plan = Plan::new(&request, Model::named(model), 4096, true, &mut losses);
         (plan, losses.iter().count() > 0)
     }

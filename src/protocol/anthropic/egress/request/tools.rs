@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::model::Model;
+use super::{model::Model, schema};
 use crate::chat::{
     json::Json,
     loss::{Losses, Parameter},
@@ -37,8 +37,7 @@ pub(super) struct Choice<'r> {
 /// A tool without arguments.
 const NOTHING: &str = r#"{"type":"object"}"#;
 /// A tool that takes free text.
-const TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+const TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
 
 /// The tools and the choice. Out of some tools means that the others are not offered.
 pub(super) fn write<'r>(
@@ -70,13 +69,16 @@ fn tool<'r>(tool: &'r request::Tool<'_>, model: Model, losses: &mut Losses) -> T
             constant(TEXT)
         }
     };
-    let strict = tool.strict.filter(|strict| *strict);
-    losses.lose_if(strict.is_some() && !model.is_strict(), Parameter::Strict);
+    // What a strict schema may not say is worth more to the model than that it is strict.
+    let fits = || matches!(&tool.input, ToolInput::Schema(Some(schema)) if schema::is_taken(schema));
+    let wanted = tool.strict == Some(true);
+    let strict = (wanted && model.is_strict() && fits()).then_some(true);
+    losses.lose_if(wanted && strict.is_none(), Parameter::Strict);
     Tool {
         name: &tool.name,
         description: tool.description.as_deref(),
         input_schema,
-        strict: strict.filter(|_| model.is_strict()),
+        strict,
         cache_control: tool.cache.as_ref(),
     }
 }

@@ -84,7 +84,10 @@ fn block<'a>(
         "tool_result" => result(&block, notes, history).map(Content::Result),
         "thinking" => thinking(&block).map(Content::Reasoning),
         "redacted_thinking" => redacted(&block).map(Content::Reasoning),
-        other => Err(value.refuse(format_args!("a block of type `{other}` can be sent to an Anthropic provider only"))),
+        other => {
+            Err(value
+                .refuse(format_args!("a block of type `{other}` can be sent to an Anthropic provider only")))
+        }
     }
 }
 
@@ -128,10 +131,9 @@ fn document<'a>(block: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Documen
 
 fn media<'a>(source: &Object<'a, '_>, kind: &str) -> Result<Option<Media<'a>>, Malformed> {
     Ok(Some(match kind {
-        "base64" => Media::Data {
-            mime: source.need("media_type")?.text()?,
-            base64: source.need("data")?.text()?,
-        },
+        "base64" => {
+            Media::Data { mime: source.need("media_type")?.text()?, base64: source.need("data")?.text()? }
+        }
         "url" => Media::Url(source.need("url")?.text()?),
         "file" => Media::Id(source.need("file_id")?.text()?),
         _ => return Ok(None),
@@ -218,7 +220,12 @@ fn output<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Output<'a>
         "image" => image(&block, notes).map(Output::Image),
         "document" => document(&block, notes).map(Output::Document),
         "search_result" => Ok(Output::Text(search_result(&block, notes)?.text)),
-        other => Err(value.refuse(format_args!("a block of type `{other}` can be sent to an Anthropic provider only"))),
+        // A search for tools found this one, whose definition is sent whether it was found or not.
+        "tool_reference" => Ok(Output::Text(block.need("tool_name")?.text()?)),
+        other => {
+            Err(value
+                .refuse(format_args!("a block of type `{other}` can be sent to an Anthropic provider only")))
+        }
     }
 }
 

@@ -60,11 +60,12 @@ impl Waiting {
             Delta::Redacted(signature) => Block::Redacted(owned(signature)),
         };
         self.take(block.size())?;
+        let full = self.blocks.len() == MOST_BLOCKS;
         match (self.blocks.back_mut(), block) {
             (Some(Block::Text(text)), Block::Text(more))
             | (Some(Block::Refusal(text)), Block::Refusal(more))
             | (Some(Block::Reasoning(text)), Block::Reasoning(more)) => text.push_str(&more),
-            (_, _) if self.blocks.len() == MOST_BLOCKS => return Err(TooMuch),
+            (_, _) if full => return Err(TooMuch),
             (_, block) => self.blocks.push_back(block),
         }
         Ok(())
