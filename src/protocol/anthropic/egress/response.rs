@@ -123,7 +123,7 @@ impl<'a> Block<'a> {
             "tool_use" => Content::Call(Call {
                 id: call_id(self.id, unique, calls),
                 name: text(self.name).unwrap_or_default(),
-                input: Input::Json(self.input.map_or("{}".into(), |input| compact(input.get()))),
+                input: Input::Json(self.input.map_or_else(|| "{}".into(), |input| compact(input.get()))),
                 signature: None,
             }),
             _ => return None,

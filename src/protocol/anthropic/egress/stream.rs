@@ -154,7 +154,8 @@ impl Decoder {
         if self.open.len() == MOST_OPEN {
             return Err(Unreadable(format!("more than {MOST_OPEN} tool calls are open at a time")));
         }
-        let (call, whole) = (self.calls, block.input.map_or("{}".into(), |input| compact(input.get())));
+        let (call, whole) =
+            (self.calls, block.input.map_or_else(|| "{}".into(), |input| compact(input.get())));
         self.calls = self.calls.saturating_add(1);
         self.open.push(Open { block: index, call, whole: whole.into_owned(), begun: false });
         let id = call_id(block.id, &self.unique, call as usize);

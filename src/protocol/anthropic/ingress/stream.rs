@@ -98,12 +98,16 @@ enum Start<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Piece<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    SignatureDelta { signature: &'a str },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Input { partial_json: &'a str },
 }
 
 #[derive(Serialize)]
@@ -185,7 +189,7 @@ impl Encoder {
                 self.called = true;
                 let content_block = Start::ToolUse { id: &id, name: &name, input: Empty {} };
                 self.open(Open::Call { index, progress: Progress::default() }, content_block, out);
-                self.piece(Piece::InputJsonDelta { partial_json: "" }, out);
+                self.piece(Piece::Input { partial_json: "" }, out);
             }
             Delta::Input { index, text } => self.input(index, &text, out),
             Delta::Reasoning(_) | Delta::Logprobs(_) => {}
@@ -196,17 +200,17 @@ impl Encoder {
         if self.open != Open::Text {
             self.open(Open::Text, Start::Text { text: "" }, out);
         }
-        self.piece(Piece::TextDelta { text }, out);
+        self.piece(Piece::Text { text }, out);
     }
 
     fn thinking(&mut self, thinking: &str, out: &mut Vec<u8>) {
         self.open_thinking(out);
-        self.piece(Piece::ThinkingDelta { thinking }, out);
+        self.piece(Piece::Thinking { thinking }, out);
     }
 
     fn signature(&mut self, signature: &Signature<'_>, out: &mut Vec<u8>) {
         self.open_thinking(out);
-        self.piece(Piece::SignatureDelta { signature: &signature.marked(Maker::Anthropic) }, out);
+        self.piece(Piece::Signature { signature: &signature.marked(Maker::Anthropic) }, out);
         self.open = Open::Thinking { signed: true };
     }
 
@@ -232,7 +236,7 @@ impl Encoder {
             && *index == call
         {
             progress.push(text);
-            self.piece(Piece::InputJsonDelta { partial_json: text }, out);
+            self.piece(Piece::Input { partial_json: text }, out);
         }
     }
 
@@ -269,7 +273,7 @@ impl Encoder {
         if let Open::Call { progress, .. } = self.open
             && progress.is_empty()
         {
-            self.piece(Piece::InputJsonDelta { partial_json: "{}" }, out);
+            self.piece(Piece::Input { partial_json: "{}" }, out);
         }
         if self.open != Open::None {
             self.open = Open::None;

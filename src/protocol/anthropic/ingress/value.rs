@@ -33,7 +33,7 @@ pub(super) struct Object<'a, 'p> {
 /// The way to a value.
 #[derive(Clone, Copy)]
 struct Path<'p> {
-    above: Option<&'p Path<'p>>,
+    above: Option<&'p Self>,
     step: Step<'p>,
 }
 
