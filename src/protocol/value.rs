@@ -194,6 +194,11 @@ impl<'a> Object<'a, '_> {
         }
     }
 
+    /// The keys.
+    pub(in crate::protocol) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(key, _)| key.as_ref())
+    }
+
     fn member<'s>(&'s self, key: &'s str, raw: &'a str) -> Value<'a, 's> {
         Value { raw, path: Path { above: Some(&self.path), step: Step::Key(key) } }
     }

@@ -4,8 +4,6 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-mod value;
-
 use crate::chat::loss::{Parameter, Unsupported};
 
 /// What a client of this dialect calls a parameter.

@@ -10,7 +10,7 @@ use crate::{
     chat::{
         json::Json,
         loss::{Losses, Parameter, Unsupported},
-        request::{Format, Hints, Request, Sampling},
+        request::{Format, Hints, Request},
     },
     protocol::{anthropic::wire::Blocks, translate::Target},
 };
@@ -18,6 +18,7 @@ use crate::{
 mod id;
 mod messages;
 mod model;
+mod sampling;
 mod schema;
 mod thinking;
 mod tools;
@@ -74,14 +75,6 @@ struct Metadata<'r> {
     user_id: &'r str,
 }
 
-/// How a request is sampled.
-struct Sampled<'r> {
-    temperature: Option<&'r Number>,
-    top_p: Option<&'r Number>,
-    top_k: Option<&'r Number>,
-    stop: Vec<&'r str>,
-}
-
 /// The most characters of `metadata.user_id`.
 const USER_CHARACTERS: usize = 256;
 
@@ -126,7 +119,7 @@ fn body<'r>(
     let (system, messages) = messages::write(request, losses)?;
     let thinks_in_turn = messages::last_turn_thinks(&messages);
     let plan = Plan::new(request, model, target.max_tokens, thinks_in_turn, losses);
-    let sampled = sampled(&request.sampling, model, plan.is_on(), losses);
+    let sampled = sampling::write(&request.sampling, model, plan.is_on(), losses);
     let (tools, tool_choice) = tools::write(request, model, plan.is_on(), losses);
     let format = format(request.format.as_ref(), losses);
     let effort = plan.effort;
@@ -148,47 +141,6 @@ fn body<'r>(
         metadata: user(&request.hints, losses),
         service_tier: service_tier(&request.hints, losses),
     })
-}
-
-/// What of the sampling the model takes. With thinking it refuses another temperature than 1 (the default), `top_k`, and a
-/// `top_p` below 0.95; see the guide on extended thinking.
-fn sampled<'r>(sampling: &'r Sampling<'_>, model: Model, thinks: bool, losses: &mut Losses) -> Sampled<'r> {
-    let is = |number: &Number, test: &dyn Fn(f64) -> bool| number.as_f64().is_some_and(test);
-    let fixed = thinks || !model.is_sampled();
-    // OpenAI's temperature goes to 2; without one it is 1, which is the nearest.
-    let temperature = keep(&sampling.temperature, Parameter::Temperature, losses, |temperature| {
-        if fixed { is(temperature, &|t| t == 1.0) } else { is(temperature, &|t| (0.0..=1.0).contains(&t)) }
-    });
-    let top_p = keep(&sampling.top_p, Parameter::TopP, losses, |top_p| {
-        let alone = temperature.is_none() || model.takes_temperature_with_top_p();
-        alone && (!fixed || is(top_p, &|p| (if thinks { 0.95 } else { 1.0 }..=1.0).contains(&p)))
-    });
-    let top_k = keep(&sampling.top_k, Parameter::TopK, losses, |_| !fixed);
-    // A sequence of blanks is refused.
-    let stop: Vec<&str> =
-        sampling.stop.iter().map(AsRef::as_ref).filter(|text| !text.trim().is_empty()).collect();
-    losses.lose_if(stop.len() < sampling.stop.len(), Parameter::Stop);
-    losses.lose_if(sampling.seed.is_some(), Parameter::Seed);
-    losses.lose_if(sampling.frequency_penalty.is_some(), Parameter::FrequencyPenalty);
-    losses.lose_if(sampling.presence_penalty.is_some(), Parameter::PresencePenalty);
-    losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
-    losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
-    Sampled { temperature, top_p, top_k, stop }
-}
-
-/// A number if the model takes it.
-fn keep<'r>(
-    number: &'r Option<Number>,
-    parameter: Parameter,
-    losses: &mut Losses,
-    taken: impl FnOnce(&Number) -> bool,
-) -> Option<&'r Number> {
-    let number = number.as_ref()?;
-    let taken = taken(number);
-    losses.lose_if(!taken, parameter);
-    taken.then_some(number)
 }
 
 /// The form of the answer. There is none for JSON without a schema.

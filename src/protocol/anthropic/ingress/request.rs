@@ -8,13 +8,15 @@ use std::marker::PhantomData;
 use serde_json::value::RawValue;
 
 use self::content::History;
-use super::value::{Notes, Object, Value};
 use crate::{
     chat::{
         json::Json,
         request::{Amount, Effort, Format, Hints, Message, Request, Role, Sampling, Thinking},
     },
-    protocol::json::{self, Malformed},
+    protocol::{
+        json::{self, Malformed},
+        value::{Notes, Object, Value},
+    },
 };
 
 mod content;

@@ -34,25 +34,22 @@ pub(super) fn write<'r>(
     let mut system = Vec::new();
     let mut turns: Vec<(&'static str, Vec<Block<'r>>)> = Vec::new();
     for message in &request.messages {
+        let mut blocks = blocks(message, losses)?;
         let role = match message.role {
             Role::System => {
-                blocks(message, &mut system, losses)?;
+                system.append(&mut blocks);
                 continue;
             }
             Role::User => "user",
             Role::Assistant => "assistant",
         };
         match turns.last_mut() {
-            Some((last, into)) if *last == role => blocks(message, into, losses)?,
-            _ => {
-                let mut into = Vec::new();
-                blocks(message, &mut into, losses)?;
-                turns.push((role, into));
-            }
+            _ if blocks.is_empty() => {}
+            Some((last, before)) if *last == role => before.append(&mut blocks),
+            _ => turns.push((role, blocks)),
         }
     }
-    let turns = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());
-    let turns = turns.map(|(role, mut blocks)| {
+    let turns = turns.into_iter().map(|(role, mut blocks)| {
         // Stable: results first, each kind in its order.
         blocks.sort_by_key(|block| role == "user" && !matches!(block, Block::ToolResult { .. }));
         Turn { role, content: Blocks::new(blocks) }
@@ -69,20 +66,17 @@ pub(super) fn last_turn_thinks(turns: &[Turn<'_>]) -> bool {
     !calls || matches!(blocks.first(), Some(Block::Thinking { .. } | Block::RedactedThinking { .. }))
 }
 
-fn blocks<'r>(
-    message: &'r Message<'_>,
-    into: &mut Vec<Block<'r>>,
-    losses: &mut Losses,
-) -> Result<(), Unsupported> {
+fn blocks<'r>(message: &'r Message<'_>, losses: &mut Losses) -> Result<Vec<Block<'r>>, Unsupported> {
+    let mut blocks = Vec::with_capacity(message.content.len());
     for (part, content) in message.content.iter().enumerate() {
         match block(content, message.role, losses) {
-            Ok(block) => into.extend(block),
+            Ok(block) => blocks.extend(block),
             Err(Refused(why)) => {
                 return Err(Unsupported { message: Some(message.at), part, why: why.into() });
             }
         }
     }
-    Ok(())
+    Ok(blocks)
 }
 
 /// One part; `None` for what is left out: empty text, which is refused, and thinking of other makers or unsigned.

@@ -10,7 +10,7 @@ use crate::{
             Audio, Call, Content, Document, DocumentSource, Image, Input, Media, Output, Reasoning, Text,
             ToolResult,
         },
-        request::{Amount, Effort, Message, Role, Thinking, Tool, ToolChoice, ToolInput},
+        request::{Amount, Effort, Message, Role, Sampling, Thinking, Tool, ToolChoice, ToolInput},
         signature::{Maker, Signature},
     },
     protocol::anthropic::{ingress, tests::golden},

@@ -12,8 +12,8 @@ use crate::{
         signature::{Maker, Signature},
     },
     protocol::{
-        anthropic::ingress::value::{Notes, Object, Value},
         json::{Malformed, compact},
+        value::{Notes, Object, Value},
     },
 };
 

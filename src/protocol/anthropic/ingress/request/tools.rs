@@ -7,8 +7,8 @@ use super::cache;
 use crate::{
     chat::request::{Tool, ToolChoice, ToolInput},
     protocol::{
-        anthropic::ingress::value::{Notes, Object},
         json::Malformed,
+        value::{Notes, Object},
     },
 };
 
