@@ -1,4 +1,9 @@
 //! Clients that speak Anthropic's Messages to a provider that does not.
+//!
+//! What a model thought comes as `thinking` blocks, whoever made it: `signature` is empty where the maker signs nothing, its
+//! own where the maker is Anthropic, and marked with the maker's name (`nexus:google:…`) otherwise. What OpenAI encrypts
+//! without a summary is a `redacted_thinking` block, marked likewise. Google signs calls and texts: that signature stands in
+//! a block without thinking, right before the call or right behind the text. Clients send the blocks back as they are.
 
 pub mod request;
 pub mod response;

@@ -74,10 +74,12 @@ pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable
     }
     let blocks = wire.content.ok_or_else(|| Unreadable("the message has no `content`".to_owned()))?;
     let mut content: Vec<Content<'a>> = Vec::with_capacity(blocks.len());
+    let mut calls = 0;
     for raw in blocks {
         let Ok(block) = serde_json::from_str::<Block<'a>>(raw.get()) else { continue };
-        let calls = content.iter().filter(|content| matches!(content, Content::Call(_))).count();
-        content.extend(block.content(unique, calls));
+        let Some(next) = block.content(unique, calls) else { continue };
+        calls += usize::from(matches!(next, Content::Call(_)));
+        content.push(next);
     }
     content.extend(refusal(wire.stop_details).map(Content::Refusal));
     let stop = text(wire.stop_reason).as_deref().map(stop).unwrap_or_default();

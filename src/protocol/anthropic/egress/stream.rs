@@ -219,6 +219,10 @@ impl Decoder {
 
 impl translate::Decoder for Decoder {
     fn push(&mut self, frame: Frame<'_>, each: &mut dyn FnMut(Event<'_>)) -> Result<(), Unreadable> {
+        // Servers that speak several formats end every stream like this.
+        if frame.data.trim_ascii() == b"[DONE]" {
+            return Ok(());
+        }
         let data: Data<'_> = serde_json::from_slice(frame.data)
             .map_err(|error| Unreadable(format!("an event is not understood: {error}")))?;
         let kind = text(data.kind);

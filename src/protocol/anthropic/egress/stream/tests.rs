@@ -108,7 +108,7 @@ fn how_it_ends_is_told_once() {
         (events.into_iter().filter(|event| event.starts_with("finish")).collect::<Vec<_>>(), complete)
     };
     let end = || vec!["finish End".to_owned()];
-    assert_eq!(finished(&[START, END, END, STOP]), (end(), true));
+    assert_eq!(finished(&[START, END, END, STOP, "[DONE]"]), (end(), true));
     assert_eq!(finished(&[START, END]), (end(), true));
     assert_eq!(finished(&[START, STOP]), (end(), true));
     assert_eq!(finished(&[START]), (vec![], false));

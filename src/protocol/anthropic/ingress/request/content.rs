@@ -41,31 +41,36 @@ pub(super) fn read<'a>(
 
 /// Adds a block. A signature of Google's stands in a block without thinking: right before the call that it is of, or right
 /// behind the text, where no call follows.
-fn push<'a>(contents: &mut Vec<Content<'a>>, mut content: Content<'a>) {
-    if let Content::Call(call) = &mut content
-        && let Some(Content::Reasoning(Reasoning { text, signature: Some(signature), .. })) = contents.last()
-        && text.is_empty()
-        && signature.maker == Maker::Google
-    {
-        call.signature = Some(signature.clone());
-        contents.pop();
+fn push<'a>(contents: &mut Vec<Content<'a>>, content: Content<'a>) {
+    match content {
+        Content::Call(call) => {
+            let signature = take_signature(contents);
+            contents.push(Content::Call(Call { signature, ..call }));
+        }
+        content => match (googles(&content), contents.last_mut()) {
+            // The text has it for good if no call takes it.
+            (Some(signature), Some(Content::Text(text))) if text.signature.is_none() => {
+                text.signature = Some(signature);
+            }
+            _ => contents.push(content),
+        },
     }
-    if let Content::Reasoning(Reasoning { signature: Some(next), text, .. }) = &content
-        && text.is_empty()
-        && next.maker == Maker::Google
-        && let Some(Content::Text(Text { signature: signature @ None, .. })) = contents.last_mut()
-    {
-        // Kept until a call takes it: the text has it for good if none follows.
-        *signature = Some(next.clone());
-        return;
+}
+
+/// Takes the signature that stands last.
+fn take_signature<'a>(contents: &mut Vec<Content<'a>>) -> Option<Signature<'a>> {
+    if let Some(Content::Text(text)) = contents.last_mut() {
+        return text.signature.take();
     }
-    if let Content::Call(call) = &mut content
-        && call.signature.is_none()
-        && let Some(Content::Text(text)) = contents.last_mut()
-    {
-        call.signature = text.signature.take();
-    }
-    contents.push(content);
+    let signature = contents.last().and_then(googles)?;
+    contents.pop();
+    Some(signature)
+}
+
+/// The signature of Google's that a block is nothing but.
+fn googles<'a>(content: &Content<'a>) -> Option<Signature<'a>> {
+    let Content::Reasoning(Reasoning { text, signature: Some(signature), .. }) = content else { return None };
+    (text.is_empty() && signature.maker == Maker::Google).then(|| signature.clone())
 }
 
 fn block<'a>(

@@ -77,7 +77,7 @@ fn calls_and_results_are_tied_by_name() {
         {"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{ "a" : 1.0 },"caller":{"type":"direct"}},{"type":"tool_use","id":"t2","name":"g"}]},
         {"role":"user","content":[{"type":"tool_result","tool_use_id":"t2","is_error":true,"content":"no"},
             {"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"x"},{"type":"image","source":{"type":"url","url":"u"}}]},
-            {"type":"tool_result","tool_use_id":"t9"}]}]}"#;
+            {"type":"tool_result","tool_use_id":"t9","content":[{"type":"tool_reference","tool_name":"g"}]}]}]}"#;
     let request = request(body);
     let inputs: Vec<_> = request.messages[0]
         .content
@@ -98,7 +98,7 @@ fn calls_and_results_are_tied_by_name() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(names, [(Some("g"), true, 1), (Some("f"), false, 2), (None, false, 0)]);
+    assert_eq!(names, [(Some("g"), true, 1), (Some("f"), false, 2), (None, false, 1)]);
     let Content::Result(result) = &request.messages[1].content[1] else { panic!() };
     assert_eq!(result.content[0], Output::Text("x".into()));
     assert_eq!(unsaid(&request), []);
