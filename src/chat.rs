@@ -1,8 +1,16 @@
 //! The neutral vocabulary between the wire formats and everything that is not a wire format.
 //!
-//! For now it can say what a request holds that is counted. It knows no protocol, no tokeniser and no HTTP. Spans are
-//! bytes of the request's body.
+//! Two things are said here. What a request holds that is counted: [`Prompt`], over spans of a body that passes as it is.
+//! And what a request, an answer and a stream mean, for calls that change their wire format on the way: [`request`],
+//! [`response`], [`content`]. It knows no protocol, no tokeniser and no HTTP. Spans are bytes of the request's body.
 
+pub mod content;
+pub mod fault;
+pub mod json;
+pub mod loss;
+pub mod request;
+pub mod response;
+pub mod signature;
 pub mod usage;
 
 use std::{borrow::Cow, ops::Range};

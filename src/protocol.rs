@@ -3,11 +3,15 @@
 //! A protocol's folder holds what only it knows: how its requests are read, how its answers and streams are edited on
 //! their way through, what its errors look like.
 
+pub mod anthropic;
 pub mod json;
 pub mod openai_chat;
 pub mod openai_embeddings;
+pub mod passing;
 pub mod splice;
 pub mod sse;
+pub mod translate;
+mod value;
 
 use std::ops::Range;
 

@@ -1,3 +1,3 @@
 //! OpenAI's embeddings, `POST /v1/embeddings`.
 
-pub mod request;
+pub mod passing;

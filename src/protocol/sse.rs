@@ -81,24 +81,48 @@ fn after_line_end(bytes: &[u8], at: usize) -> Option<usize> {
     bytes.get(at + 1).map(|next| if *next == b'\n' { at + 2 } else { at + 1 })
 }
 
-/// The payload of an event: its `data` lines, joined by line feeds. `None` for comments and events without data.
-pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let mut joined: Option<Cow<'_, [u8]>> = None;
+/// What an event says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fields<'a> {
+    /// Its name, if it has one that is text.
+    pub name: Option<&'a str>,
+    /// Its `data` lines, joined by line feeds. `None` for comments and events without data.
+    pub data: Option<Cow<'a, [u8]>>,
+}
+
+/// Reads the lines of an event. Of several names the last counts.
+pub fn fields(event: &[u8]) -> Fields<'_> {
+    let mut fields = Fields { name: None, data: None };
     // A stream may begin with a byte order mark.
-    let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
-    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let Some(value) = line.strip_prefix(b"data") else { continue };
-        let value = match value.strip_prefix(b":") {
-            Some(value) => value.strip_prefix(b" ").unwrap_or(value),
-            None if value.is_empty() => value,
-            None => continue,
-        };
-        joined = Some(match joined {
-            None => Cow::Borrowed(value),
-            Some(lines) => Cow::Owned([&lines, b"\n".as_slice(), value].concat()),
-        });
+    let mut rest = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
+    while !rest.is_empty() {
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        if let Some(value) = value(line, b"data") {
+            fields.data = Some(match fields.data {
+                None => Cow::Borrowed(value),
+                Some(lines) => Cow::Owned([&lines, b"\n".as_slice(), value].concat()),
+            });
+        } else if let Some(value) = value(line, b"event") {
+            fields.name = std::str::from_utf8(value).ok();
+        }
     }
-    joined
+    fields
+}
+
+/// The payload of an event; see [`Fields::data`].
+pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
+    fields(event).data
+}
+
+/// The value of a line, if it is one of this field.
+fn value<'a>(line: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(field)?;
+    match value.strip_prefix(b":") {
+        Some(value) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        None => value.is_empty().then_some(value),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +155,17 @@ mod tests {
         assert_eq!(data(b": PROCESSING\n\n"), None);
         assert_eq!(data(b"database: 1\n\n"), None);
         assert_eq!(data(b"data\n\n").as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn the_name_may_stand_before_or_behind_the_data() {
+        for event in [&b"event: x\ndata: 1\n\n"[..], b"data: 1\r\nevent:x\r\n\r\n"] {
+            let fields = fields(event);
+            assert_eq!((fields.name, fields.data.as_deref()), (Some("x"), Some(&b"1"[..])));
+        }
+        assert_eq!(fields(b"data: 1\n\n").name, None);
+        assert_eq!(fields(b"event: \xff\n\n").name, None);
+        assert_eq!(fields(b"events: x\n\n").name, None);
     }
 
     #[test]

@@ -20,7 +20,10 @@ use super::{
 use crate::{
     config::secret::Secret,
     error::{Error, Ours, Provider as Fault},
-    protocol::{openai_chat::response, openai_chat::stream::Stream, splice},
+    protocol::{
+        openai_chat::passing::{response, stream::Stream},
+        splice,
+    },
     upstream,
 };
 

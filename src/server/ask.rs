@@ -28,8 +28,8 @@ pub(super) struct Ask<'a> {
 
 /// What was read of the body.
 enum Read {
-    Chat(Arc<openai_chat::request::Request>),
-    Embeddings(Arc<openai_embeddings::request::Request>),
+    Chat(Arc<openai_chat::passing::request::Request>),
+    Embeddings(Arc<openai_embeddings::passing::request::Request>),
 }
 
 impl<'a> Ask<'a> {
@@ -43,12 +43,14 @@ impl<'a> Ask<'a> {
         let malformed = |error: Malformed| Caller::Malformed(error.to_string());
         let (read, target) = match operation {
             Call::Chat => {
-                let request = openai_chat::request::Request::parse(&held.bytes).map_err(malformed)?;
+                let request =
+                    openai_chat::passing::request::Request::parse(&held.bytes).map_err(malformed)?;
                 let target = find(request.model())?;
                 (Read::Chat(Arc::new(request)), target)
             }
             Call::Embeddings => {
-                let request = openai_embeddings::request::Request::parse(&held.bytes).map_err(malformed)?;
+                let request =
+                    openai_embeddings::passing::request::Request::parse(&held.bytes).map_err(malformed)?;
                 let target = find(request.model())?;
                 (Read::Embeddings(Arc::new(request)), target)
             }

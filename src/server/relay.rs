@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::{call::Call, phase::Awaited, silence::Silence, source::Source};
 use crate::{
     error::{Error, Ours, Provider as Fault},
-    protocol::openai_chat::stream::{Ending, Stream},
+    protocol::{openai_chat::passing::stream::Stream, passing::Ending},
 };
 
 /// A stream in progress.

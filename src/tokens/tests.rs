@@ -14,7 +14,7 @@ fn counter() -> Counter {
 }
 
 fn chat(counting: &Counting, body: &str) -> u64 {
-    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
     let estimate = Counter::new(counting, [1; 32]).estimate(body.as_bytes(), &request, None);
     assert!(estimate.exact);
     estimate.tokens
@@ -121,7 +121,7 @@ fn whatever_else_a_model_would_read_is_not_free() {
 fn embeddings_cost_their_text_or_the_number_of_their_ids() {
     let count = |input: &str| {
         let body = format!(r#"{{"model":"m","input":{input}}}"#);
-        let request = openai_embeddings::request::Request::parse(body.as_bytes()).unwrap();
+        let request = openai_embeddings::passing::request::Request::parse(body.as_bytes()).unwrap();
         counter().estimate(body.as_bytes(), &request, None).tokens
     };
     assert_eq!(count(r#""Hello""#), 1);
@@ -135,7 +135,7 @@ fn a_repeated_conversation_has_the_same_count_and_another_reading_has_its_own() 
     let counter = counter();
     let text = "It's a long message, long enough to be remembered. ".repeat(4);
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}},{HELLO}]}}"#);
-    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
     let expected = Estimate { tokens: 3 + 4 + oracle(&text) + 5, exact: true };
     for _ in 0..3 {
         assert_eq!(counter.estimate(body.as_bytes(), &request, None), expected);
@@ -147,7 +147,7 @@ fn a_count_is_the_same_wherever_it_is_interrupted() {
     let message = |n: usize| format!(r#"{{"role":"user","content":"{n} {}"}}"#, "word ".repeat(40));
     let many = (0..5).map(message).collect::<Vec<_>>().join(",");
     let body = format!(r#"{{"model":"m","messages":[{many},{HELLO}],"tools":[{{"a":1}}]}}"#);
-    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
     let whole = counter().estimate(body.as_bytes(), &request, None);
     for budget in (0..2000).step_by(50) {
         let counter = counter();
@@ -174,7 +174,7 @@ fn a_count_is_the_same_wherever_it_is_interrupted() {
 #[test]
 fn counting_may_stop_above_the_ceiling() {
     let body = format!(r#"{{"model":"m","messages":[{}]}}"#, vec![HELLO; 100].join(","));
-    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
     let up_to = |ceiling| counter().estimate(body.as_bytes(), &request, Some(ceiling));
     assert_eq!(up_to(503), Estimate { tokens: 503, exact: true });
     let stopped = up_to(100);
@@ -187,7 +187,7 @@ fn the_ceiling_is_exact_within_a_long_piece_too_and_a_stopped_count_is_not_remem
     let counter = counter();
     let body =
         format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}"}}]}}"#, "ab".repeat(20_000));
-    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
     let tokens = 7 + oracle(&"ab".repeat(20_000));
     for ceiling in [7, 100, tokens - 1] {
         let stopped = counter.estimate(body.as_bytes(), &request, Some(ceiling));
@@ -210,7 +210,7 @@ fn threads_that_share_a_counter_get_the_right_counts() {
                         r#"{{"model":"m","messages":[{{"role":"user","content":"{}"}}]}}"#,
                         "hello ".repeat(n)
                     );
-                    let request = openai_chat::request::Request::parse(body.as_bytes()).unwrap();
+                    let request = openai_chat::passing::request::Request::parse(body.as_bytes()).unwrap();
                     // The trailing blank is one token.
                     assert_eq!(counter.estimate(body.as_bytes(), &request, None).tokens, 7 + n as u64 + 1);
                 }
@@ -376,7 +376,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(request) = openai_chat::request::Request::parse(&body) {
+        if let Ok(request) = openai_chat::passing::request::Request::parse(&body) {
             let _ = counter_once().estimate(&body, &request, None);
         }
     }
@@ -385,8 +385,8 @@ proptest! {
     fn any_message_is_counted_without_a_panic(raw in "[{}\\[\\]\",:a\\\\u0 \n]{0,60}") {
         use crate::chat::Kind;
         for kind in [Kind::Input, Kind::Message, Kind::Schema, Kind::Tools] {
-            openai_chat::request::Request::pieces(kind, &raw, &mut |_| {});
-            openai_embeddings::request::Request::pieces(kind, &raw, &mut |_| {});
+            openai_chat::passing::request::Request::pieces(kind, &raw, &mut |_| {});
+            openai_embeddings::passing::request::Request::pieces(kind, &raw, &mut |_| {});
         }
     }
 }

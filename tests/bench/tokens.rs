@@ -1,7 +1,7 @@
 //! Reading and counting requests: fresh, repeated, and the worst that a client can send.
 
 use divan::{Bencher, black_box, counter::BytesCount};
-use nexus::{config::Counting, protocol::openai_chat::request::Request, tokens::Counter};
+use nexus::{config::Counting, protocol::openai_chat::passing::request::Request, tokens::Counter};
 
 fn main() {
     divan::main();

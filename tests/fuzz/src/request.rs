@@ -6,7 +6,7 @@ use http::Method;
 use nexus::{
     chat::{Part, Piece, Prompt},
     config::Counting,
-    protocol::{self, Operation, openai_chat::request as chat, openai_embeddings::request as embeddings},
+    protocol::{self, Operation, openai_chat::passing::request as chat, openai_embeddings::passing::request as embeddings},
     tokens::{Counter, Estimate, Progress, Tally},
 };
 use serde_json::Value;

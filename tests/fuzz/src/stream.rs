@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use nexus::protocol::{
-    openai_chat::stream::{Ending, Seen, Stream},
+    openai_chat::passing::stream::Stream, passing::{Ending, Seen},
     sse::{self, Splitter},
 };
 use serde_json::value::RawValue;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     chat::usage::Usage,
-    protocol::{json::Key, span_in},
+    protocol::{json::Key, openai_chat::usage, span_in},
 };
 
 /// What is read of an answer.
@@ -46,7 +46,7 @@ impl Response {
         let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
         let model = wire.model.filter(|model| model.get().starts_with('"'));
         let model = model.and_then(|model| span_in(body, model.get()));
-        Ok(Self { model, usage: wire.usage.map(Usage::read), error: wire.error.is_some() })
+        Ok(Self { model, usage: wire.usage.map(usage::read), error: wire.error.is_some() })
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         let body = br#"{"choices":[{"model":"in"}], "model" : "up","usage":{"prompt_tokens":8,"completion_tokens":null}}"#;
         let read = Response::parse(body).expect("valid");
         assert_eq!(&body[read.model.expect("there")], b"\"up\"");
-        assert_eq!(read.usage, Some(Usage { input: Some(8), output: None }));
+        assert_eq!(read.usage, Some(Usage { input: Some(8), ..Usage::default() }));
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Chat completions in and out: bytes pass, and only spans of them are read.
+
+pub mod request;
+pub mod response;
+pub mod stream;

@@ -1,0 +1,303 @@
+//! A stream of server-sent events that keeps its wire format on the way from provider to client.
+//!
+//! Every event passes byte for byte but for the model's name. What is watched: usage, whether any output came, and how
+//! the stream ends, so that an upstream that breaks off never looks like a clean end. What an event means is the
+//! [`Dialect`]'s to say; nothing here knows a wire format.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::{
+    span_in,
+    sse::{self, Fields, Splitter},
+    translate::Frame,
+};
+use crate::chat::usage::Usage;
+
+/// A wire format, as far as its streams are watched on their way through.
+pub trait Dialect {
+    /// What is written where the answer finished but its terminator did not come; empty where the format has none.
+    const TERMINATOR: &'static [u8];
+
+    /// Reads one event and notes in `seen` what it tells. An event may be read twice, the second time without the secret
+    /// in it, and must not be counted twice.
+    fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a>;
+
+    /// An error event of ours.
+    fn error(status: u16, message: &str) -> Bytes;
+}
+
+/// What one event is.
+#[derive(Debug, Default)]
+pub struct Reading<'a> {
+    /// The values in its data that name the model, as they are written. What is no string is let be.
+    pub models: SmallVec<[&'a str; 1]>,
+    /// Whether it is a piece of an answer for certain. What is not is an error in one shape or another, and may be about
+    /// the key.
+    pub answer: bool,
+    /// Whether it was asked for by us, and is not for the client.
+    pub hidden: bool,
+    /// Whether it is the terminator. After an error it is not told: there is no clean end then, whatever the upstream says.
+    pub terminator: bool,
+}
+
+/// What is known of a stream so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Some text, call or other output has been passed on: the call is no longer free.
+    pub output: bool,
+    /// A finish reason came for every choice that began.
+    pub finished: bool,
+    /// The last event came: nothing behind it would be read by a client.
+    pub done: bool,
+    /// An error event came.
+    pub error: bool,
+    /// All usage reports, the later ones over the earlier.
+    pub usage: Option<Usage>,
+}
+
+/// How a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With its terminator, or with a finish reason.
+    Complete,
+    /// In the middle of an answer, or with an error event.
+    Broken,
+}
+
+/// The machine of one stream.
+#[derive(Debug)]
+pub struct Stream<D> {
+    splitter: Splitter,
+    edit: Edit<D>,
+}
+
+#[derive(Debug)]
+struct Edit<D> {
+    dialect: D,
+    /// The public model name as a JSON string.
+    model: Bytes,
+    /// The provider's key, should its own errors hold it.
+    secret: Option<Arc<str>>,
+    seen: Seen,
+}
+
+impl Seen {
+    /// Takes in a usage report.
+    pub fn report(&mut self, usage: Usage) {
+        self.usage.get_or_insert_default().update(usage);
+    }
+}
+
+impl<D: Dialect> Stream<D> {
+    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
+    pub fn of(dialect: D, model: Bytes, secret: Option<Arc<str>>) -> Self {
+        let edit = Edit { dialect, model, secret, seen: Seen::default() };
+        Self { splitter: Splitter::default(), edit }
+    }
+
+    /// What is known so far.
+    pub fn seen(&self) -> Seen {
+        self.edit.seen
+    }
+
+    /// Bytes held while the end of an event is awaited.
+    pub fn held(&self) -> usize {
+        self.splitter.held()
+    }
+
+    /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
+    ///
+    /// # Errors
+    /// [`sse::TooLarge`] when an event has no end.
+    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, sse::TooLarge> {
+        let mut out = BytesMut::with_capacity(piece.len() + piece.len() / 8 + 64);
+        let edit = &mut self.edit;
+        self.splitter.push(piece, |event| edit.event(&event, &mut out))?;
+        Ok(out.freeze())
+    }
+
+    /// The upstream ended its body properly.
+    pub fn finish(&mut self) -> (Bytes, Ending) {
+        let mut out = BytesMut::new();
+        let rest = self.splitter.rest();
+        if is_whole(&rest) {
+            self.edit.event(&[&rest, b"\n\n".as_slice()].concat(), &mut out);
+        }
+        let (end, ending) = self.end("the provider ended the stream before the answer was complete", 502);
+        out.put(end);
+        (out.freeze(), ending)
+    }
+
+    /// The upstream broke off or fell silent: the last words to the client.
+    pub fn fail(&mut self, message: &str, status: u16) -> (Bytes, Ending) {
+        self.end(message, status)
+    }
+
+    fn end(&mut self, message: &str, status: u16) -> (Bytes, Ending) {
+        match self.edit.seen {
+            Seen { error: true, .. } => (Bytes::new(), Ending::Broken),
+            Seen { done: true, .. } => (Bytes::new(), Ending::Complete),
+            Seen { finished: true, .. } => (Bytes::from_static(D::TERMINATOR), Ending::Complete),
+            _ => (D::error(status, message), Ending::Broken),
+        }
+    }
+}
+
+impl<D: Dialect> Edit<D> {
+    /// One whole event: passed on, edited, or taken out.
+    fn event(&mut self, event: &[u8], out: &mut BytesMut) {
+        if !self.seen.done {
+            let failed = self.seen.error;
+            self.pass(event, failed, out);
+        }
+    }
+
+    /// `failed`: an error came before.
+    fn pass(&mut self, event: &[u8], failed: bool, out: &mut BytesMut) {
+        let Fields { name, data } = sse::fields(event);
+        let Some(data) = data else { return out.put_slice(event) };
+        let mut reading = self.dialect.read(Frame { name, data: &data }, &mut self.seen);
+        if !reading.answer
+            && let Some(clean) = self.scrubbed(event)
+        {
+            return self.pass(clean.as_bytes(), failed, out);
+        }
+        self.seen.done |= reading.terminator;
+        if reading.hidden || reading.terminator && failed {
+            return;
+        }
+        reading.models.retain(|model| model.starts_with('"'));
+        if reading.models.is_empty() {
+            return out.put_slice(event);
+        }
+        reading.models.sort_unstable_by_key(|model| model.as_ptr().addr());
+        if span_in(event, reading.models[0]).is_some() {
+            self.rename(event, &reading.models, |part| out.put_slice(part));
+        } else {
+            self.on_one_line(name, &data, &reading.models, out);
+        }
+    }
+
+    /// Gives `whole` in pieces, the new name in place of each of `models`, which must be slices of it in their order.
+    fn rename(&self, whole: &[u8], models: &[&str], mut put: impl FnMut(&[u8])) {
+        let mut at = 0;
+        for span in models.iter().filter_map(|model| span_in(whole, model)) {
+            // A value is named once, whatever the dialect says.
+            if span.start >= at {
+                put(&whole[at..span.start]);
+                put(&self.model);
+                at = span.end;
+            }
+        }
+        put(&whole[at..]);
+    }
+
+    /// The JSON was spread over several data lines: it goes out on one, line ends within it being white space.
+    fn on_one_line(&self, name: Option<&str>, data: &[u8], models: &[&str], out: &mut BytesMut) {
+        if let Some(name) = name {
+            out.put_slice(b"event: ");
+            out.put_slice(name.as_bytes());
+            out.put_slice(b"\n");
+        }
+        out.put_slice(b"data: ");
+        self.rename(data, models, |part| {
+            out.extend(part.iter().map(|b| if *b == b'\n' { b' ' } else { *b }))
+        });
+        out.put_slice(b"\n\n");
+    }
+
+    /// The event without the secret, if it holds it.
+    fn scrubbed(&self, event: &[u8]) -> Option<String> {
+        let secret = self.secret.as_deref()?;
+        memchr::memmem::find(event, secret.as_bytes())?;
+        Some(String::from_utf8_lossy(event).replace(secret, "…"))
+    }
+}
+
+/// Whether bytes without a blank line behind them are an event all the same: `[DONE]`, or whole JSON.
+fn is_whole(rest: &[u8]) -> bool {
+    sse::fields(rest).data.is_some_and(|data| {
+        data.trim_ascii() == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dialect in which `{"a":…,"b":…}` names the model twice and `end` is the terminator.
+    struct Toy;
+
+    impl Dialect for Toy {
+        const TERMINATOR: &'static [u8] = b"event: end\ndata: {}\n\n";
+
+        fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a> {
+            #[derive(serde::Deserialize)]
+            struct Data<'a> {
+                #[serde(borrow)]
+                a: Option<&'a serde_json::value::RawValue>,
+                #[serde(borrow)]
+                b: Option<&'a serde_json::value::RawValue>,
+            }
+            let data: Data<'_> = serde_json::from_slice(frame.data).unwrap();
+            seen.error |= frame.name == Some("error");
+            let models = [data.b, data.a].into_iter().flatten().map(|raw| raw.get()).collect();
+            let terminator = frame.name == Some("end");
+            Reading { models, answer: !seen.error, hidden: false, terminator }
+        }
+
+        fn error(status: u16, _: &str) -> Bytes {
+            status.to_string().into()
+        }
+    }
+
+    fn pass(stream: &mut Stream<Toy>, events: &str) -> String {
+        let out = stream.push(Bytes::copy_from_slice(events.as_bytes())).unwrap();
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    fn stream() -> Stream<Toy> {
+        Stream::of(Toy, Bytes::from_static(b"\"new\""), Some("key".into()))
+    }
+
+    #[test]
+    fn every_name_of_the_model_is_replaced_and_what_is_no_string_stays() {
+        let out = pass(
+            &mut stream(),
+            "event: x\ndata: {\"a\":\"1\", \"b\":\"22\"}\n\ndata: {\"b\":3,\"a\":\"2\"}\n\n",
+        );
+        assert_eq!(
+            out,
+            "event: x\ndata: {\"a\":\"new\", \"b\":\"new\"}\n\ndata: {\"b\":3,\"a\":\"new\"}\n\n"
+        );
+    }
+
+    #[test]
+    fn an_event_on_several_lines_keeps_its_name() {
+        let out =
+            pass(&mut stream(), "event: x\r\ndata: {\"a\":\r\ndata: \"1\",\r\ndata: \"b\":\"2\"}\r\n\r\n");
+        assert_eq!(out, "event: x\ndata: {\"a\": \"new\", \"b\":\"new\"}\n\n");
+    }
+
+    #[test]
+    fn a_terminator_is_told_unless_an_error_came_before() {
+        let mut clean = stream();
+        assert_eq!(pass(&mut clean, "event: end\ndata: {}\n\ndata: {}\n\n"), "event: end\ndata: {}\n\n");
+        assert_eq!(clean.finish(), (Bytes::new(), Ending::Complete));
+        let mut failed = stream();
+        let error = "event: error\ndata: {\"key\":1}\n\n";
+        let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\n"));
+        assert_eq!(out, error.replace("key", "…"));
+        assert_eq!(failed.finish(), (Bytes::new(), Ending::Broken));
+    }
+
+    #[test]
+    fn a_stream_without_an_end_is_told_to_be_broken() {
+        let mut cut = stream();
+        pass(&mut cut, "data: {}\n\n");
+        assert_eq!(cut.finish(), (Bytes::from_static(b"502"), Ending::Broken));
+    }
+}
