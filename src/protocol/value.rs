@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+    de::{DeserializeSeed, Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -58,11 +58,6 @@ const MOST_MEMBERS: usize = 1000;
 const MOST_NOTES: usize = 64;
 
 impl<'a, 'p> Value<'a, 'p> {
-    /// A whole body.
-    pub(in crate::protocol) fn body(raw: &'a RawValue) -> Self {
-        Self { raw: raw.get(), path: Path { above: None, step: Step::Body } }
-    }
-
     /// As it is written.
     pub(in crate::protocol) fn raw(&self) -> &'a str {
         self.raw
@@ -139,6 +134,17 @@ impl<'a, 'p> Value<'a, 'p> {
     /// It cannot be taken, and why.
     pub(in crate::protocol) fn refuse(&self, why: impl fmt::Display) -> Malformed {
         serde_json::Error::custom(format_args!("{}: {why}", self.path.place())).into()
+    }
+}
+
+impl<'a> Object<'a, 'static> {
+    /// A whole body.
+    ///
+    /// # Errors
+    /// What is no JSON object in UTF-8, or nested too deep.
+    pub(in crate::protocol) fn body(body: &'a [u8]) -> Result<Self, Malformed> {
+        let members = json::read(body, |_| MembersVisitor)?;
+        Ok(Self { path: Path { above: None, step: Step::Body }, members })
     }
 }
 
@@ -252,6 +258,14 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+impl<'de> DeserializeSeed<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
 impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members<'de>;
 
@@ -268,5 +282,63 @@ impl<'de> Visitor<'de> for MembersVisitor {
             members.push((key, value.get()));
         }
         Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(json: &str) -> Object<'_, 'static> {
+        Object::body(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_way_to_it() {
+        let body = object(r#"{"a":[{"b":1},{"b":"x"}],"c":null}"#);
+        let wrong = body.need("a").unwrap().items(|_, item| item.object()?.need("b")?.count().map(drop));
+        assert_eq!(
+            wrong.unwrap_err().to_string(),
+            "invalid request body: `a[1].b` must be a whole number, not negative"
+        );
+        assert!(body.get("c").is_none());
+        assert!(body.need("c").err().unwrap().to_string().contains("`c`: it is missing"));
+        assert!(Object::body(b"3").is_err() && Object::body(b"{} x").is_err());
+        assert!(object(r#"{"a":{}}"#).need("a").unwrap().items(|_, _| Ok(())).is_err());
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_noted_once_by_its_name() {
+        let body = object(r#"{"a":[{"x":1},{"x":2,"y":null}],"z":1}"#);
+        let mut notes = Notes::default();
+        let list = body.need("a").unwrap();
+        list.items(|_, item| {
+            item.object()?.rest(&[], &mut notes);
+            Ok(())
+        })
+        .unwrap();
+        body.unsaid("z", true, &mut notes);
+        body.rest(&["a", "z"], &mut notes);
+        let noted: Vec<_> =
+            notes.into_unsaid().into_iter().map(|unsaid| (unsaid.name, unsaid.hint)).collect();
+        assert_eq!(noted, [("a.x".into(), false), ("z".into(), true)]);
+    }
+
+    #[test]
+    fn a_known_key_stands_once() {
+        let body = object(r#"{"a":1,"b":1,"b":2}"#);
+        assert!(body.once(&["a"]).is_ok());
+        assert!(body.once(&["a", "b"]).unwrap_err().to_string().contains("duplicate field `b`"));
+    }
+
+    #[test]
+    fn there_is_an_end_to_members_and_notes() {
+        let members: Vec<_> = (0..MOST_MEMBERS).map(|n| format!("\"{n}\":1")).collect();
+        let json = format!("{{{}}}", members.join(","));
+        let mut notes = Notes::default();
+        object(&json).rest(&[], &mut notes);
+        assert_eq!(notes.into_unsaid().len(), MOST_NOTES);
+        let more = json.replace('}', ",\"x\":1}");
+        assert!(Object::body(more.as_bytes()).is_err());
     }
 }

@@ -150,7 +150,65 @@ fn messages() -> impl Strategy<Value = Vec<&'static str>> {
     proptest::sample::subsequence(all, 0..count)
 }
 
+/// A chunk that some provider might send: any of a call's members may be missing.
+fn chunk() -> impl Strategy<Value = String> {
+    let text = proptest::sample::select(vec![
+        r#""content":"a""#,
+        r#""content":"""#,
+        r#""content":null,"refusal":"r""#,
+        r#""role":"assistant","reasoning":"t""#,
+        r#""content":[{"type":"text","text":"a"}]"#,
+        r#""function_call":{"name":"f","arguments":"{"}"#,
+    ]);
+    let member = |values: Vec<&'static str>| proptest::sample::select(values);
+    let call = (
+        member(vec!["", r#""index":0,"#, r#""index":1,"#]),
+        member(vec!["", r#""id":"a","#, r#""id":"b","#, r#""id":"","#]),
+        member(vec!["", r#""name":"f","#]),
+        member(vec![r#""arguments":"""#, r#""arguments":"{}""#, r#""arguments":null"#]),
+    );
+    let call = call.prop_map(|(index, id, name, arguments)| {
+        format!(r#""tool_calls":[{{{index}{id}"function":{{{name}{arguments}}}}}]"#)
+    });
+    let delta = prop_oneof![text.prop_map(str::to_owned), call];
+    let reason = member(vec!["null", "null", "null", r#""""#, r#""stop""#]);
+    let usage = member(vec!["null", r#"{"prompt_tokens":1}"#]);
+    (0..3, delta, reason, usage).prop_map(|(index, delta, reason, usage)| {
+        format!(
+            r#"{{"id":"x","choices":[{{"index":{index},"delta":{{{delta}}},"finish_reason":{reason}}}],"usage":{usage}}}"#
+        )
+    })
+}
+
 proptest! {
+    #[test]
+    fn whatever_a_provider_streams_is_told_by_the_grammar(
+        chunks in proptest::collection::vec(chunk(), 0..20),
+        asked_usage in any::<bool>(),
+    ) {
+        let body = if asked_usage { r#"{"stream_options":{"include_usage":true}}"# } else { "{}" };
+        let mut decoder = egress::stream::Decoder::new("u");
+        let mut encoder = ingress::stream::Encoder::new(&Request::default(), &asked(body));
+        let mut out = Vec::new();
+        for data in chunks.iter().map(String::as_str).chain(["[DONE]"]) {
+            let frame = Frame { name: None, data: data.as_bytes() };
+            decoder.push(frame, &mut |event| encoder.push(event, &mut out)).unwrap();
+        }
+        prop_assert!(decoder.finish(&mut |event| encoder.push(event, &mut out)));
+        encoder.finish(&mut out);
+        ingress::stream::tests::assert_grammar(std::str::from_utf8(&out).unwrap());
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let _ = ingress::request::read(&bytes);
+        let _ = egress::response::read(&bytes, "u");
+        let _ = super::error::read(400, &bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let text = serde_json::to_string(&text).unwrap();
+        let _ = egress::response::read(format!(r#"{{"choices":[{{"message":{{"content":{text}}}}}]}}"#).as_bytes(), "u");
+    }
+
     #[test]
     fn what_both_sides_can_say_comes_back(members in members(), messages in messages()) {
         // Two formats cannot be asked for.

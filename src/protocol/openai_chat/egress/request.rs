@@ -22,6 +22,9 @@ mod content;
 mod message;
 mod tools;
 
+/// The longest name of a user that OpenAI takes, in characters; Claude Code's are longer.
+const LONGEST_USER: usize = 64;
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -201,9 +204,14 @@ fn hints<'a>(hints: &'a Hints<'_>, losses: &mut Losses) -> OutHints<'a> {
     let tier = hints.service_tier.as_deref();
     let known = tier.filter(|tier| matches!(*tier, "auto" | "default" | "flex" | "scale" | "priority"));
     losses.lose_if(known != tier, Parameter::ServiceTier);
+    let user = hints.user.as_deref().filter(|user| user.chars().count() <= LONGEST_USER);
+    losses.lose_if(user.is_none() && hints.user.is_some(), Parameter::User);
+    // OpenAI refuses metadata of what is not stored.
+    let metadata = hints.metadata.as_ref().filter(|_| hints.store == Some(true));
+    losses.lose_if(metadata.is_none() && hints.metadata.is_some(), Parameter::Metadata);
     OutHints {
-        user: hints.user.as_deref(),
-        metadata: hints.metadata.as_ref(),
+        user,
+        metadata,
         service_tier: known,
         prompt_cache_key: hints.prompt_cache_key.as_deref(),
         store: hints.store,

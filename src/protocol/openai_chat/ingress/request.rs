@@ -1,15 +1,13 @@
 //! Reads a client's request, whole, into the neutral form. What the form cannot hold is noted by its dotted name; content
 //! it cannot hold is refused by name.
 
-use std::{borrow::Cow, marker::PhantomData};
-
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use crate::{
     chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking},
     protocol::{
-        json::{self, Malformed},
-        value::{Notes, Object, Value},
+        json::Malformed,
+        value::{Notes, Object},
     },
 };
 
@@ -61,9 +59,8 @@ const KNOWN: [&str; 35] = [
 /// # Errors
 /// What is no JSON object in UTF-8, is nested too deep, has a known field twice or of a wrong type, or holds content that
 /// no other format knows. Answered with 400.
-pub fn read<'a>(body: &'a [u8]) -> Result<Request<'a>, Malformed> {
-    let raw = json::read(body, |_| PhantomData::<&'a RawValue>)?;
-    let body = Value::body(raw).object()?;
+pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
+    let body = Object::body(body)?;
     body.once(&KNOWN)?;
     let mut notes = Notes::default();
     let messages = message::read(&body, &mut notes)?;

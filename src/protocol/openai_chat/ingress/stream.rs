@@ -310,4 +310,4 @@ fn bit(choice: u32) -> u128 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::protocol::openai_chat) mod tests;

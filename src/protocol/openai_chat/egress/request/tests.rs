@@ -163,6 +163,20 @@ fn a_choice_without_tools_is_not_written_and_what_has_no_word_is_lost() {
 }
 
 #[test]
+fn hints_that_openai_would_refuse_are_left_out() {
+    let metadata = Json::parse(r#"{"a":"b"}"#.to_owned());
+    let user = Some(Cow::Owned("u".repeat(65)));
+    let hints = Hints { user, metadata: metadata.clone(), ..Hints::default() };
+    let (body, losses) = written(&Request { hints, ..Request::default() });
+    assert_eq!(body, r#"{"model":"up","messages":[]}"#);
+    assert_eq!(losses, [Parameter::User, Parameter::Metadata]);
+    let hints = Hints { metadata, store: Some(true), ..Hints::default() };
+    let (body, losses) = written(&Request { hints, ..Request::default() });
+    assert_eq!(body, r#"{"model":"up","messages":[],"metadata":{"a":"b"},"store":true}"#);
+    assert_eq!(losses, []);
+}
+
+#[test]
 fn content_that_cannot_be_carried_is_refused_by_its_place() {
     let document = |media| Document { source: DocumentSource::Media(media), name: None, cache: None };
     let id = refused(Content::Document(document(Media::Id("file_anthropic".into()))));

@@ -146,7 +146,7 @@ fn a_client_that_has_functions_is_told_one_call() {
 
 /// The grammar of a chat stream: one id, a role once and first in each choice, a call's head before its input, nothing in a
 /// choice behind its end, usage and terminator last.
-fn assert_grammar(stream: &str) {
+pub(in crate::protocol::openai_chat) fn assert_grammar(stream: &str) {
     let mut splitter = Splitter::default();
     let mut events = Vec::new();
     splitter.push(stream.to_owned().into(), |event| events.push(event)).unwrap();
