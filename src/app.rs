@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     cli::{CUT_OFF, Serve},
     config::{self, Config, ProviderKind, edge::ProtectedResource},
+    protocol::Prefixes,
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
@@ -140,7 +141,10 @@ impl App {
         let (phase, phases) = Phases::new();
         let router = Arc::new(Router {
             server: config.server.clone(),
-            prefixes: config.protocols.openai.clone(),
+            prefixes: Prefixes {
+                openai: config.protocols.openai.clone(),
+                anthropic: Some(vec!["/llm/anthropic".to_owned()]),
+            },
             routes,
             providers,
             identity,

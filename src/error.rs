@@ -10,6 +10,8 @@ use actors::{
 };
 use http::{HeaderMap, StatusCode};
 
+use crate::{chat::fault::FaultKind, protocol::dialect::Dialect};
+
 /// Why a call has no ordinary answer.
 #[derive(Debug)]
 pub enum Error {
@@ -90,6 +92,10 @@ pub enum Provider {
         body: bytes::Bytes,
         /// Headers that pass to the caller.
         headers: Box<HeaderMap>,
+        /// The provider's format.
+        dialect: Dialect,
+        /// What it means.
+        kind: FaultKind,
     },
     /// No connection, or it broke before the answer began.
     Connection(String),
@@ -234,6 +240,10 @@ impl Provider {
     /// Statuses with a meaning of their own pass; trouble on the way is 502, silence 504.
     fn status(&self) -> StatusCode {
         match self {
+            // Some say a wrong key with the status of a wrong request.
+            Self::Status { status, kind: FaultKind::Authentication, .. } if *status == 400 => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Status { status, .. } => match status.as_u16() {
                 400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500 | 503 | 529 => *status,
                 _ => StatusCode::BAD_GATEWAY,

@@ -1,16 +1,20 @@
 //! The wire formats clients speak, and which route belongs to which. Pure: no IO, no clock, no actor.
 //!
-//! A protocol's folder holds what only it knows: how its requests are read, how its answers and streams are edited on
-//! their way through, what its errors look like.
+//! A format's folder holds what only it knows, on three sides: `passing` for calls whose format stays, `ingress` for clients
+//! that speak it to another provider, `egress` for providers that speak it to another client. What they share stands in
+//! [`translate`] and [`passing`]; [`dialect`] and [`machine`] find the folder of a format.
 
 pub mod anthropic;
+pub mod dialect;
 pub mod json;
+pub mod machine;
 pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod passing;
 pub mod splice;
 pub mod sse;
 pub mod translate;
+pub mod translated;
 mod value;
 
 use std::ops::Range;
@@ -22,6 +26,17 @@ use http::Method;
 pub enum Protocol {
     /// OpenAI's: chat completions, embeddings, models.
     OpenAi,
+    /// Anthropic's: messages, their count, models.
+    Anthropic,
+}
+
+/// Where each protocol is served besides the root; `None` = switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefixes {
+    /// OpenAI's, the configured path first.
+    pub openai: Option<Vec<String>>,
+    /// Anthropic's.
+    pub anthropic: Option<Vec<String>>,
 }
 
 /// What a route asks for.
@@ -40,10 +55,14 @@ pub enum Operation {
 /// The operations that go upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// `/v1/chat/completions`
+    /// OpenAI's `/v1/chat/completions`
     Chat,
-    /// `/v1/embeddings`
+    /// OpenAI's `/v1/embeddings`
     Embeddings,
+    /// Anthropic's `/v1/messages`
+    Messages,
+    /// Anthropic's `/v1/messages/count_tokens`
+    CountMessages,
 }
 
 /// Why a path and method have no operation.
@@ -56,40 +75,108 @@ pub enum NoRoute {
 }
 
 impl Protocol {
+    /// All, in the order in which the root is searched.
+    const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+
     /// Its name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    /// The format of its answers and errors.
+    pub fn dialect(self) -> dialect::Dialect {
+        match self {
+            Self::OpenAi => dialect::Dialect::Chat,
+            Self::Anthropic => dialect::Dialect::Messages,
+        }
+    }
+
+    fn route(self, method: &Method, path: &str) -> Result<Operation, NoRoute> {
+        match path {
+            "" | "/" | "/v1" if *method == Method::HEAD => Ok(Operation::Probe),
+            "/v1/models" => get(method).map(|()| Operation::ListModels),
+            _ => match path.strip_prefix("/v1/models/").and_then(decode) {
+                Some(id) => get(method).map(|()| Operation::ShowModel(id)),
+                None => self.call(path).ok_or(NoRoute::Unknown).and_then(|call| post(method, call)),
+            },
+        }
+    }
+
+    fn call(self, path: &str) -> Option<Call> {
+        match (self, path) {
+            (Self::OpenAi, "/v1/chat/completions") => Some(Call::Chat),
+            (Self::OpenAi, "/v1/embeddings") => Some(Call::Embeddings),
+            (Self::Anthropic, "/v1/messages") => Some(Call::Messages),
+            (Self::Anthropic, "/v1/messages/count_tokens") => Some(Call::CountMessages),
+            _ => None,
         }
     }
 }
 
 impl Call {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::Messages, Self::CountMessages];
+
     /// The operation's name in metrics, after the OpenTelemetry `gen_ai.operation.name` values.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Chat => "chat",
+            Self::Chat | Self::Messages => "chat",
             Self::Embeddings => "embeddings",
+            Self::CountMessages => "count_tokens",
         }
     }
 }
 
-/// Finds the operation of a request to the OpenAI protocol, served under `prefixes` and at the root.
+impl Prefixes {
+    fn of(&self, protocol: Protocol) -> Option<&[String]> {
+        match protocol {
+            Protocol::OpenAi => self.openai.as_deref(),
+            Protocol::Anthropic => self.anthropic.as_deref(),
+        }
+    }
+
+    /// The protocol under whose path this one lies, and the rest below it; of several the longest, since `/llm` is a path of
+    /// OpenAI's and `/llm/anthropic` one of another.
+    fn split<'p>(&self, path: &'p str) -> Option<(Protocol, &'p str)> {
+        let under = |protocol| {
+            let prefixes = self.of(protocol).unwrap_or_default().iter();
+            prefixes.filter_map(move |prefix| Some((protocol, below(path, prefix)?)))
+        };
+        Protocol::ALL.into_iter().flat_map(under).min_by_key(|(_, rest)| rest.len())
+    }
+}
+
+/// Finds the protocol and operation of a request. At the root, where all protocols are, `models` says whose list of models
+/// is meant.
 ///
 /// # Errors
-/// [`NoRoute`] when nothing is there, or nothing for this method.
-pub fn route(prefixes: &[String], method: &Method, path: &str) -> Result<Operation, NoRoute> {
-    let under = prefixes.iter().find_map(|prefix| below(path, prefix)).unwrap_or(path);
-    match under {
-        "" | "/" | "/v1" if *method == Method::HEAD => Ok(Operation::Probe),
-        "/v1/chat/completions" => post(method, Call::Chat),
-        "/v1/embeddings" => post(method, Call::Embeddings),
-        "/v1/models" => get(method).map(|()| Operation::ListModels),
-        _ => match under.strip_prefix("/v1/models/").and_then(decode) {
-            Some(id) => get(method).map(|()| Operation::ShowModel(id)),
-            None => Err(NoRoute::Unknown),
-        },
+/// [`NoRoute`] when nothing is there, or nothing for this method, and the protocol in which to say so.
+pub fn route(
+    prefixes: &Prefixes,
+    method: &Method,
+    path: &str,
+    models: Protocol,
+) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {
+    if let Some((protocol, rest)) = prefixes.split(path) {
+        return match protocol.route(method, rest) {
+            Ok(operation) => Ok((protocol, operation)),
+            Err(no) => Err((protocol, no)),
+        };
     }
+    let mut no = (Protocol::OpenAi, NoRoute::Unknown);
+    let first = Protocol::ALL.into_iter().filter(|protocol| *protocol == models);
+    let others = Protocol::ALL.into_iter().filter(|protocol| *protocol != models);
+    for protocol in first.chain(others).filter(|protocol| prefixes.of(*protocol).is_some()) {
+        match protocol.route(method, path) {
+            Ok(operation) => return Ok((protocol, operation)),
+            Err(NoRoute::Unknown) => {}
+            Err(wrong) => no = (protocol, wrong),
+        }
+    }
+    Err(no)
 }
 
 /// The rest of `path` below `prefix`, which must end at a segment's end.
@@ -130,8 +217,15 @@ fn span_in(whole: &[u8], part: &str) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
+    fn routed(method: Method, path: &str) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {
+        let paths = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect());
+        let prefixes =
+            Prefixes { openai: paths(&["/llm/openai", "/llm"]), anthropic: paths(&["/llm/anthropic"]) };
+        route(&prefixes, &method, path, Protocol::OpenAi)
+    }
+
     fn at(method: Method, path: &str) -> Result<Operation, NoRoute> {
-        route(&["/llm/openai".to_owned(), "/llm".to_owned()], &method, path)
+        routed(method, path).map(|(_, operation)| operation).map_err(|(_, no)| no)
     }
 
     #[test]

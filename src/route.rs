@@ -11,6 +11,9 @@ use crate::{
     upstream::headers::HeaderRules,
 };
 
+/// See [`Target::max_tokens`].
+const MAX_TOKENS: u64 = 4096;
+
 /// Every model of the configuration.
 #[derive(Debug)]
 pub struct Routes {
@@ -39,6 +42,10 @@ pub struct Target {
     pub index: usize,
     /// What becomes of a caller's headers on their way to the provider; `None` = only what passes by default.
     pub headers: Option<HeaderRules>,
+    /// The length of an answer where the provider demands one and the client gave none, in tokens.
+    pub max_tokens: u64,
+    /// Whether usage is asked for in streams whose caller did not.
+    pub stream_usage: bool,
     access: Access,
     per_user: PerUser,
 }
@@ -100,6 +107,8 @@ impl Target {
             provider_index,
             model: Arc::clone(&model.name),
             index,
+            max_tokens: MAX_TOKENS,
+            stream_usage: true,
             headers: HeaderRules::new(&provider.headers, &model.headers),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),

@@ -24,6 +24,7 @@ mod stall;
 mod text;
 mod timer;
 mod tls;
+mod translation;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

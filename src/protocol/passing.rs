@@ -4,7 +4,7 @@
 //! the stream ends, so that an upstream that breaks off never looks like a clean end. What an event means is the
 //! [`Dialect`]'s to say; nothing here knows a wire format.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -56,6 +56,17 @@ pub struct Seen {
     pub error: bool,
     /// All usage reports, the later ones over the earlier.
     pub usage: Option<Usage>,
+}
+
+/// What is read of a whole answer that passes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Where the model's JSON string is, if there is one.
+    pub model: Option<Range<usize>>,
+    /// As the upstream reported it.
+    pub usage: Option<Usage>,
+    /// Whether it is an error that came with a good status.
+    pub error: bool,
 }
 
 /// How a stream came to its end.

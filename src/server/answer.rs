@@ -16,14 +16,12 @@ use super::{
     router::Router,
     silence::Silence,
     source::Source,
+    translation::{DROPPED, Translation},
 };
 use crate::{
     config::secret::Secret,
     error::{Error, Ours, Provider as Fault},
-    protocol::{
-        openai_chat::passing::{response, stream::Stream},
-        splice,
-    },
+    protocol::splice,
     upstream,
 };
 
@@ -65,24 +63,24 @@ impl Head {
 /// Gives the client a provider's answer: a stream as it comes, anything else whole.
 pub(super) async fn answer(
     router: &Router,
-    ask: &Ask<'_>,
+    mut ask: Ask<'_>,
     head: Head,
     source: Source,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
     let mut silence = Silence::new(router.provider(&ask.target).idle_timeout);
     if !head.status.is_success() {
-        return Err(refused(router, ask, head, source, &mut silence, call).await?.into());
+        return Err(refused(router, &ask, head, source, &mut silence, call).await?.into());
     }
     if head.is_event_stream() {
-        return stream(router, ask, head, source, silence, call).await;
+        return stream(router, &mut ask, head, source, silence, call).await;
     }
     let mut source = source;
     let mut gathered = Gathered::new(&router.memory)?;
     while let Some(piece) = source.next_piece(&mut silence).await? {
         gathered.push(piece)?;
     }
-    Ok(whole(router, ask, head, gathered.finish(), call).await?)
+    Ok(whole(router, &ask, head, gathered.finish(), call).await?)
 }
 
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
@@ -101,12 +99,15 @@ async fn refused(
     {}
     let secret = router.provider(&ask.target).secret(&call.key);
     let headers = Box::new(upstream::passing(head.headers, secret));
-    Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
+    let (status, body) = (head.status, gathered.finish().bytes);
+    let dialect = router.provider(&ask.target).upstream.dialect();
+    let kind = dialect.fault(status.as_u16(), &body).kind;
+    Ok(Fault::Status { status, body, headers, dialect, kind })
 }
 
 async fn stream(
     router: &Router,
-    ask: &Ask<'_>,
+    ask: &mut Ask<'_>,
     head: Head,
     source: Source,
     silence: Silence,
@@ -114,7 +115,7 @@ async fn stream(
 ) -> Result<Response<Content>, Error> {
     let secret = router.provider(&ask.target).secret(&call.key);
     let needle = secret.and_then(Secret::needle).cloned();
-    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), needle);
+    let machine = ask.machine(needle);
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
@@ -122,6 +123,10 @@ async fn stream(
     let failed = relay.began_with_error();
     let mut response = respond(head, Content::Stream(Box::new(relay)), secret);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if ask.translation.is_some() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    }
+    name_dropped(&mut response, ask);
     state_limit(&mut response, call, failed).await;
     Ok(response)
 }
@@ -134,13 +139,16 @@ async fn whole(
     call: &mut Call,
 ) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
+    if let Some(translation) = &ask.translation {
+        return translated(translation, ask, head, Held { bytes, memory }, call).await;
+    }
     let secret = router.provider(&ask.target).secret(&call.key);
-    let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
+    let mut read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
         bytes = respond::scrubbed(bytes, secret);
-        read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
+        read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     }
     let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
     let rope: Rope = splice::splice(&bytes, edit);
@@ -149,6 +157,36 @@ async fn whole(
     call.answering();
     call.settle(read.usage);
     Ok(response)
+}
+
+/// An answer in another format than it came in.
+async fn translated(
+    translation: &Translation,
+    ask: &Ask<'_>,
+    head: Head,
+    Held { bytes, memory }: Held,
+    call: &mut Call,
+) -> Result<Response<Content>, Fault> {
+    if ask.is_stream() {
+        return Err(Fault::Unreadable("it is no stream".to_owned()));
+    }
+    let answer = translation.answer(&bytes, ask.body(), &ask.target.id);
+    let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
+    let content = Content::Whole(Rope::from_iter([body]), Some(memory));
+    let mut response = respond(head, content, None);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    name_dropped(&mut response, ask);
+    state_limit(&mut response, call, false).await;
+    call.answering();
+    call.settle(usage);
+    Ok(response)
+}
+
+/// Tells the client what its provider was not told.
+fn name_dropped(response: &mut Response<Content>, ask: &Ask<'_>) {
+    if let Some(dropped) = ask.translation.as_ref().and_then(|translation| translation.dropped.clone()) {
+        response.headers_mut().insert(DROPPED, dropped);
+    }
 }
 
 fn respond(head: Head, content: Content, secret: Option<&Secret>) -> Response<Content> {
@@ -165,6 +203,6 @@ async fn state_limit(response: &mut Response<Content>, call: &mut Call, failed: 
         None => call.reservation.as_ref().map(Reservation::standing),
     };
     if let Some(standing) = standing {
-        respond::limit(response.headers_mut(), &standing);
+        respond::limit(response.headers_mut(), call.spoken.dialect(), &standing);
     }
 }

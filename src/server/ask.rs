@@ -1,4 +1,4 @@
-//! A request that has been read: its body, what is known of it, and the model it goes to.
+//! A request that has been read: its body, what is known of it, the model it goes to, and in which wire format.
 
 use std::sync::Arc;
 
@@ -6,10 +6,19 @@ use actors::provider::Outgoing;
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{body::Held, call, counting::Counting};
+use super::{body::Held, call, counting::Counting, router::Upstream, translation::Translation};
 use crate::{
     error::{Caller, Error},
-    protocol::{Call, json::Malformed, openai_chat, openai_embeddings, splice::splice},
+    protocol::{
+        Call, anthropic,
+        dialect::Dialect,
+        json::Malformed,
+        machine::Machine,
+        openai_chat, openai_embeddings,
+        passing::Whole,
+        splice::{Rope, splice},
+        translated::Translated,
+    },
     route::Target,
     tokens::Counter,
     upstream::{
@@ -21,15 +30,50 @@ use crate::{
 /// A request on its way to a provider.
 pub(super) struct Ask<'a> {
     pub(super) target: Arc<Target>,
+    operation: Call,
     head: &'a Parts,
     held: Held,
     read: Read,
+    /// Where the provider speaks another format than the client.
+    pub(super) translation: Option<Box<Translation>>,
 }
 
 /// What was read of the body.
 enum Read {
     Chat(Arc<openai_chat::passing::request::Request>),
     Embeddings(Arc<openai_embeddings::passing::request::Request>),
+    Messages(Arc<anthropic::passing::request::Request>),
+}
+
+impl Read {
+    fn of(operation: Call, body: &[u8]) -> Result<Self, Malformed> {
+        Ok(match operation {
+            Call::Chat => Self::Chat(Arc::new(openai_chat::passing::request::Request::parse(body)?)),
+            Call::Embeddings => {
+                Self::Embeddings(Arc::new(openai_embeddings::passing::request::Request::parse(body)?))
+            }
+            Call::Messages | Call::CountMessages => {
+                Self::Messages(Arc::new(anthropic::passing::request::Request::parse(body)?))
+            }
+        })
+    }
+
+    fn model(&self) -> &str {
+        match self {
+            Self::Chat(request) => request.model(),
+            Self::Embeddings(request) => request.model(),
+            Self::Messages(request) => request.model(),
+        }
+    }
+
+    /// The client's format; `None` for what has only one.
+    fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::Chat(_) => Some(Dialect::Chat),
+            Self::Messages(_) => Some(Dialect::Messages),
+            Self::Embeddings(_) => None,
+        }
+    }
 }
 
 impl<'a> Ask<'a> {
@@ -41,30 +85,55 @@ impl<'a> Ask<'a> {
         find: impl FnOnce(&str) -> Result<Arc<Target>, Caller>,
     ) -> Result<Self, Error> {
         let malformed = |error: Malformed| Caller::Malformed(error.to_string());
-        let (read, target) = match operation {
-            Call::Chat => {
-                let request =
-                    openai_chat::passing::request::Request::parse(&held.bytes).map_err(malformed)?;
-                let target = find(request.model())?;
-                (Read::Chat(Arc::new(request)), target)
-            }
-            Call::Embeddings => {
-                let request =
-                    openai_embeddings::passing::request::Request::parse(&held.bytes).map_err(malformed)?;
-                let target = find(request.model())?;
-                (Read::Embeddings(Arc::new(request)), target)
-            }
-        };
-        Ok(Self { target, head, held, read })
+        let read = Read::of(operation, &held.bytes).map_err(malformed)?;
+        let target = find(read.model())?;
+        Ok(Self { target, operation, head, held, read, translation: None })
+    }
+
+    /// Writes the request anew where the provider speaks another format.
+    ///
+    /// # Errors
+    /// The client's fault: what cannot be read as a whole, what the provider cannot be told, and what a strict client
+    /// would not have dropped.
+    pub(super) fn translate(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
+        let spoken = upstream.dialect();
+        if self.is_count() {
+            return Ok(());
+        }
+        if let Some(client) = self.read.dialect().filter(|client| *client != spoken) {
+            let translation = Translation::new(
+                (client, spoken),
+                &self.held.bytes,
+                &self.target,
+                &self.head.headers,
+                unique,
+            )?;
+            self.translation = Some(Box::new(translation));
+        } else if self.read.dialect().is_none() && spoken != Dialect::Chat {
+            return Err(Caller::Malformed(format!(
+                "provider '{}' has no embeddings; ask for a model of another one",
+                self.target.provider
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but the number of its tokens is asked for.
+    pub(super) fn is_count(&self) -> bool {
+        self.operation == Call::CountMessages
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        matches!(&self.read, Read::Chat(request) if request.stream())
+        match &self.read {
+            Read::Chat(request) => request.stream(),
+            Read::Messages(request) => request.stream(),
+            Read::Embeddings(_) => false,
+        }
     }
 
-    /// Whether the usage chunk of the stream was asked for by us alone.
-    pub(super) fn hides_usage(&self) -> bool {
-        matches!(&self.read, Read::Chat(request) if !request.include_usage())
+    /// The body as the client sent it.
+    pub(super) fn body(&self) -> &Bytes {
+        &self.held.bytes
     }
 
     /// Input tokens; above `ceiling` any number above it.
@@ -72,41 +141,93 @@ impl<'a> Ask<'a> {
         match &self.read {
             Read::Chat(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
             Read::Embeddings(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
+            Read::Messages(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
         }
     }
 
-    /// The request as it goes upstream: the model renamed, usage asked for, all else as it came.
+    /// The request as it goes upstream.
     pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, of: &call::Call) -> Outgoing {
-        let model = &self.target.upstream_name;
-        let (call, body) = match &self.read {
-            Read::Chat(request) => {
-                let usage = request.ask_for_usage().filter(|_| stream_usage);
-                let edits = [request.rename(model)].into_iter().chain(usage);
-                (Call::Chat, splice(&self.held.bytes, edits))
-            }
-            Read::Embeddings(request) => {
-                (Call::Embeddings, splice(&self.held.bytes, [request.rename(model)]))
-            }
-        };
+        let operation = if matches!(self.read, Read::Embeddings(_)) { Call::Embeddings } else { Call::Chat };
         let client = Client {
-            query: self.head.uri.query(),
+            query: self.head.uri.query().filter(|_| self.translation.is_none()),
             headers: &self.head.headers,
             request_id: &of.request_id,
             key: of.key.as_ref(),
         };
-        server.request(call, &client, self.target.headers.as_ref(), body)
+        server.request(operation, &client, self.target.headers.as_ref(), self.outgoing_body(stream_usage))
+    }
+
+    /// Translated, or as it came with the model renamed and usage asked for.
+    fn outgoing_body(&self, stream_usage: bool) -> Rope {
+        if let Some(translation) = &self.translation {
+            return Rope::from_iter([translation.body.clone()]);
+        }
+        let model = &self.target.upstream_name;
+        match &self.read {
+            Read::Chat(request) => {
+                let usage = request.ask_for_usage().filter(|_| stream_usage);
+                splice(&self.held.bytes, [request.rename(model)].into_iter().chain(usage))
+            }
+            Read::Embeddings(request) => splice(&self.held.bytes, [request.rename(model)]),
+            Read::Messages(request) => splice(&self.held.bytes, [request.rename(model)]),
+        }
+    }
+
+    /// The machine through which the answer's stream goes. `secret` is kept out of its errors.
+    pub(super) fn machine(&mut self, secret: Option<Arc<str>>) -> Machine {
+        let model = self.target.id_json.clone();
+        match (&mut self.translation, &self.read) {
+            (Some(translation), _) => {
+                let (decoder, encoder) = translation.machines(&self.held.bytes, &self.target.id);
+                Machine::Translated(Box::new(Translated::new(decoder, encoder, secret)))
+            }
+            (None, Read::Messages(_)) => {
+                Machine::Messages(anthropic::passing::stream::Stream::new(model, secret))
+            }
+            (None, Read::Chat(request)) => {
+                let hide = !request.include_usage();
+                Machine::Chat(openai_chat::passing::stream::Stream::new(model, hide, secret))
+            }
+            (None, Read::Embeddings(_)) => {
+                Machine::Chat(openai_chat::passing::stream::Stream::new(model, false, secret))
+            }
+        }
+    }
+
+    /// Reads a whole answer that passes.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn whole(&self, answer: &[u8]) -> Result<Whole, String> {
+        match &self.read {
+            Read::Chat(_) | Read::Embeddings(_) => openai_chat::passing::response::parse(answer),
+            Read::Messages(_) => anthropic::passing::response::parse(answer),
+        }
     }
 
     /// What the built-in provider answers.
     pub(super) fn echo(&self, counter: &Counter, prompt_tokens: u64) -> Vec<Bytes> {
         let model = self.target.upstream_name.as_ref();
-        let Read::Chat(request) = &self.read else {
+        if matches!(self.read, Read::Embeddings(_)) {
             return vec![echo::embeddings(&self.held.bytes, model, prompt_tokens)];
+        }
+        let text = match (&self.translation, &self.read) {
+            (None, Read::Chat(request)) => {
+                echo::last_user_text(request.messages().iter().map(|span| &self.held.bytes[span.range()]))
+            }
+            _ => self.translated_words(),
         };
-        let messages = request.messages().iter().map(|span| &self.held.bytes[span.range()]);
-        let text = echo::last_user_text(messages);
         let completion_tokens = counter.count(&text);
         let chat = echo::Chat { model, text: &text, prompt_tokens, completion_tokens };
-        if request.stream() { chat.events() } else { vec![chat.whole()] }
+        if self.is_stream() { chat.events() } else { vec![chat.whole()] }
+    }
+
+    /// The last words of the user in a request that was written anew as chat completions.
+    fn translated_words(&self) -> String {
+        let Some(translation) = &self.translation else { return String::new() };
+        let Ok(request) = openai_chat::passing::request::Request::parse(&translation.body) else {
+            return String::new();
+        };
+        echo::last_user_text(request.messages().iter().map(|span| &translation.body[span.range()]))
     }
 }

@@ -23,7 +23,10 @@ pub(super) struct Call {
     pub(super) metrics: Arc<Metrics>,
     pub(super) started: Instant,
     pub(super) request_id: HeaderValue,
+    /// The protocol of the route; `None` until there is one.
     pub(super) protocol: Option<Protocol>,
+    /// The protocol in which errors are told; OpenAI's outside of all.
+    pub(super) spoken: Protocol,
     pub(super) operation: Option<protocol::Call>,
     pub(super) principal: Principal,
     pub(super) target: Option<Arc<Target>>,
@@ -54,6 +57,7 @@ impl Call {
             started: Instant::now(),
             request_id,
             protocol: None,
+            spoken: Protocol::OpenAi,
             operation: None,
             principal: Principal::default(),
             target: None,

@@ -1,52 +1,94 @@
 //! The routes that no provider is asked for: the list of models, one model, and the probe of a base path.
 
 use actors::Principal;
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::{body::Content, respond, router::Router};
-use crate::{error::Error, protocol::Operation, route::Target};
+use crate::{
+    error::Error,
+    protocol::{self, Operation, Protocol},
+    route::Target,
+};
 
 /// The seconds since 1970 at which every model is said to have been created; a constant of the original.
 const CREATED: u64 = 1_719_475_200;
+/// The same as Anthropic writes it.
+const CREATED_AT: &str = "2024-06-27T08:00:00Z";
+
+/// A count that is not the provider's own.
+const ESTIMATE: HeaderName = HeaderName::from_static("x-nexus-estimate");
 
 #[derive(Serialize)]
-struct List<'a> {
+struct OpenAiList<'a> {
     object: &'static str,
-    data: Vec<Model<'a>>,
+    data: Vec<OpenAiModel<'a>>,
 }
 
 #[derive(Serialize)]
-struct Model<'a> {
+struct OpenAiModel<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
     owned_by: &'a str,
 }
 
-/// Answers an operation that goes to no provider.
+#[derive(Serialize)]
+struct AnthropicList<'a> {
+    data: Vec<AnthropicModel<'a>>,
+    has_more: bool,
+    first_id: Option<&'a str>,
+    last_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    created_at: &'static str,
+}
+
+/// Answers an operation that goes to no provider, in the words of the protocol.
 pub(super) fn answer(
     router: &Router,
+    protocol: Protocol,
     operation: &Operation,
     caller: &Principal,
 ) -> Result<Response<Content>, Error> {
-    match operation {
-        Operation::ListModels => {
-            let data = router.routes.open_to(caller).map(|target| model(router, target)).collect();
-            Ok(json(&List { object: "list", data }))
+    Ok(match (operation, protocol) {
+        (Operation::ListModels, Protocol::OpenAi) => {
+            let data = router.routes.open_to(caller).map(|target| openai(router, target)).collect();
+            json(&OpenAiList { object: "list", data })
         }
-        Operation::ShowModel(id) => Ok(json(&model(router, router.routes.find(id, caller)?))),
-        Operation::Probe | Operation::Call(_) => Ok(Response::new(Content::one(bytes::Bytes::new()))),
-    }
+        (Operation::ListModels, Protocol::Anthropic) => {
+            let data: Vec<_> = router.routes.open_to(caller).map(|target| anthropic(target)).collect();
+            let (first_id, last_id) = (data.first().map(|model| model.id), data.last().map(|model| model.id));
+            json(&AnthropicList { data, has_more: false, first_id, last_id })
+        }
+        (Operation::ShowModel(id), Protocol::OpenAi) => {
+            json(&openai(router, router.routes.find(id, caller)?))
+        }
+        (Operation::ShowModel(id), Protocol::Anthropic) => json(&anthropic(router.routes.find(id, caller)?)),
+        (Operation::Probe | Operation::Call(_), _) => Response::new(Content::one(bytes::Bytes::new())),
+    })
 }
 
-fn model<'a>(router: &Router, target: &'a Target) -> Model<'a> {
-    Model {
-        id: &target.id,
-        object: "model",
-        created: CREATED,
-        owned_by: router.provider(target).upstream.owner(),
-    }
+/// The estimate of a request's tokens, marked as one.
+pub(super) fn count(estimate: u64) -> Response<Content> {
+    let mut response = respond::json(StatusCode::OK, protocol::anthropic::ingress::response::count(estimate));
+    response.headers_mut().insert(ESTIMATE, HeaderValue::from_static("true"));
+    response
+}
+
+fn openai<'a>(router: &Router, target: &'a Target) -> OpenAiModel<'a> {
+    let owned_by = router.provider(target).upstream.owner();
+    OpenAiModel { id: &target.id, object: "model", created: CREATED, owned_by }
+}
+
+fn anthropic(target: &Target) -> AnthropicModel<'_> {
+    AnthropicModel { kind: "model", id: &target.id, display_name: &target.id, created_at: CREATED_AT }
 }
 
 fn json(value: &impl Serialize) -> Response<Content> {

@@ -108,30 +108,40 @@ async fn steps(
     peer: &Peer,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let operation = accept(router, head, peer, call).await?;           // 1 a route, the limits on requests, a place
+    let (protocol, operation) = accept(router, head, peer, call).await?; // 1 a route, the limits on requests, a place
     call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
-    let Operation::Call(operation) = operation else { return listing::answer(router, &operation, &call.principal) };
+    let Operation::Call(operation) = operation else { return listing::answer(router, protocol, &operation, &call.principal) };
     let ask = route(router, head, body, operation, call).await?;       // 3 the body, and the model it names
     estimate(router, &ask, call).await;                                // 4 what it will cost
+    if ask.is_count() { return Ok(listing::count(call.estimate.unwrap_or_default())) }
     reserve(router, &ask, call).await?;                                // 5 whether that may be spent
     let (answer, source) = dispatch(router, &ask, call).await?;        // 6 to the provider
-    answer::answer(router, &ask, answer, source, call).await           // 7 back to the client, and settled
+    answer::answer(router, ask, answer, source, call).await            // 7 back to the client, and settled
 }
 
 /// Step 1: nothing is read of a call for which there is no route or no place, or that the limits on requests refuse.
-async fn accept(router: &Router, head: &Parts, peer: &Peer, call: &mut Call) -> Result<Operation, Error> {
-    let prefixes = router.prefixes.as_deref().ok_or(Caller::NoRoute)?;
-    let operation = protocol::route(prefixes, &head.method, head.uri.path());
-    let operation = operation.map_err(|no| match no {
-        NoRoute::Unknown => Caller::NoRoute,
-        NoRoute::Method(allow) => Caller::Method(allow),
+async fn accept(
+    router: &Router,
+    head: &Parts,
+    peer: &Peer,
+    call: &mut Call,
+) -> Result<(Protocol, Operation), Error> {
+    let anthropic = head.headers.contains_key("anthropic-version");
+    let models = if anthropic { Protocol::Anthropic } else { Protocol::OpenAi };
+    let routed = protocol::route(&router.prefixes, &head.method, head.uri.path(), models);
+    let (protocol, operation) = routed.map_err(|(protocol, no)| {
+        call.spoken = protocol;
+        match no {
+            NoRoute::Unknown => Caller::NoRoute,
+            NoRoute::Method(allow) => Caller::Method(allow),
+        }
     })?;
-    call.protocol = Some(Protocol::OpenAi);
+    (call.spoken, call.protocol) = (protocol, Some(protocol));
     call.operation = if let Operation::Call(operation) = operation { Some(operation) } else { None };
     let admitted = router.edge.admit(&head.headers, peer.address).await?;
     call.enter(router.in_flight.enter(1).ok_or(Ours::Overloaded)?);
     admitted.settle();
-    Ok(operation)
+    Ok((protocol, operation))
 }
 
 /// The bytes of a request head, as HTTP/1.1 writes it.
@@ -166,9 +176,12 @@ async fn route<'a>(
     }
     let (limit, patience) = (router.server.request_body_limit, router.server.body_timeout);
     let held = body::read(&head.headers, body, limit, patience, &router.memory).await?;
-    let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
+    let mut ask =
+        Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     call.target = Some(Arc::clone(&ask.target));
-    call.key = router.provider(&ask.target).forwarded_key(&head.headers)?;
+    let provider = router.provider(&ask.target);
+    call.key = provider.forwarded_key(&head.headers)?;
+    ask.translate(&provider.upstream, router.ids.unique())?;
     Ok(ask)
 }
 
@@ -265,10 +278,10 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
     let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
-    let mut response = respond::error(error, secret);
+    let mut response = respond::error(error, call.spoken.dialect(), secret);
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
-        respond::limit(response.headers_mut(), &reservation.refund().await);
+        respond::limit(response.headers_mut(), call.spoken.dialect(), &reservation.refund().await);
     }
     response
 }

@@ -14,13 +14,13 @@ use bytes::Bytes;
 use super::{call::Call, phase::Awaited, silence::Silence, source::Source};
 use crate::{
     error::{Error, Ours, Provider as Fault},
-    protocol::{openai_chat::passing::stream::Stream, passing::Ending},
+    protocol::{machine::Machine, passing::Ending},
 };
 
 /// A stream in progress.
 pub(super) struct Relay {
     source: Source,
-    machine: Stream,
+    machine: Machine,
     /// Events that were read before the head went out.
     first: Option<Bytes>,
     silence: Silence,
@@ -43,7 +43,7 @@ impl Relay {
     /// A stream whose call is handed in with each poll.
     pub(super) fn new(
         source: Source,
-        machine: Stream,
+        machine: Machine,
         silence: Silence,
         cut: Awaited,
         memory: Place,

@@ -34,9 +34,20 @@ impl Ids {
         headers.get(REQUEST_ID).filter(|value| visible(value)).cloned().unwrap_or_else(|| self.new_id())
     }
 
-    fn new_id(&self) -> HeaderValue {
+    /// 24 hexadecimal digits that no other call has: what ids inside of an answer are made of.
+    pub(super) fn unique(&self) -> String {
+        let mut id = self.digits();
+        id.truncate(24);
+        id
+    }
+
+    fn digits(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}{:016x}", self.process ^ number, self.mix.hash_one(number));
+        format!("{:016x}{:016x}", self.mix.hash_one(number), self.process ^ number)
+    }
+
+    fn new_id(&self) -> HeaderValue {
+        let id = self.digits();
         // Hexadecimal digits are a header value.
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     }

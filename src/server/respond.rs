@@ -1,6 +1,6 @@
 //! The one place that turns an error into an answer: status, headers and a body in the caller's protocol.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use actors::{identity::Denied, quota::Standing};
 use bytes::Bytes;
@@ -10,17 +10,29 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{body::Content, text::reset};
+use super::{body::Content, text};
 use crate::{
     chat::fault::FaultKind,
     config::secret::Secret,
     error::{Caller, Error, Provider, Quota},
-    protocol::openai_chat::error::{self as openai, Upstream},
+    protocol::{
+        dialect::Dialect,
+        openai_chat::error::{self as openai, Upstream},
+    },
 };
 
-const LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
-const REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
-const RESET_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-reset-tokens");
+/// A limit, what remains of it, and when it is whole again.
+const OPENAI_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+/// The same on Anthropic's protocol; the time is one of the calendar there.
+const ANTHROPIC_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
+];
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The rule that refused, as `error.limit` names it.
@@ -42,34 +54,30 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
 }
 
 /// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
-pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content> {
+pub(super) fn error(error: &Error, client: Dialect, secret: Option<&Secret>) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
+    let say =
+        |message: &str, limit| json(status, client.error(FaultKind::of_status(code), code, message, limit));
     let mut response = match error {
         Error::Identity(denied) => json(status, flat(denied)),
-        Error::Provider(Provider::Status { status: upstream, body, headers }) => {
-            let mut response = json(status, upstream_body(upstream.as_u16(), code, body, secret));
+        Error::Provider(Provider::Status { status: upstream, body, headers, dialect, .. }) => {
+            let said = Said { status: upstream.as_u16(), body, dialect: *dialect };
+            let mut response = json(status, said.told(client, code, secret));
             merge(response.headers_mut(), headers);
             response
         }
-        Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => {
-            json(status, openai::body(FaultKind::of_status(code), code, &error.message(), Some(INPUT_LIMIT)))
-        }
-        Error::Requests { rule, .. } => {
-            json(status, openai::body(FaultKind::of_status(code), code, &error.message(), Some(rule)))
-        }
+        Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => say(&error.message(), Some(INPUT_LIMIT)),
+        Error::Requests { rule, .. } => say(&error.message(), Some(rule)),
         Error::Caller(Caller::Csrf) => empty(status),
-        _ => json(
-            status,
-            openai::body(FaultKind::of_status(code), code, &scrub(&error.message(), secret), None),
-        ),
+        _ => say(&scrub(&error.message(), secret), None),
     };
-    headers(error, response.headers_mut());
+    headers(error, client, response.headers_mut());
     response
 }
 
 /// The headers that go with an error.
-fn headers(error: &Error, headers: &mut HeaderMap) {
+fn headers(error: &Error, client: Dialect, headers: &mut HeaderMap) {
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
@@ -83,10 +91,10 @@ fn headers(error: &Error, headers: &mut HeaderMap) {
         Error::Requests { retry_after: None, .. } => {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        Error::Quota(Quota::Short { standing, .. }) => limit(headers, standing),
+        Error::Quota(Quota::Short { standing, .. }) => limit(headers, client, standing),
         Error::Quota(Quota::Oversize(standing)) => {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            limit(headers, standing);
+            limit(headers, client, standing);
         }
         _ => {}
     }
@@ -100,11 +108,15 @@ pub(super) fn challenge(error: &Error, headers: &mut HeaderMap, challenge: &Head
 }
 
 /// How the caller stands with the limit that applied. Replaces the upstream's headers of the same name.
-pub(super) fn limit(headers: &mut HeaderMap, standing: &Standing) {
-    headers.insert(LIMIT_TOKENS, standing.limit.into());
-    headers.insert(REMAINING_TOKENS, standing.remaining.into());
-    if let Ok(reset) = HeaderValue::try_from(reset(standing.reset_after)) {
-        headers.insert(RESET_TOKENS, reset);
+pub(super) fn limit(headers: &mut HeaderMap, client: Dialect, standing: &Standing) {
+    let (names, reset) = match client {
+        Dialect::Messages => (&ANTHROPIC_LIMIT, text::at(SystemTime::now() + standing.reset_after)),
+        Dialect::Chat => (&OPENAI_LIMIT, text::reset(standing.reset_after)),
+    };
+    headers.insert(&names[0], standing.limit.into());
+    headers.insert(&names[1], standing.remaining.into());
+    if let Ok(reset) = HeaderValue::try_from(reset) {
+        headers.insert(&names[2], reset);
     }
 }
 
@@ -117,11 +129,27 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
     }
 }
 
-/// An upstream's error: its own words where they are in this dialect, else its message in ours.
-fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&Secret>) -> Bytes {
-    match openai::read_upstream(body) {
-        Upstream::Dialect => scrubbed(body.clone(), secret),
-        Upstream::Text(text) => openai::upstream_body(upstream, status, &scrub(&text, secret)),
+/// An error of a provider.
+struct Said<'a> {
+    status: u16,
+    body: &'a Bytes,
+    dialect: Dialect,
+}
+
+impl Said<'_> {
+    /// What a client reads of it: the provider's own words where both speak the same, else their meaning.
+    fn told(&self, client: Dialect, status: u16, secret: Option<&Secret>) -> Bytes {
+        if self.dialect == client && client.is_own_error(self.body) {
+            return scrubbed(self.body.clone(), secret);
+        }
+        if self.dialect == Dialect::Chat
+            && client == Dialect::Chat
+            && let Upstream::Text(text) = openai::read_upstream(self.body)
+        {
+            return openai::upstream_body(self.status, status, &scrub(&text, secret));
+        }
+        let fault = self.dialect.fault(self.status, self.body);
+        client.error(fault.kind, status, &scrub(&fault.message, secret), None)
     }
 }
 

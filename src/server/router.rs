@@ -9,6 +9,7 @@ use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
+    protocol::{Prefixes, dialect::Dialect},
     route::{Routes, Target},
     telemetry::metrics::Metrics,
     tokens::Counter,
@@ -19,8 +20,8 @@ use crate::{
 pub struct Router {
     /// Limits of the edge.
     pub server: config::Server,
-    /// Path prefixes of the OpenAI routes; `None` when they are switched off.
-    pub prefixes: Option<Vec<String>>,
+    /// Where each protocol is served.
+    pub prefixes: Prefixes,
     /// Models and their targets.
     pub routes: Routes,
     /// In order of [`Target::provider_index`].
@@ -109,6 +110,13 @@ impl Provider {
 }
 
 impl Upstream {
+    /// The format in which it is asked for answers.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::OpenAi { .. } | Self::Echo { .. } => Dialect::Chat,
+        }
+    }
+
     /// Who owns its models, as listings say: the kind of provider.
     pub(super) fn owner(&self) -> &'static str {
         match self {

@@ -1,6 +1,9 @@
 //! Values from outside in log lines and headers, so that one value stays one value.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// A value as it is, or quoted when it is empty or holds anything that would end it in a line of `key=value` pairs.
 pub(super) struct Plain<'a>(pub(super) &'a str);
@@ -25,6 +28,11 @@ pub(super) fn reset(duration: Duration) -> String {
         (0, _) => format!("{minutes}m{seconds}s"),
         _ => format!("{hours}h{minutes}m{seconds}s"),
     }
+}
+
+/// A moment as Anthropic's rate-limit headers write it (RFC 3339), rounded up to whole seconds.
+pub(super) fn at(moment: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(moment + Duration::from_nanos(999_999_999)).to_string()
 }
 
 #[cfg(test)]

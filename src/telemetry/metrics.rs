@@ -40,7 +40,7 @@ const TOKENS: [f64; 14] = [
 pub struct Metrics {
     registry: prometheus::Registry,
     duration: HistogramVec,
-    targets: Vec<[OfTarget; 2]>,
+    targets: Vec<[OfTarget; Call::ALL.len()]>,
     admitted: IntCounter,
     refused: IntCounter,
     /// Calls whose answer is not yet whole.
@@ -132,8 +132,7 @@ impl Metrics {
                 first_token: first_token.with_label_values(&labels),
             }
         };
-        let targets =
-            targets.iter().map(|t| [handles(t, Call::Chat), handles(t, Call::Embeddings)]).collect();
+        let targets = targets.iter().map(|t| Call::ALL.map(|call| handles(t, call))).collect();
         let decision = |name: &str| decisions.with_label_values(&["per_user", "input", name]);
         let (admitted, refused) = (decision("admitted"), decision("refused"));
         Ok(Self { registry, duration, targets, admitted, refused, in_flight, connections })

@@ -2,7 +2,7 @@
 //!
 //! Passes byte for byte but for the top-level `model`; only `usage` is read.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -10,21 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    chat::usage::Usage,
-    protocol::{anthropic::usage::Report, json::Key, span_in},
-};
-
-/// What is read of an answer.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Response {
-    /// Where the model's JSON string is, if there is one.
-    pub model: Option<Range<usize>>,
-    /// As the upstream reported it.
-    pub usage: Option<Usage>,
-    /// Whether it is an error that came with a good status.
-    pub error: bool,
-}
+use crate::protocol::{anthropic::usage::Report, json::Key, passing::Whole, span_in};
 
 /// The fields as they come; of one that comes twice the last counts.
 #[derive(Default)]
@@ -36,21 +22,19 @@ struct Wire<'a> {
 
 struct WireVisitor;
 
-impl Response {
-    /// Reads a whole body.
-    ///
-    /// # Errors
-    /// When it is not one JSON object in UTF-8.
-    pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
-        let model = wire.model.filter(|model| model.get().starts_with('"'));
-        Ok(Self {
-            model: model.and_then(|model| span_in(body, model.get())),
-            usage: wire.usage.map(|raw| Report::read(raw).usage()),
-            error: wire.kind.is_some_and(|kind| kind.get() == "\"error\""),
-        })
-    }
+/// Reads a whole body.
+///
+/// # Errors
+/// When it is not one JSON object in UTF-8.
+pub fn parse(body: &[u8]) -> Result<Whole, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
+    let model = wire.model.filter(|model| model.get().starts_with('"'));
+    Ok(Whole {
+        model: model.and_then(|model| span_in(body, model.get())),
+        usage: wire.usage.map(|raw| Report::read(raw).usage()),
+        error: wire.kind.is_some_and(|kind| kind.get() == "\"error\""),
+    })
 }
 
 impl<'de> Deserialize<'de> for Wire<'de> {
@@ -83,11 +67,12 @@ impl<'de> Visitor<'de> for WireVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::usage::Usage;
 
     #[test]
     fn the_model_is_found_and_the_input_is_whole() {
         let body = br#"{"model" : "up","type":"message","content":[{"model":"in"}],"usage":{"input_tokens":11,"cache_read_input_tokens":2055,"output_tokens":3}}"#;
-        let read = Response::parse(body).expect("valid");
+        let read = parse(body).expect("valid");
         assert_eq!(&body[read.model.expect("there")], b"\"up\"");
         let usage = Usage { input: Some(2066), output: Some(3), cached: Some(2055), ..Usage::default() };
         assert_eq!((read.usage, read.error), (Some(usage), false));
@@ -95,15 +80,15 @@ mod tests {
 
     #[test]
     fn an_error_under_a_good_status_is_seen_and_a_count_passes() {
-        assert!(Response::parse(br#"{"type":"error","error":{}}"#).expect("valid").error);
-        let count = Response::parse(br#"{"input_tokens":14}"#).expect("valid");
+        assert!(parse(br#"{"type":"error","error":{}}"#).expect("valid").error);
+        let count = parse(br#"{"input_tokens":14}"#).expect("valid");
         assert_eq!(count, Response { model: None, usage: None, error: false });
     }
 
     #[test]
     fn what_is_no_json_object_is_unreadable() {
         for body in [&b""[..], b"[]", b"<html>", b"{\"a\":1", b"{\"a\":\"\xff\"}", b"{} x"] {
-            assert!(Response::parse(body).is_err(), "{}", String::from_utf8_lossy(body));
+            assert!(parse(body).is_err(), "{}", String::from_utf8_lossy(body));
         }
     }
 }

@@ -1,0 +1,201 @@
+//! A stream that changes its wire format on the way from provider to client: framing off, events read, events written.
+//!
+//! Watched like a stream that passes ([`super::passing`]): whether any output came, how it ends, what it cost. Nothing here
+//! knows a wire format.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    passing::{Ending, Seen},
+    sse::{self, Splitter},
+    translate::{Decoder, Encoder, Frame},
+};
+use crate::chat::response::Event;
+
+/// The machine of one stream.
+pub struct Translated {
+    splitter: Splitter,
+    decoder: Box<dyn Decoder + Send>,
+    writer: Writer,
+}
+
+/// The side of the client.
+struct Writer {
+    encoder: Box<dyn Encoder + Send>,
+    /// The provider's key, should its own errors hold it.
+    secret: Option<Arc<str>>,
+    /// Choices that have begun and that have finished; an answer has at most 128.
+    begun: u128,
+    finished: u128,
+    seen: Seen,
+    out: Vec<u8>,
+}
+
+impl Translated {
+    /// A stream from one format into another. `secret` is taken out of error events.
+    pub fn new(
+        decoder: Box<dyn Decoder + Send>,
+        encoder: Box<dyn Encoder + Send>,
+        secret: Option<Arc<str>>,
+    ) -> Self {
+        let (seen, out) = (Seen::default(), Vec::new());
+        let writer = Writer { encoder, secret, begun: 0, finished: 0, seen, out };
+        Self { splitter: Splitter::default(), decoder, writer }
+    }
+
+    /// What is known so far.
+    pub fn seen(&self) -> Seen {
+        self.writer.seen
+    }
+
+    /// Bytes held while the end of an event is awaited.
+    pub fn held(&self) -> usize {
+        self.splitter.held()
+    }
+
+    /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
+    ///
+    /// # Errors
+    /// [`sse::TooLarge`] when an event has no end.
+    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, sse::TooLarge> {
+        let Self { splitter, decoder, writer } = self;
+        splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?;
+        Ok(writer.take())
+    }
+
+    /// The upstream ended its body properly.
+    pub fn finish(&mut self) -> (Bytes, Ending) {
+        let Self { splitter, decoder, writer } = self;
+        let rest = splitter.rest();
+        if !rest.is_empty() {
+            read(decoder.as_mut(), &rest, writer);
+        }
+        let complete = !writer.seen.error && decoder.finish(&mut |event| writer.event(event));
+        if complete && !writer.seen.error {
+            writer.encoder.finish(&mut writer.out);
+            return (writer.take(), Ending::Complete);
+        }
+        writer.fail(502, "the provider ended the stream before the answer was complete");
+        (writer.take(), Ending::Broken)
+    }
+
+    /// The upstream broke off or fell silent: the last words to the client.
+    pub fn fail(&mut self, message: &str, status: u16) -> (Bytes, Ending) {
+        self.writer.fail(status, message);
+        (self.writer.take(), Ending::Broken)
+    }
+}
+
+/// One event of the provider's.
+fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
+    let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
+    if writer.seen.error {
+        return;
+    }
+    let read = decoder.push(Frame { name, data: &data }, &mut |event| writer.event(event));
+    if let Err(unreadable) = read {
+        writer.fail(502, &format!("the provider's stream cannot be read: {unreadable}"));
+    }
+}
+
+impl Writer {
+    fn event(&mut self, event: Event<'_>) {
+        if self.seen.error {
+            return;
+        }
+        match &event {
+            Event::Error(fault) => return self.fail(fault.kind.status(), &fault.message),
+            Event::Delta { choice, .. } => {
+                self.begun |= bit(*choice);
+                self.seen.output = true;
+            }
+            Event::Finish { choice, .. } => {
+                self.begun |= bit(*choice);
+                self.finished |= bit(*choice);
+            }
+            Event::Usage(usage) => self.seen.report(*usage),
+            Event::Start { .. } => {}
+        }
+        self.seen.finished = self.begun != 0 && self.begun & !self.finished == 0;
+        self.encoder.push(event, &mut self.out);
+    }
+
+    /// The first failure is told, and nothing after it.
+    fn fail(&mut self, status: u16, message: &str) {
+        if self.seen.error {
+            return;
+        }
+        self.seen.error = true;
+        match self.secret.as_deref() {
+            Some(secret) if message.contains(secret) => {
+                self.encoder.fail(status, &message.replace(secret, "…"), &mut self.out);
+            }
+            _ => self.encoder.fail(status, message, &mut self.out),
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.out).into()
+    }
+}
+
+fn bit(choice: u32) -> u128 {
+    1u128.checked_shl(choice).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chat::request::Request,
+        protocol::{dialect::Dialect, translate::Asked},
+    };
+
+    fn stream() -> Translated {
+        let asked = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
+        let encoder = Dialect::Messages.encoder(&Request::default(), &asked);
+        Translated::new(Dialect::Chat.decoder(asked.unique), encoder, Some("sk-secret-key".into()))
+    }
+
+    fn text(bytes: &Bytes) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    const HALF: &[u8] =
+        b"data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    const END: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+
+    #[test]
+    fn a_whole_stream_ends_whole() {
+        let mut stream = stream();
+        let begun = text(&stream.push(Bytes::from_static(HALF)).unwrap());
+        assert!(begun.contains("message_start") && begun.contains("Hi"), "{begun}");
+        stream.push(Bytes::from_static(END)).unwrap();
+        let (last, ending) = stream.finish();
+        assert_eq!(ending, Ending::Complete);
+        assert!(text(&last).contains("message_stop"), "{}", text(&last));
+        assert!(stream.seen().output && stream.seen().finished && !stream.seen().error);
+    }
+
+    #[test]
+    fn a_stream_that_stops_short_ends_with_an_error() {
+        let mut stream = stream();
+        stream.push(Bytes::from_static(HALF)).unwrap();
+        let (last, ending) = stream.finish();
+        assert_eq!(ending, Ending::Broken);
+        assert!(text(&last).contains("event: error") && !text(&last).contains("message_stop"));
+    }
+
+    #[test]
+    fn an_error_is_told_once_in_the_clients_words_and_without_the_key() {
+        let mut stream = stream();
+        let error = b"data: {\"error\":{\"message\":\"no key sk-secret-key\",\"code\":401}}\n\n";
+        let told = text(&stream.push(Bytes::from_static(error)).unwrap());
+        assert!(told.contains("event: error") && told.contains("no key …"), "{told}");
+        assert_eq!(stream.push(Bytes::from_static(HALF)).unwrap(), Bytes::new());
+        assert_eq!(stream.finish(), (Bytes::new(), Ending::Broken));
+        assert!(stream.seen().error && !stream.seen().output);
+    }
+}

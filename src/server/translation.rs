@@ -1,0 +1,157 @@
+//! What changes of a call whose provider speaks another wire format than its client: the request written anew, and what it
+//! takes to write the answer back. The formats themselves are the folders' matter.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    chat::loss::Losses,
+    error::Caller,
+    protocol::{
+        dialect::Dialect,
+        json::Malformed,
+        translate::{self, Asked, Decoder, Encoder, Unreadable},
+    },
+    route::Target,
+};
+
+/// What of the request the provider was not told, by the client's own names.
+pub(super) const DROPPED: HeaderName = HeaderName::from_static("x-nexus-dropped");
+/// `strict`: better no answer than one to another request.
+const FIDELITY: HeaderName = HeaderName::from_static("x-nexus-fidelity");
+/// As many bytes of names as a header should hold.
+const LONGEST: usize = 4096;
+
+/// A call between two formats.
+pub(super) struct Translation {
+    client: Dialect,
+    pub(super) provider: Dialect,
+    /// What ids of the answer are made of.
+    unique: String,
+    now: u64,
+    /// The request as the provider reads it.
+    pub(super) body: Bytes,
+    /// What was dropped; `None` when nothing was.
+    pub(super) dropped: Option<HeaderValue>,
+}
+
+impl Translation {
+    /// Writes the request anew. `between` are the formats of client and provider.
+    ///
+    /// # Errors
+    /// What is no request of the client's format, holds what the provider cannot be sent, or would lose something that a
+    /// strict client wants kept.
+    pub(super) fn new(
+        between: (Dialect, Dialect),
+        body: &[u8],
+        target: &Target,
+        headers: &HeaderMap,
+        unique: String,
+    ) -> Result<Self, Caller> {
+        let (client, provider) = between;
+        let request = client.read(body).map_err(|error: Malformed| Caller::Malformed(error.to_string()))?;
+        let mut losses = Losses::default();
+        let wanted = translate::Target {
+            model: &target.upstream_name,
+            max_tokens: target.max_tokens,
+            stream_usage: target.stream_usage,
+        };
+        let written = provider.write(&request, &wanted, &mut losses);
+        let body = written.map_err(|unsupported| {
+            Caller::Malformed(format!("{}: {}", client.place(&unsupported), unsupported.why))
+        })?;
+        let lost = losses.iter().map(|lost| (client.parameter(lost).to_owned(), lost.is_hint()));
+        let unsaid = request.unsaid.iter().map(|unsaid| (unsaid.name.clone().into_owned(), unsaid.hint));
+        let dropped: Vec<_> = unsaid.chain(lost).collect();
+        if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
+            strict(&dropped, &target.provider)?;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Ok(Self { client, provider, unique, now, body: body.into(), dropped: names(&dropped) })
+    }
+
+    /// The machines of the answer's stream, provider's side first. `body` is the client's.
+    pub(super) fn machines(
+        &self,
+        body: &[u8],
+        model: &str,
+    ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
+        // It was read before.
+        let request = self.client.read(body).unwrap_or_default();
+        let encoder = self.client.encoder(&request, &self.asked(body, model));
+        (self.provider.decoder(&self.unique), encoder)
+    }
+
+    /// A whole answer in the client's format, and what it cost.
+    ///
+    /// # Errors
+    /// When it is none of the provider's format.
+    pub(super) fn answer(
+        &self,
+        answer: &[u8],
+        body: &[u8],
+        model: &str,
+    ) -> Result<(Bytes, Option<crate::chat::usage::Usage>), Unreadable> {
+        let answer = self.provider.read_answer(answer, &self.unique)?;
+        // It was read before.
+        let request = self.client.read(body).unwrap_or_default();
+        let written = self.client.write_answer(&answer, &request, &self.asked(body, model));
+        Ok((written.into(), answer.usage))
+    }
+
+    fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {
+        Asked { model, unique: &self.unique, now: self.now, body }
+    }
+}
+
+/// Refuses a call that would not be the one that was asked for.
+fn strict(dropped: &[(String, bool)], provider: &str) -> Result<(), Caller> {
+    let lost: Vec<_> = dropped.iter().filter(|(_, hint)| !hint).map(|(name, _)| name.as_str()).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Caller::Malformed(format!(
+        "provider '{provider}' cannot be told: {}; remove it, or `x-nexus-fidelity: strict`",
+        lost.join(", ")
+    )))
+}
+
+/// The names in one header, each once.
+fn names(dropped: &[(String, bool)]) -> Option<HeaderValue> {
+    let mut text = String::new();
+    for (at, (name, _)) in dropped.iter().enumerate() {
+        let again = dropped[..at].iter().any(|(before, _)| before == name);
+        if again || text.len() + name.len() > LONGEST {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.extend(name.chars().map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '_' }));
+    }
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_names_stand_in_one_header_each_once() {
+        let dropped =
+            [("seed".to_owned(), false), ("odd, name\n".to_owned(), true), ("seed".to_owned(), false)];
+        assert_eq!(names(&dropped).unwrap(), "seed,odd__name_");
+        assert_eq!(names(&[]), None);
+    }
+
+    #[test]
+    fn only_what_changes_the_answer_is_refused() {
+        assert!(strict(&[("user".to_owned(), true)], "p").is_ok());
+        let Err(Caller::Malformed(why)) = strict(&[("seed".to_owned(), false)], "p") else {
+            panic!("refused")
+        };
+        assert!(why.contains("seed"), "{why}");
+    }
+}
