@@ -114,9 +114,12 @@ mod tests {
     #[test]
     fn a_tool_of_a_namespace_has_one_name_and_is_found_by_it() {
         let names = Names::read(TOOLS);
-        for (namespace, name, custom) in
-            [("mcp__git", "log", false), ("mcp__git", "x y", false), ("mcp__git", "edit", true), ("mcp__fs__", "read", false)]
-        {
+        for (namespace, name, custom) in [
+            ("mcp__git", "log", false),
+            ("mcp__git", "x y", false),
+            ("mcp__git", "edit", true),
+            ("mcp__fs__", "read", false),
+        ] {
             let flat = names.flat(Some(namespace), name.into());
             assert!(flat.len() <= LONGEST && !flat.contains(' '), "{flat}");
             let found = Name { namespace: Some(namespace.to_owned()), name: name.to_owned(), custom };

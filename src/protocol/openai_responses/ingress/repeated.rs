@@ -1,4 +1,4 @@
-//! What an answer repeats of its request, as the client wrote it: SDKs demand it.
+//! What an answer repeats of its request, as the client wrote it but for blanks (an event has one line): SDKs demand it.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::names::Names;
-use crate::protocol::json::Key;
+use crate::protocol::json::{Key, compact};
 
 /// The members, and what stands for each that the client did not send. `store` is what is true here: nothing is kept.
 const MEMBERS: [(&str, &str); 19] = [
@@ -85,12 +85,19 @@ impl<'de> Visitor<'de> for RepeatedVisitor {
         let mut repeated = Repeated::default();
         while let Some(Key(key)) = map.next_key()? {
             match MEMBERS.iter().position(|(name, _)| *name == key) {
-                Some(index) => repeated.0[index] = map.next_value()?,
+                Some(index) => {
+                    repeated.0[index] = map.next_value::<Option<&RawValue>>()?.and_then(on_one_line)
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(repeated)
     }
+}
+
+fn on_one_line(raw: &RawValue) -> Option<Box<RawValue>> {
+    // JSON without its blanks is JSON.
+    RawValue::from_string(compact(raw.get()).into_owned()).ok()
 }
 
 #[cfg(test)]
@@ -102,10 +109,11 @@ mod tests {
         for (name, default) in MEMBERS {
             assert!(serde_json::from_str::<&RawValue>(default).is_ok(), "{name}");
         }
-        let body = br#"{"model":"m","temperature": 0.70,"tools":[{"type":"function", "name":"f"}],"text":null,"x":1}"#;
+        let body = br#"{"model":"m","temperature": 0.70,"tools":[{"type":"function",
+            "name":"f"}],"text":null,"x":1}"#;
         let written = serde_json::to_string(&Repeated::of(body)).unwrap();
         assert!(written.contains(r#""temperature":0.70,"text":{"format":{"type":"text"}}"#), "{written}");
-        assert!(written.contains(r#""tools":[{"type":"function", "name":"f"}]"#), "{written}");
+        assert!(written.contains(r#""tools":[{"type":"function","name":"f"}]"#), "{written}");
         assert!(!written.contains("\"x\"") && Repeated::of(body).names().of("f").is_some());
     }
 }

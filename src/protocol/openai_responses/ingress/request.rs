@@ -54,7 +54,8 @@ const KNOWN: [&str; 32] = [
 ];
 
 /// What changes no answer, or only one by tools that are noted themselves.
-const HINTS: [&str; 4] = ["client_metadata", "max_tool_calls", "prompt_cache_options", "prompt_cache_retention"];
+const HINTS: [&str; 4] =
+    ["client_metadata", "max_tool_calls", "prompt_cache_options", "prompt_cache_retention"];
 
 /// Reads a whole body. The model's name is not part of the neutral form.
 ///
@@ -79,7 +80,18 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     let hints = hints(&body, &mut notes)?;
     unsaid(&body, &mut notes)?;
     let unsaid = notes.into_unsaid();
-    Ok(Request { messages, tools, tool_choice, parallel_calls, format, reasoning, sampling, stream, hints, unsaid })
+    Ok(Request {
+        messages,
+        tools,
+        tool_choice,
+        parallel_calls,
+        format,
+        reasoning,
+        sampling,
+        stream,
+        hints,
+        unsaid,
+    })
 }
 
 fn flag(body: &Object<'_, '_>, key: &str) -> Result<Option<bool>, Malformed> {
@@ -91,7 +103,9 @@ fn stateless(body: &Object<'_, '_>) -> Result<(), Malformed> {
     let asked = ["previous_response_id", "conversation", "background", "prompt"];
     let needs = asked.into_iter().filter_map(|key| body.get(key)).find(|value| value.raw() != "false");
     match needs {
-        Some(value) => Err(value.refuse("this takes a provider that speaks Responses itself, and this model's does not")),
+        Some(value) => {
+            Err(value.refuse("this takes a provider that speaks Responses itself, and this model's does not"))
+        }
         None => Ok(()),
     }
 }

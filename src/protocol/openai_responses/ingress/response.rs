@@ -119,9 +119,12 @@ impl<'r> Output<'r> {
             Input::Text(input) => {
                 Item::CustomToolCall { id: self.id("ctc"), status, input: Cow::Borrowed(input), called }
             }
-            Input::Json(json) if known.is_some_and(|known| known.custom) => {
-                Item::CustomToolCall { id: self.id("ctc"), status, input: unwrapped(Cow::Borrowed(json)), called }
-            }
+            Input::Json(json) if known.is_some_and(|known| known.custom) => Item::CustomToolCall {
+                id: self.id("ctc"),
+                status,
+                input: unwrapped(Cow::Borrowed(json)),
+                called,
+            },
             Input::Json(json) => {
                 Item::FunctionCall { id: self.id("fc"), status, arguments: Cow::Borrowed(json), called }
             }
@@ -138,7 +141,9 @@ impl<'r> Output<'r> {
             *logprobs = Logprobs::read(json.text());
         }
         if let Some(
-            Item::Message { status, .. } | Item::FunctionCall { status, .. } | Item::CustomToolCall { status, .. },
+            Item::Message { status, .. }
+            | Item::FunctionCall { status, .. }
+            | Item::CustomToolCall { status, .. },
         ) = self.items.last_mut()
         {
             *status = end.of_item();

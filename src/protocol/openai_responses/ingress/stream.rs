@@ -24,8 +24,12 @@ use crate::{
         usage::Usage,
     },
     protocol::{
+        json::compact,
         openai_responses::error,
-        translate::{self, Asked, order::{Order, TooMuch}},
+        translate::{
+            self, Asked,
+            order::{Order, TooMuch},
+        },
     },
 };
 
@@ -176,7 +180,8 @@ impl Encoder {
             Delta::Logprobs(json) => {
                 self.kept += json.text().len();
                 if let Some(open) = &mut self.open {
-                    open.logprobs(json.text(), &mut self.lines, out);
+                    // An event has one line.
+                    open.logprobs(&compact(json.text()), &mut self.lines, out);
                 }
             }
         }
@@ -261,7 +266,11 @@ impl Encoder {
         open.end(&mut self.lines, out);
         self.keep(&open.item(status));
         let output_index = open.index;
-        self.lines.line("response.output_item.done", AboutItem { output_index, item: open.item(status) }, out);
+        self.lines.line(
+            "response.output_item.done",
+            AboutItem { output_index, item: open.item(status) },
+            out,
+        );
     }
 
     /// Keeps an item for the last event.

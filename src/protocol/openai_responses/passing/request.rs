@@ -150,7 +150,9 @@ impl Fields {
     fn input<'de, E: serde::de::Error>(&mut self, body: &'de str, raw: &'de RawValue) -> Result<(), E> {
         let mut items = Vec::new();
         match raw.get().as_bytes().first() {
-            Some(b'"') => self.extras[0] = Some(Some(Part { kind: Kind::Input, span: json::span(body, raw.get())? })),
+            Some(b'"') => {
+                self.extras[0] = Some(Some(Part { kind: Kind::Input, span: json::span(body, raw.get())? }))
+            }
             // Stored prompts and conversations need none.
             Some(b'n') => {}
             _ => {

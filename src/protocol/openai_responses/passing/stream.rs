@@ -75,8 +75,11 @@ impl Dialect for Events {
         if let Some(report) = response.usage {
             seen.report(usage::read(report));
         }
-        let mut reading =
-            Reading { models: response.model.map(RawValue::get).into_iter().collect(), answer: true, ..Reading::default() };
+        let mut reading = Reading {
+            models: response.model.map(RawValue::get).into_iter().collect(),
+            answer: true,
+            ..Reading::default()
+        };
         let kind = data.kind.and_then(|kind| json::text(kind.get()));
         match kind.as_deref().or(frame.name).unwrap_or_default() {
             "response.completed" | "response.incomplete" => {
@@ -106,9 +109,10 @@ fn is_output(kind: &str, data: &Data<'_>) -> bool {
     match kind {
         "response.created" | "response.queued" | "response.in_progress" | "keepalive" => false,
         "response.content_part.added" | "response.reasoning_summary_part.added" => false,
-        "response.output_item.added" => {
-            !matches!(inner::<Item<'_>>(data.item).kind.map(RawValue::get), Some("\"message\"" | "\"reasoning\""))
-        }
+        "response.output_item.added" => !matches!(
+            inner::<Item<'_>>(data.item).kind.map(RawValue::get),
+            Some("\"message\"" | "\"reasoning\"")
+        ),
         _ => data.delta.is_none_or(|delta| delta.get() != "\"\""),
     }
 }

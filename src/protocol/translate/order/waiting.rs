@@ -112,7 +112,9 @@ impl Block {
                 let signature = call.signature.as_ref().map_or(0, |signature| signature.value.len());
                 call.id.len() + call.name.len() + call.input.len() + signature
             }
-            Self::Text(text) | Self::Refusal(text) | Self::Reasoning(text) | Self::Logprobs(text) => text.len(),
+            Self::Text(text) | Self::Refusal(text) | Self::Reasoning(text) | Self::Logprobs(text) => {
+                text.len()
+            }
             Self::Signature(signature) | Self::Redacted(signature) => signature.value.len(),
         }
     }
@@ -133,7 +135,9 @@ impl Block {
             Self::Signature(signature) => each(Delta::Signature(signature)),
             Self::Redacted(signature) => each(Delta::Redacted(signature)),
             // It was JSON when it came.
-            Self::Logprobs(text) => Json::parse(text).into_iter().for_each(|json| each(Delta::Logprobs(json))),
+            Self::Logprobs(text) => {
+                Json::parse(text).into_iter().for_each(|json| each(Delta::Logprobs(json)))
+            }
         }
     }
 }

@@ -24,7 +24,10 @@ pub(super) fn read<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<V
 }
 
 /// What a tool said: a string, or a list of parts.
-pub(super) fn outputs<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Vec<Output<'a>>, Malformed> {
+pub(super) fn outputs<'a>(
+    value: &Value<'a, '_>,
+    notes: &mut Notes<'a>,
+) -> Result<Vec<Output<'a>>, Malformed> {
     if value.is_text() {
         return Ok(vec![Output::Text(value.text()?)]);
     }
@@ -103,12 +106,17 @@ fn file<'a>(
     notes: &mut Notes<'a>,
 ) -> Result<Document<'a>, Malformed> {
     part.unsaid("detail", true, notes);
-    part.rest(&["type", "file_data", "file_id", "file_url", "filename", "detail", "prompt_cache_breakpoint"], notes);
+    part.rest(
+        &["type", "file_data", "file_id", "file_url", "filename", "detail", "prompt_cache_breakpoint"],
+        notes,
+    );
     let name = part.text("filename")?;
     let media = if let Some(data) = part.get("file_data") {
         match media(&data)? {
             // Bytes without the head of a URL.
-            Media::Url(base64) => Media::Data { mime: mime_of(name.as_deref().unwrap_or_default()).into(), base64 },
+            Media::Url(base64) => {
+                Media::Data { mime: mime_of(name.as_deref().unwrap_or_default()).into(), base64 }
+            }
             media => media,
         }
     } else if let Some(url) = part.get("file_url") {
@@ -141,7 +149,9 @@ fn media<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
     }
     let read = match url {
         Cow::Borrowed(url) => data(url).map(|(mime, base64)| (mime.into(), base64.into())),
-        Cow::Owned(url) => data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into())),
+        Cow::Owned(url) => {
+            data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
+        }
     };
     let (mime, base64) = read.ok_or_else(|| value.wrong("an address, or a `data:` URL in base64"))?;
     Ok(Media::Data { mime, base64 })

@@ -121,10 +121,7 @@ fn item<'a>(
     Ok(Some((Role::Assistant, vec![content])))
 }
 
-fn message<'a>(
-    item: &Object<'a, '_>,
-    notes: &mut Notes<'a>,
-) -> Result<(Role, Vec<Content<'a>>), Malformed> {
+fn message<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<(Role, Vec<Content<'a>>), Malformed> {
     // An id, a status and a phase say nothing to a model of others.
     item.unsaid("phase", true, notes);
     item.rest(&["type", "role", "content", "id", "status", "phase"], notes);
@@ -143,7 +140,10 @@ fn function_call<'a>(
     history: &mut History<'a, '_>,
     notes: &mut Notes<'a>,
 ) -> Result<Call<'a>, Malformed> {
-    item.rest(&["type", "id", "call_id", "name", "namespace", "arguments", "status", "caller", "async"], notes);
+    item.rest(
+        &["type", "id", "call_id", "name", "namespace", "arguments", "status", "caller", "async"],
+        notes,
+    );
     let arguments = item.text("arguments")?.unwrap_or_default();
     let arguments = if arguments.trim().is_empty() { Cow::Borrowed("{}") } else { arguments };
     call(item, Input::Json(arguments), history)
@@ -188,10 +188,7 @@ fn result<'a>(
 }
 
 /// Reasoning, unless it is only the mark of some: that a provider keeps the rest does not help another one.
-fn reasoning<'a>(
-    item: &Object<'a, '_>,
-    notes: &mut Notes<'a>,
-) -> Result<Option<Reasoning<'a>>, Malformed> {
+fn reasoning<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Reasoning<'a>>, Malformed> {
     item.rest(&["type", "id", "summary", "content", "encrypted_content", "status"], notes);
     let (summary, parts) = content::thoughts(item.get("summary"))?;
     let (content, _) = content::thoughts(item.get("content"))?;

@@ -115,9 +115,11 @@ impl Open {
         let (id, is_done) = (self.id.clone(), status != "in_progress");
         let part = || if is_done { self.part().into_iter().collect() } else { Vec::new() };
         match &self.body {
-            Body::Reasoning { encrypted, .. } => {
-                Item::Reasoning { id, summary: part(), encrypted_content: encrypted.as_deref().map(Cow::Borrowed) }
-            }
+            Body::Reasoning { encrypted, .. } => Item::Reasoning {
+                id,
+                summary: part(),
+                encrypted_content: encrypted.as_deref().map(Cow::Borrowed),
+            },
             Body::Text { .. } | Body::Refusal(_) => {
                 Item::Message { id, status, role: "assistant", content: part() }
             }
@@ -150,7 +152,13 @@ impl Open {
             Body::Text { .. } | Body::Refusal(_) => (Some(0), None),
             Body::Call { .. } => (None, None),
         };
-        Piece { item_id: &self.id, output_index: self.index, content_index, summary_index, ..Piece::default() }
+        Piece {
+            item_id: &self.id,
+            output_index: self.index,
+            content_index,
+            summary_index,
+            ..Piece::default()
+        }
     }
 
     /// Behind the start of the item: the start of its part.
@@ -164,7 +172,11 @@ impl Open {
     pub(super) fn show(&mut self, lines: &mut Lines, out: &mut Vec<u8>) {
         if let Body::Reasoning { shown: shown @ false, .. } = &mut self.body {
             *shown = true;
-            lines.line("response.reasoning_summary_part.added", Piece { part: self.part(), ..self.at() }, out);
+            lines.line(
+                "response.reasoning_summary_part.added",
+                Piece { part: self.part(), ..self.at() },
+                out,
+            );
         }
     }
 
@@ -180,7 +192,9 @@ impl Open {
             }
             Body::Refusal(_) => lines.line("response.refusal.delta", piece, out),
             Body::Call { wrapped: true, .. } => {}
-            Body::Call { custom: true, .. } => lines.line("response.custom_tool_call_input.delta", piece, out),
+            Body::Call { custom: true, .. } => {
+                lines.line("response.custom_tool_call_input.delta", piece, out)
+            }
             Body::Call { .. } => lines.line("response.function_call_arguments.delta", piece, out),
         }
         self.body_text().push_str(more);

@@ -126,16 +126,10 @@ fn part<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
 
 /// What only the model can read, by its length.
 fn encrypted(raw: &str) -> Piece<'_> {
-    match raw {
-        "null" => Piece::Tokens(0),
-        _ => Piece::Tokens((raw.len() as u64).div_ceil(ENCRYPTED_BYTES_PER_TOKEN)),
-    }
+    Piece::Tokens((raw.len() as u64).div_ceil(ENCRYPTED_BYTES_PER_TOKEN))
 }
 
-/// The text of a string, or any other value as its JSON; `null` is nothing.
+/// The text of a string, or any other value as its JSON.
 fn plain(raw: &str) -> Piece<'_> {
-    match raw {
-        "null" => Piece::Text("".into()),
-        _ => Piece::Text(text(raw).unwrap_or_else(|| compact(raw))),
-    }
+    Piece::Text(text(raw).unwrap_or_else(|| compact(raw)))
 }
