@@ -7,12 +7,15 @@ use super::{error, ingress, passing};
 use crate::{
     chat::{
         fault::FaultKind,
+        loss::Losses,
         request::Request,
         response::{Delta, Event, Stop},
     },
     protocol::{
+        openai_chat,
         passing::Ending,
-        translate::{Asked, Encoder as _},
+        sse,
+        translate::{Asked, Decoder as _, Encoder as _, Frame, Target},
     },
 };
 
@@ -25,6 +28,10 @@ const RECORDED: [(&str, &str); 5] = [
     ("several-tools", include_str!("../../../tests/golden/openai_responses/several-tools.json")),
     ("text-stream", include_str!("../../../tests/golden/openai_responses/text-stream.json")),
 ];
+/// A turn of Codex's: hand-written after what it sends.
+const CODEX: &str = include_str!("../../../tests/golden/openai_responses/codex-request.json");
+/// Two calls side by side, from a provider of chat completions.
+const CHAT: &str = include_str!("../../../tests/golden/openai-chat/parallel-calls-stream.json");
 const ERROR: &str = include_str!("../../../tests/golden/openai_responses/error.json");
 
 /// What a client asked, as far as an answer shows it.
@@ -164,4 +171,55 @@ fn a_recorded_error_is_of_the_dialect() {
     let body = exchange["response_body"].as_str().unwrap().as_bytes();
     assert!(error::is_dialect(body));
     assert_eq!(error::read(401, body).kind, FaultKind::Authentication);
+}
+
+#[test]
+fn a_turn_of_codex_is_a_chat_request_and_comes_back_from_it() {
+    let read = ingress::request::read(CODEX.as_bytes()).unwrap();
+    let unsaid: Vec<_> = read.unsaid.iter().map(|unsaid| (unsaid.name.as_ref(), unsaid.hint)).collect();
+    let expected = [
+        ("tools.description", true),
+        ("tools.web_search", false),
+        ("text.verbosity", false),
+        ("client_metadata", true),
+    ];
+    assert_eq!(unsaid, expected);
+    let (target, mut losses) = (Target { model: "m", max_tokens: 1, stream_usage: true }, Losses::default());
+    let written = openai_chat::egress::request::write(&read, &target, &mut losses).unwrap();
+    let chat = openai_chat::ingress::request::read(&written).unwrap();
+    insta::assert_snapshot!(String::from_utf8_lossy(&written));
+    let names =
+        |request: &Request<'_>| request.tools.iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>();
+    assert_eq!((names(&chat), losses), (names(&read), Losses::default()));
+    assert_eq!(
+        (&chat.tool_choice, chat.parallel_calls, chat.stream),
+        (&read.tool_choice, read.parallel_calls, true)
+    );
+    // Reasoning of another model's is no content of the conversation, and does not go to this one.
+    let said = |request: &Request<'_>| {
+        let contents = request.messages.iter().flat_map(|message| message.content.clone());
+        contents
+            .filter(|content| content.kind() != "reasoning")
+            .map(|content| format!("{content:?}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said(&chat), said(&read));
+}
+
+#[test]
+fn calls_side_by_side_of_a_chat_provider_are_items_in_their_order() {
+    let exchange: Value = serde_json::from_str(CHAT).unwrap();
+    let mut decoder = openai_chat::egress::stream::Decoder::new(ASKED.unique);
+    let mut encoder = ingress::stream::Encoder::new(&Request::default(), &ASKED);
+    let mut out = Vec::new();
+    for block in exchange["response_body"].as_str().unwrap().split_inclusive("\n\n") {
+        let sse::Fields { name, data } = sse::fields(block.as_bytes());
+        let Some(data) = data else { continue };
+        decoder.push(Frame { name, data: &data }, &mut |event| encoder.push(event, &mut out)).unwrap();
+    }
+    assert!(decoder.finish(&mut |event| encoder.push(event, &mut out)));
+    encoder.finish(&mut out);
+    let mut answer = grammar::answer(&out).unwrap();
+    let shown = [answer["output"].take(), answer["usage"].take()];
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shown).unwrap());
 }

@@ -59,7 +59,8 @@ impl Names {
         if matches!(kind, None | Some("function" | "custom")) {
             let flat = self.flat(namespace, Cow::Borrowed(name)).into_owned();
             let (namespace, name) = (namespace.map(str::to_owned), name.to_owned());
-            self.0.entry(flat).or_insert(Name { namespace, name, custom: kind == Some("custom") });
+            let custom = kind == Some("custom");
+            self.0.entry(flat).or_insert(Name { namespace, name, custom });
         }
     }
 

@@ -102,7 +102,7 @@ struct AboutItem<I> {
 }
 
 /// The most that is kept of an answer: ten times the longest that any model gives.
-const MOST: usize = 32 << 20;
+const MOST: usize = 8 << 20;
 
 impl Encoder {
     /// A stream that answers this request.

@@ -143,5 +143,6 @@ fn among<'a>(
         }
         Ok(())
     })?;
-    Ok(ToolChoice::Among { names: allowed, required })
+    // Where only hosted tools are allowed, none is left.
+    Ok(if allowed.is_empty() { ToolChoice::None } else { ToolChoice::Among { names: allowed, required } })
 }
