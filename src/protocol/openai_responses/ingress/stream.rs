@@ -101,8 +101,8 @@ struct AboutItem<I> {
     item: I,
 }
 
-/// The most that is kept of an answer: ten times the longest that any model gives.
-const MOST: usize = 8 << 20;
+/// The most that is kept of an answer, its text and its items together: ten times the longest that any model gives.
+const MOST: usize = 16 << 20;
 
 impl Encoder {
     /// A stream that answers this request.
@@ -281,6 +281,7 @@ impl Encoder {
             self.done.push(',');
         }
         self.done.push_str(&json);
+        self.kept += json.len();
     }
 
     fn fault(&mut self, kind: FaultKind, message: &str, out: &mut Vec<u8>) {

@@ -5,9 +5,16 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    chat::json::Json,
+    chat::{
+        content::{Call, Content, Input, Reasoning, Text},
+        json::Json,
+        response::{Choice, Response},
+    },
     protocol::{
-        openai_responses::tests::{ASKED, grammar},
+        openai_responses::{
+            ingress::response,
+            tests::{ASKED, grammar},
+        },
         translate::Encoder as _,
     },
 };
@@ -193,11 +200,66 @@ fn an_answer_that_breaks_off_ends_with_an_error_and_nothing_else() {
 fn an_answer_without_an_end_is_broken_off() {
     let (mut encoder, mut out) = (encoder(), Vec::new());
     let long = "x".repeat(1 << 20);
-    for _ in 0..10 {
+    for _ in 0..20 {
         out.clear();
         encoder.push(Event::Delta { choice: 0, delta: Delta::Text(long.as_str().into()) }, &mut out);
     }
     assert_eq!(encoder.phase, Phase::Over);
+}
+
+/// A content as a decoder tells it.
+fn deltas(index: u32, content: &Content<'static>) -> Vec<Delta<'static>> {
+    match content.clone() {
+        Content::Text(text) => {
+            let signature = text.signature.map(Delta::Signature);
+            [Delta::Text(text.text)].into_iter().chain(signature).collect()
+        }
+        Content::Refusal(text) => vec![Delta::Refusal(text)],
+        Content::Reasoning(Reasoning { text, signature, redacted }) => {
+            let text = (!text.is_empty()).then_some(Delta::Reasoning(text));
+            let signature =
+                signature.map(|s| if redacted { Delta::Redacted(s) } else { Delta::Signature(s) });
+            text.into_iter().chain(signature).collect()
+        }
+        Content::Call(Call { id, name, input, signature }) => {
+            let (custom, text) = match input {
+                Input::Json(text) => (false, text),
+                Input::Text(text) => (true, text),
+            };
+            vec![Delta::Call { index, id, name, custom, signature }, Delta::Input { index, text }]
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_stream_and_the_whole_answer_say_the_same() {
+    let signed = |maker| Some(Signature::new(maker, "s"));
+    let reasoning = |text: &'static str, maker, redacted| {
+        Content::Reasoning(Reasoning { text: text.into(), signature: signed(maker), redacted })
+    };
+    let call = |name: &'static str, input, signature| {
+        Content::Call(Call { id: "c1".into(), name: name.into(), input, signature })
+    };
+    let content = vec![
+        reasoning("hm", Maker::Anthropic, false),
+        reasoning("", Maker::Anthropic, true),
+        reasoning("", Maker::Anthropic, false),
+        reasoning("sum", Maker::OpenAi, true),
+        Content::Text(Text { signature: signed(Maker::Google), ..Text::new("a") }),
+        Content::text("b"),
+        Content::Refusal("no".into()),
+        call("patch", Input::Json(r#"{"input":"x"}"#.into()), None),
+        call("mcp__git__log", Input::Json("{}".into()), signed(Maker::Google)),
+        call("patch", Input::Text("free".into()), None),
+    ];
+    let streamed =
+        answer((0..).zip(&content).flat_map(|(index, content)| deltas(index, content)), Stop::Calls);
+    let response = Response { choices: vec![Choice { content, ..Choice::default() }], ..Response::default() };
+    let asked = Asked { body: BODY.as_bytes(), ..ASKED };
+    let whole: Value =
+        serde_json::from_slice(&response::write(&response, &Request::default(), &asked)).unwrap();
+    assert_eq!(streamed["output"], whole["output"]);
 }
 
 fn any_delta() -> impl Strategy<Value = Delta<'static>> {
