@@ -10,6 +10,7 @@ pub mod json;
 pub mod machine;
 pub mod openai_chat;
 pub mod openai_embeddings;
+pub mod openai_responses;
 pub mod passing;
 pub mod splice;
 pub mod sse;

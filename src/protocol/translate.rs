@@ -13,6 +13,8 @@ use std::fmt;
 
 use crate::chat::response::Event;
 
+pub(in crate::protocol) mod order;
+
 /// What a reader or writer needs to know that no body says. Everything random or timely in what is made comes from here,
 /// so that the same call gives the same bytes.
 #[derive(Clone, Copy, Debug)]

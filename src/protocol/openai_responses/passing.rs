@@ -1,0 +1,5 @@
+//! Responses in and out: a call whose bytes pass, and what is read of them on the way.
+
+pub mod request;
+pub mod response;
+pub mod stream;

@@ -1,0 +1,126 @@
+//! A stream on its way from a Responses provider to a Responses client.
+//!
+//! Wire format: `event:` lines equal to `type`, the whole response in `response.created` and the like and, with usage, in the
+//! last event, which is `response.completed` or `response.incomplete`. There is no other terminator.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    chat::fault::FaultKind,
+    protocol::{
+        json,
+        openai_responses::{error, usage},
+        passing::{self, Dialect, Reading, Seen},
+        translate::Frame,
+    },
+};
+
+/// The machine of one stream.
+pub type Stream = passing::Stream<Events>;
+
+/// How a stream of events is read.
+#[derive(Debug, Default)]
+pub struct Events;
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+}
+
+impl Stream {
+    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
+    pub fn new(model: Bytes, secret: Option<Arc<str>>) -> Self {
+        Self::of(Events, model, secret)
+    }
+}
+
+impl Dialect for Events {
+    /// The last event repeats the whole answer: nobody else can write it.
+    const TERMINATOR: &'static [u8] = b"";
+
+    fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a> {
+        let Ok(data) = serde_json::from_slice::<Data<'a>>(frame.data) else {
+            // Some end like chat completions.
+            seen.output |= frame.data.trim_ascii() != b"[DONE]";
+            return Reading::default();
+        };
+        let response: Response<'a> = inner(data.response);
+        if let Some(report) = response.usage {
+            seen.report(usage::read(report));
+        }
+        let mut reading = Reading {
+            models: response.model.map(RawValue::get).into_iter().collect(),
+            answer: true,
+            ..Reading::default()
+        };
+        let kind = data.kind.and_then(|kind| json::text(kind.get()));
+        match kind.as_deref().or(frame.name).unwrap_or_default() {
+            "response.completed" | "response.incomplete" => {
+                seen.finished = true;
+                reading.terminator = true;
+            }
+            "error" | "response.failed" => {
+                seen.error = true;
+                reading.answer = false;
+            }
+            "" if data.error.is_some() => {
+                seen.error = true;
+                reading.answer = false;
+            }
+            kind => seen.output |= is_output(kind, &data),
+        }
+        reading
+    }
+
+    fn error(status: u16, message: &str) -> Bytes {
+        error::event(FaultKind::of_status(status), status, message)
+    }
+}
+
+/// Whether an event holds more than the frame of an answer: messages and reasoning begin empty.
+fn is_output(kind: &str, data: &Data<'_>) -> bool {
+    match kind {
+        "response.created" | "response.queued" | "response.in_progress" | "keepalive" => false,
+        "response.content_part.added" | "response.reasoning_summary_part.added" => false,
+        "response.output_item.added" => !matches!(
+            inner::<Item<'_>>(data.item).kind.map(RawValue::get),
+            Some("\"message\"" | "\"reasoning\"")
+        ),
+        _ => data.delta.is_none_or(|delta| delta.get() != "\"\""),
+    }
+}
+
+/// An object within an event; what is none says nothing.
+fn inner<'a, T: Default + Deserialize<'a>>(field: Option<&'a RawValue>) -> T {
+    field.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
