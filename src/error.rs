@@ -10,7 +10,7 @@ use actors::{
 };
 use http::{HeaderMap, StatusCode};
 
-use crate::{chat::fault::FaultKind, protocol::dialect::Dialect};
+use crate::chat::fault::{Fault, FaultKind};
 
 /// Why a call has no ordinary answer.
 #[derive(Debug)]
@@ -92,10 +92,8 @@ pub enum Provider {
         body: bytes::Bytes,
         /// Headers that pass to the caller.
         headers: Box<HeaderMap>,
-        /// The provider's format.
-        dialect: Dialect,
-        /// What it means.
-        kind: FaultKind,
+        /// What it means, where its words are of another format than the client's.
+        meaning: Option<Fault<'static>>,
     },
     /// No connection, or it broke before the answer began.
     Connection(String),
@@ -241,7 +239,9 @@ impl Provider {
     fn status(&self) -> StatusCode {
         match self {
             // Some say a wrong key with the status of a wrong request.
-            Self::Status { status, kind: FaultKind::Authentication, .. } if *status == 400 => {
+            Self::Status { status, meaning: Some(Fault { kind: FaultKind::Authentication, .. }), .. }
+                if *status == 400 =>
+            {
                 StatusCode::UNAUTHORIZED
             }
             Self::Status { status, .. } => match status.as_u16() {

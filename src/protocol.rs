@@ -60,6 +60,8 @@ pub enum Call {
     Chat,
     /// OpenAI's `/v1/embeddings`
     Embeddings,
+    /// OpenAI's `/v1/responses`
+    Responses,
     /// Anthropic's `/v1/messages`
     Messages,
     /// Anthropic's `/v1/messages/count_tokens`
@@ -87,11 +89,11 @@ impl Protocol {
         }
     }
 
-    /// The format of its answers and errors.
-    pub fn dialect(self) -> dialect::Dialect {
+    /// The format in which its errors are told.
+    pub fn errors(self) -> dialect::Client {
         match self {
-            Self::OpenAi => dialect::Dialect::Chat,
-            Self::Anthropic => dialect::Dialect::Messages,
+            Self::OpenAi => dialect::Client::Chat,
+            Self::Anthropic => dialect::Client::Messages,
         }
     }
 
@@ -110,6 +112,7 @@ impl Protocol {
         match (self, path) {
             (Self::OpenAi, "/v1/chat/completions") => Some(Call::Chat),
             (Self::OpenAi, "/v1/embeddings") => Some(Call::Embeddings),
+            (Self::OpenAi, "/v1/responses") => Some(Call::Responses),
             (Self::Anthropic, "/v1/messages") => Some(Call::Messages),
             (Self::Anthropic, "/v1/messages/count_tokens") => Some(Call::CountMessages),
             _ => None,
@@ -119,12 +122,13 @@ impl Protocol {
 
 impl Call {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::Messages, Self::CountMessages];
+    pub const ALL: [Self; 5] =
+        [Self::Chat, Self::Embeddings, Self::Responses, Self::Messages, Self::CountMessages];
 
     /// The operation's name in metrics, after the OpenTelemetry `gen_ai.operation.name` values.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Chat | Self::Messages => "chat",
+            Self::Chat | Self::Responses | Self::Messages => "chat",
             Self::Embeddings => "embeddings",
             Self::CountMessages => "count_tokens",
         }

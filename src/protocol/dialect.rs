@@ -1,14 +1,13 @@
 //! The wire formats by name, and the way into each one's folder: one arm per format and question.
 //!
-//! What the answer is, only the folder knows. A format without a client side answers for providers only, one without a
-//! provider side for clients only; the routes see to it that nobody asks for the other.
+//! What the answer is, only the folder knows. Clients and providers are two lists, since a format may have one side only.
 
 use bytes::Bytes;
 
 use super::{
     anthropic,
     json::Malformed,
-    openai_chat,
+    openai_chat, openai_responses,
     translate::{Asked, Decoder, Encoder, Target, Unreadable},
 };
 use crate::chat::{
@@ -18,28 +17,94 @@ use crate::chat::{
     response::Response,
 };
 
-/// A wire format in which answers are asked for.
+/// A format in which clients ask for answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
+pub enum Client {
+    /// OpenAI's chat completions.
+    Chat,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+/// A format in which providers are asked for clients of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spoken {
     /// OpenAI's chat completions.
     Chat,
     /// Anthropic's Messages.
     Messages,
 }
 
-impl Dialect {
-    /// Reads a client's request.
+impl Client {
+    /// Reads a request.
     ///
     /// # Errors
     /// See the folder's `ingress::request::read`.
     pub fn read(self, body: &[u8]) -> Result<Request<'_>, Malformed> {
         match self {
             Self::Chat => openai_chat::ingress::request::read(body),
+            Self::Responses => openai_responses::ingress::request::read(body),
             Self::Messages => anthropic::ingress::request::read(body),
         }
     }
 
-    /// Writes a request for a provider.
+    /// Writes an answer.
+    pub fn write(self, answer: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+        match self {
+            Self::Chat => openai_chat::ingress::response::write(answer, request, asked),
+            Self::Responses => openai_responses::ingress::response::write(answer, request, asked),
+            Self::Messages => anthropic::ingress::response::write(answer, request, asked),
+        }
+    }
+
+    /// The machine that writes a stream.
+    pub fn encoder(self, request: &Request<'_>, asked: &Asked<'_>) -> Box<dyn Encoder + Send> {
+        match self {
+            Self::Chat => Box::new(openai_chat::ingress::stream::Encoder::new(request, asked)),
+            Self::Responses => Box::new(openai_responses::ingress::stream::Encoder::new(request, asked)),
+            Self::Messages => Box::new(anthropic::ingress::stream::Encoder::new(request, asked)),
+        }
+    }
+
+    /// What clients call a parameter.
+    pub fn parameter(self, parameter: Parameter) -> &'static str {
+        match self {
+            Self::Chat => openai_chat::ingress::parameter(parameter),
+            Self::Responses => openai_responses::ingress::parameter(parameter),
+            Self::Messages => anthropic::ingress::parameter(parameter),
+        }
+    }
+
+    /// Where a part stands in a request.
+    pub fn place(self, unsupported: &Unsupported) -> String {
+        match self {
+            Self::Chat => openai_chat::ingress::place(unsupported),
+            Self::Responses => openai_responses::ingress::place(unsupported),
+            Self::Messages => anthropic::ingress::place(unsupported),
+        }
+    }
+
+    /// An error body. `limit` names the rule that refused.
+    pub fn error(self, kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
+        match self {
+            Self::Chat | Self::Responses => openai_chat::error::body(kind, status, message, limit),
+            Self::Messages => anthropic::error::body(kind, status, message, limit),
+        }
+    }
+
+    /// Whether a body of a provider is an error in this format, and so passes as it is.
+    pub fn is_error(self, body: &[u8]) -> bool {
+        match self {
+            Self::Chat | Self::Responses => openai_chat::error::is_dialect(body),
+            Self::Messages => anthropic::error::is_dialect(body),
+        }
+    }
+}
+
+impl Spoken {
+    /// Writes a request.
     ///
     /// # Errors
     /// [`Unsupported`]: content that the format cannot carry.
@@ -55,26 +120,19 @@ impl Dialect {
         }
     }
 
-    /// Reads a provider's answer.
+    /// Reads an answer.
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub fn read_answer<'a>(self, body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
+    pub fn read<'a>(self, body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
+        // The answer borrows of the body alone.
         match self {
             Self::Chat => openai_chat::egress::response::read(body, unique),
             Self::Messages => anthropic::egress::response::read(body, unique),
         }
     }
 
-    /// Writes an answer for a client.
-    pub fn write_answer(self, answer: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
-        match self {
-            Self::Chat => openai_chat::ingress::response::write(answer, request, asked),
-            Self::Messages => anthropic::ingress::response::write(answer, request, asked),
-        }
-    }
-
-    /// The machine that reads a provider's stream.
+    /// The machine that reads a stream.
     pub fn decoder(self, unique: &str) -> Box<dyn Decoder + Send> {
         match self {
             Self::Chat => Box::new(openai_chat::egress::stream::Decoder::new(unique)),
@@ -82,51 +140,11 @@ impl Dialect {
         }
     }
 
-    /// The machine that writes a client's stream.
-    pub fn encoder(self, request: &Request<'_>, asked: &Asked<'_>) -> Box<dyn Encoder + Send> {
-        match self {
-            Self::Chat => Box::new(openai_chat::ingress::stream::Encoder::new(request, asked)),
-            Self::Messages => Box::new(anthropic::ingress::stream::Encoder::new(request, asked)),
-        }
-    }
-
-    /// What its clients call a parameter.
-    pub fn parameter(self, parameter: Parameter) -> &'static str {
-        match self {
-            Self::Chat => openai_chat::ingress::parameter(parameter),
-            Self::Messages => anthropic::ingress::parameter(parameter),
-        }
-    }
-
-    /// Where a part stands in its clients' requests.
-    pub fn place(self, unsupported: &Unsupported) -> String {
-        match self {
-            Self::Chat => openai_chat::ingress::place(unsupported),
-            Self::Messages => anthropic::ingress::place(unsupported),
-        }
-    }
-
-    /// What a provider's error means.
+    /// What an error means.
     pub fn fault(self, status: u16, body: &[u8]) -> Fault<'static> {
         match self {
             Self::Chat => openai_chat::error::read(status, body),
             Self::Messages => anthropic::error::read(status, body),
-        }
-    }
-
-    /// Whether a provider's error is in this format, and so passes as it is to clients of it.
-    pub fn is_own_error(self, body: &[u8]) -> bool {
-        match self {
-            Self::Chat => openai_chat::error::is_dialect(body),
-            Self::Messages => anthropic::error::is_dialect(body),
-        }
-    }
-
-    /// An error body for a client. `limit` names the rule that refused.
-    pub fn error(self, kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
-        match self {
-            Self::Chat => openai_chat::error::body(kind, status, message, limit),
-            Self::Messages => anthropic::error::body(kind, status, message, limit),
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    anthropic, openai_chat,
+    anthropic, openai_chat, openai_responses,
     passing::{Ending, Seen},
     sse::TooLarge,
     translated::Translated,
@@ -13,6 +13,8 @@ use super::{
 pub enum Machine {
     /// Chat completions that pass.
     Chat(openai_chat::passing::stream::Stream),
+    /// Responses that pass.
+    Responses(openai_responses::passing::stream::Stream),
     /// Messages that pass.
     Messages(anthropic::passing::stream::Stream),
     /// From one format to another.
@@ -24,6 +26,7 @@ macro_rules! ask {
     ($machine:expr, $stream:ident => $what:expr) => {
         match $machine {
             Self::Chat($stream) => $what,
+            Self::Responses($stream) => $what,
             Self::Messages($stream) => $what,
             Self::Translated($stream) => $what,
         }

@@ -150,13 +150,16 @@ mod tests {
     use super::*;
     use crate::{
         chat::request::Request,
-        protocol::{dialect::Dialect, translate::Asked},
+        protocol::{
+            dialect::{Client, Spoken},
+            translate::Asked,
+        },
     };
 
     fn stream() -> Translated {
         let asked = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
-        let encoder = Dialect::Messages.encoder(&Request::default(), &asked);
-        Translated::new(Dialect::Chat.decoder(asked.unique), encoder, Some("sk-secret-key".into()))
+        let encoder = Client::Messages.encoder(&Request::default(), &asked);
+        Translated::new(Spoken::Chat.decoder(asked.unique), encoder, Some("sk-secret-key".into()))
     }
 
     fn text(bytes: &Bytes) -> String {

@@ -100,9 +100,8 @@ async fn refused(
     let secret = router.provider(&ask.target).secret(&call.key);
     let headers = Box::new(upstream::passing(head.headers, secret));
     let (status, body) = (head.status, gathered.finish().bytes);
-    let dialect = router.provider(&ask.target).upstream.dialect();
-    let kind = dialect.fault(status.as_u16(), &body).kind;
-    Ok(Fault::Status { status, body, headers, dialect, kind })
+    let meaning = ask.translation.as_ref().map(|translation| translation.fault(status.as_u16(), &body));
+    Ok(Fault::Status { status, body, headers, meaning })
 }
 
 async fn stream(
@@ -203,6 +202,6 @@ async fn state_limit(response: &mut Response<Content>, call: &mut Call, failed: 
         None => call.reservation.as_ref().map(Reservation::standing),
     };
     if let Some(standing) = standing {
-        respond::limit(response.headers_mut(), call.spoken.dialect(), &standing);
+        respond::limit(response.headers_mut(), call.spoken.errors(), &standing);
     }
 }

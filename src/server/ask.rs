@@ -11,10 +11,10 @@ use crate::{
     error::{Caller, Error},
     protocol::{
         Call, anthropic,
-        dialect::Dialect,
+        dialect::Client as Format,
         json::Malformed,
         machine::Machine,
-        openai_chat, openai_embeddings,
+        openai_chat, openai_embeddings, openai_responses,
         passing::Whole,
         splice::{Rope, splice},
         translated::Translated,
@@ -42,6 +42,7 @@ pub(super) struct Ask<'a> {
 enum Read {
     Chat(Arc<openai_chat::passing::request::Request>),
     Embeddings(Arc<openai_embeddings::passing::request::Request>),
+    Responses(Arc<openai_responses::passing::request::Request>),
     Messages(Arc<anthropic::passing::request::Request>),
 }
 
@@ -51,6 +52,9 @@ impl Read {
             Call::Chat => Self::Chat(Arc::new(openai_chat::passing::request::Request::parse(body)?)),
             Call::Embeddings => {
                 Self::Embeddings(Arc::new(openai_embeddings::passing::request::Request::parse(body)?))
+            }
+            Call::Responses => {
+                Self::Responses(Arc::new(openai_responses::passing::request::Request::parse(body)?))
             }
             Call::Messages | Call::CountMessages => {
                 Self::Messages(Arc::new(anthropic::passing::request::Request::parse(body)?))
@@ -62,15 +66,17 @@ impl Read {
         match self {
             Self::Chat(request) => request.model(),
             Self::Embeddings(request) => request.model(),
+            Self::Responses(request) => request.model(),
             Self::Messages(request) => request.model(),
         }
     }
 
     /// The client's format; `None` for what has only one.
-    fn dialect(&self) -> Option<Dialect> {
+    fn dialect(&self) -> Option<Format> {
         match self {
-            Self::Chat(_) => Some(Dialect::Chat),
-            Self::Messages(_) => Some(Dialect::Messages),
+            Self::Chat(_) => Some(Format::Chat),
+            Self::Responses(_) => Some(Format::Responses),
+            Self::Messages(_) => Some(Format::Messages),
             Self::Embeddings(_) => None,
         }
     }
@@ -96,25 +102,19 @@ impl<'a> Ask<'a> {
     /// The client's fault: what cannot be read as a whole, what the provider cannot be told, and what a strict client
     /// would not have dropped.
     pub(super) fn translate(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
-        let spoken = upstream.dialect();
-        if self.is_count() {
+        if self.is_count() || upstream.speaks(self.operation) {
             return Ok(());
         }
-        if let Some(client) = self.read.dialect().filter(|client| *client != spoken) {
-            let translation = Translation::new(
-                (client, spoken),
-                &self.held.bytes,
-                &self.target,
-                &self.head.headers,
-                unique,
-            )?;
-            self.translation = Some(Box::new(translation));
-        } else if self.read.dialect().is_none() && spoken != Dialect::Chat {
+        let Some(client) = self.read.dialect() else {
             return Err(Caller::Malformed(format!(
                 "provider '{}' has no embeddings; ask for a model of another one",
                 self.target.provider
             )));
-        }
+        };
+        let between = (client, upstream.spoken());
+        let translation =
+            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        self.translation = Some(Box::new(translation));
         Ok(())
     }
 
@@ -126,6 +126,7 @@ impl<'a> Ask<'a> {
     pub(super) fn is_stream(&self) -> bool {
         match &self.read {
             Read::Chat(request) => request.stream(),
+            Read::Responses(request) => request.stream(),
             Read::Messages(request) => request.stream(),
             Read::Embeddings(_) => false,
         }
@@ -141,13 +142,14 @@ impl<'a> Ask<'a> {
         match &self.read {
             Read::Chat(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
             Read::Embeddings(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
+            Read::Responses(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
             Read::Messages(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
         }
     }
 
     /// The request as it goes upstream.
     pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, of: &call::Call) -> Outgoing {
-        let operation = if matches!(self.read, Read::Embeddings(_)) { Call::Embeddings } else { Call::Chat };
+        let operation = if self.translation.is_some() { Call::Chat } else { self.operation };
         let client = Client {
             query: self.head.uri.query().filter(|_| self.translation.is_none()),
             headers: &self.head.headers,
@@ -169,6 +171,7 @@ impl<'a> Ask<'a> {
                 splice(&self.held.bytes, [request.rename(model)].into_iter().chain(usage))
             }
             Read::Embeddings(request) => splice(&self.held.bytes, [request.rename(model)]),
+            Read::Responses(request) => splice(&self.held.bytes, [request.rename(model)]),
             Read::Messages(request) => splice(&self.held.bytes, [request.rename(model)]),
         }
     }
@@ -180,6 +183,9 @@ impl<'a> Ask<'a> {
             (Some(translation), _) => {
                 let (decoder, encoder) = translation.machines(&self.held.bytes, &self.target.id);
                 Machine::Translated(Box::new(Translated::new(decoder, encoder, secret)))
+            }
+            (None, Read::Responses(_)) => {
+                Machine::Responses(openai_responses::passing::stream::Stream::new(model, secret))
             }
             (None, Read::Messages(_)) => {
                 Machine::Messages(anthropic::passing::stream::Stream::new(model, secret))
@@ -201,6 +207,7 @@ impl<'a> Ask<'a> {
     pub(super) fn whole(&self, answer: &[u8]) -> Result<Whole, String> {
         match &self.read {
             Read::Chat(_) | Read::Embeddings(_) => openai_chat::passing::response::parse(answer),
+            Read::Responses(_) => openai_responses::passing::response::parse(answer),
             Read::Messages(_) => anthropic::passing::response::parse(answer),
         }
     }

@@ -21,7 +21,7 @@ use super::{body::Content, respond};
 use crate::{
     config::{self, edge::ProtectedResource},
     error::{Caller, Error},
-    protocol::dialect::Dialect,
+    protocol::dialect::Client,
 };
 
 /// What a healthy server says.
@@ -101,7 +101,7 @@ impl Page {
     fn answer(&self, head: &Parts) -> Option<Response<Content>> {
         (self.path == head.uri.path()).then(|| match head.method {
             Method::GET | Method::HEAD => respond::json(StatusCode::OK, self.body.clone()),
-            _ => respond::error(&Caller::Method("GET, HEAD").into(), Dialect::Chat, None),
+            _ => respond::error(&Caller::Method("GET, HEAD").into(), Client::Chat, None),
         })
     }
 }

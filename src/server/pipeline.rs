@@ -278,10 +278,10 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
     let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
-    let mut response = respond::error(error, call.spoken.dialect(), secret);
+    let mut response = respond::error(error, call.spoken.errors(), secret);
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
-        respond::limit(response.headers_mut(), call.spoken.dialect(), &reservation.refund().await);
+        respond::limit(response.headers_mut(), call.spoken.errors(), &reservation.refund().await);
     }
     response
 }

@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::{body::Content, text};
 use crate::{
-    chat::fault::FaultKind,
+    chat::fault::{Fault, FaultKind},
     config::secret::Secret,
     error::{Caller, Error, Provider, Quota},
     protocol::{
-        dialect::Dialect,
+        dialect::Client,
         openai_chat::error::{self as openai, Upstream},
     },
 };
@@ -54,16 +54,16 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
 }
 
 /// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
-pub(super) fn error(error: &Error, client: Dialect, secret: Option<&Secret>) -> Response<Content> {
+pub(super) fn error(error: &Error, client: Client, secret: Option<&Secret>) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
     let say =
         |message: &str, limit| json(status, client.error(FaultKind::of_status(code), code, message, limit));
     let mut response = match error {
         Error::Identity(denied) => json(status, flat(denied)),
-        Error::Provider(Provider::Status { status: upstream, body, headers, dialect, .. }) => {
-            let said = Said { status: upstream.as_u16(), body, dialect: *dialect };
-            let mut response = json(status, said.told(client, code, secret));
+        Error::Provider(Provider::Status { status: upstream, body, headers, meaning }) => {
+            let statuses = (upstream.as_u16(), code);
+            let mut response = json(status, provider_error(client, statuses, body, meaning.as_ref(), secret));
             merge(response.headers_mut(), headers);
             response
         }
@@ -77,7 +77,7 @@ pub(super) fn error(error: &Error, client: Dialect, secret: Option<&Secret>) -> 
 }
 
 /// The headers that go with an error.
-fn headers(error: &Error, client: Dialect, headers: &mut HeaderMap) {
+fn headers(error: &Error, client: Client, headers: &mut HeaderMap) {
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
@@ -108,10 +108,10 @@ pub(super) fn challenge(error: &Error, headers: &mut HeaderMap, challenge: &Head
 }
 
 /// How the caller stands with the limit that applied. Replaces the upstream's headers of the same name.
-pub(super) fn limit(headers: &mut HeaderMap, client: Dialect, standing: &Standing) {
+pub(super) fn limit(headers: &mut HeaderMap, client: Client, standing: &Standing) {
     let (names, reset) = match client {
-        Dialect::Messages => (&ANTHROPIC_LIMIT, text::at(SystemTime::now() + standing.reset_after)),
-        Dialect::Chat => (&OPENAI_LIMIT, text::reset(standing.reset_after)),
+        Client::Messages => (&ANTHROPIC_LIMIT, text::at(SystemTime::now() + standing.reset_after)),
+        Client::Chat | Client::Responses => (&OPENAI_LIMIT, text::reset(standing.reset_after)),
     };
     headers.insert(&names[0], standing.limit.into());
     headers.insert(&names[1], standing.remaining.into());
@@ -129,28 +129,26 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
     }
 }
 
-/// An error of a provider.
-struct Said<'a> {
-    status: u16,
-    body: &'a Bytes,
-    dialect: Dialect,
-}
-
-impl Said<'_> {
-    /// What a client reads of it: the provider's own words where both speak the same, else their meaning.
-    fn told(&self, client: Dialect, status: u16, secret: Option<&Secret>) -> Bytes {
-        if self.dialect == client && client.is_own_error(self.body) {
-            return scrubbed(self.body.clone(), secret);
-        }
-        if self.dialect == Dialect::Chat
-            && client == Dialect::Chat
-            && let Upstream::Text(text) = openai::read_upstream(self.body)
-        {
-            return openai::upstream_body(self.status, status, &scrub(&text, secret));
-        }
-        let fault = self.dialect.fault(self.status, self.body);
-        client.error(fault.kind, status, &scrub(&fault.message, secret), None)
+/// What a client reads of a provider's error: its own words where both speak the same format, else their meaning.
+fn provider_error(
+    client: Client,
+    (upstream, status): (u16, u16),
+    body: &Bytes,
+    meaning: Option<&Fault<'_>>,
+    secret: Option<&Secret>,
+) -> Bytes {
+    if let Some(fault) = meaning {
+        return client.error(fault.kind, status, &scrub(&fault.message, secret), None);
     }
+    if client.is_error(body) {
+        return scrubbed(body.clone(), secret);
+    }
+    let text = match openai::read_upstream(body) {
+        Upstream::Text(text) => text,
+        Upstream::Dialect => openai::read(upstream, body).message.into_owned(),
+    };
+    let kind = if upstream == 403 { FaultKind::Quota } else { FaultKind::of_status(status) };
+    client.error(kind, status, &openai::upstream_message(upstream, &scrub(&text, secret)), None)
 }
 
 /// A body without the secret in it.

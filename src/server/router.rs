@@ -9,7 +9,7 @@ use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
-    protocol::{Prefixes, dialect::Dialect},
+    protocol::{Call, Prefixes, dialect::Spoken},
     route::{Routes, Target},
     telemetry::metrics::Metrics,
     tokens::Counter,
@@ -110,10 +110,17 @@ impl Provider {
 }
 
 impl Upstream {
-    /// The format in which it is asked for answers.
-    pub(super) fn dialect(&self) -> Dialect {
+    /// Whether it takes this call as it comes, in the client's own format.
+    pub(super) fn speaks(&self, call: Call) -> bool {
         match self {
-            Self::OpenAi { .. } | Self::Echo { .. } => Dialect::Chat,
+            Self::OpenAi { .. } | Self::Echo { .. } => matches!(call, Call::Chat | Call::Embeddings),
+        }
+    }
+
+    /// The format in which it is asked for clients of another one.
+    pub(super) fn spoken(&self) -> Spoken {
+        match self {
+            Self::OpenAi { .. } | Self::Echo { .. } => Spoken::Chat,
         }
     }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    chat::loss::Losses,
+    chat::{fault::Fault, loss::Losses},
     error::Caller,
     protocol::{
-        dialect::Dialect,
+        dialect::{Client, Spoken},
         json::Malformed,
         translate::{self, Asked, Decoder, Encoder, Unreadable},
     },
@@ -26,8 +26,8 @@ const LONGEST: usize = 4096;
 
 /// A call between two formats.
 pub(super) struct Translation {
-    client: Dialect,
-    pub(super) provider: Dialect,
+    client: Client,
+    provider: Spoken,
     /// What ids of the answer are made of.
     unique: String,
     now: u64,
@@ -44,7 +44,7 @@ impl Translation {
     /// What is no request of the client's format, holds what the provider cannot be sent, or would lose something that a
     /// strict client wants kept.
     pub(super) fn new(
-        between: (Dialect, Dialect),
+        between: (Client, Spoken),
         body: &[u8],
         target: &Target,
         headers: &HeaderMap,
@@ -94,11 +94,16 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> Result<(Bytes, Option<crate::chat::usage::Usage>), Unreadable> {
-        let answer = self.provider.read_answer(answer, &self.unique)?;
+        let answer = self.provider.read(answer, &self.unique)?;
         // It was read before.
         let request = self.client.read(body).unwrap_or_default();
-        let written = self.client.write_answer(&answer, &request, &self.asked(body, model));
+        let written = self.client.write(&answer, &request, &self.asked(body, model));
         Ok((written.into(), answer.usage))
+    }
+
+    /// What an error of the provider means.
+    pub(super) fn fault(&self, status: u16, body: &[u8]) -> Fault<'static> {
+        self.provider.fault(status, body)
     }
 
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {

@@ -100,12 +100,6 @@ pub fn upstream_message(upstream: u16, text: &str) -> String {
     }
 }
 
-/// Like [`body`], with the type that facts §11 gives to an upstream's 403.
-pub fn upstream_body(upstream: u16, status: u16, text: &str) -> Bytes {
-    let kind = if upstream == 403 { FaultKind::Quota } else { FaultKind::of_status(status) };
-    body(kind, status, &upstream_message(upstream, text), None)
-}
-
 /// Reads an upstream's error body for a client of this dialect.
 pub fn read_upstream(body: &[u8]) -> Upstream {
     let text = String::from_utf8_lossy(body);
