@@ -25,7 +25,7 @@ pub(super) struct Content<'r> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part<'r> {
     #[serde(flatten)]
-    pub(super) data: Data<'r>,
+    pub(super) data: Payload<'r>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) thought: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(super) struct Part<'r> {
 /// What a part holds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Data<'r> {
+pub(super) enum Payload<'r> {
     Text(Cow<'r, str>),
     #[serde(rename_all = "camelCase")]
     InlineData {
@@ -65,8 +65,8 @@ pub(super) enum Data<'r> {
 /// maker's signature begins like this.
 const REDACTED: &str = "redacted:";
 
-impl<'r> From<Data<'r>> for Part<'r> {
-    fn from(data: Data<'r>) -> Self {
+impl<'r> From<Payload<'r>> for Part<'r> {
+    fn from(data: Payload<'r>) -> Self {
         Self { data, thought: false, thought_signature: None }
     }
 }
@@ -74,17 +74,17 @@ impl<'r> From<Data<'r>> for Part<'r> {
 impl<'r> Part<'r> {
     /// Plain text.
     pub(super) fn text(text: impl Into<Cow<'r, str>>) -> Self {
-        Data::Text(text.into()).into()
+        Payload::Text(text.into()).into()
     }
 
     /// A call.
     pub(super) fn call(call: &'r Call<'_>) -> Self {
-        Data::FunctionCall { id: &call.id, name: &call.name, args: arguments(&call.input) }.into()
+        Payload::FunctionCall { id: &call.id, name: &call.name, args: arguments(&call.input) }.into()
     }
 
     /// Thinking.
     pub(super) fn thought(text: impl Into<Cow<'r, str>>, thought_signature: Option<Cow<'r, str>>) -> Self {
-        Self { data: Data::Text(text.into()), thought: true, thought_signature }
+        Self { data: Payload::Text(text.into()), thought: true, thought_signature }
     }
 
     /// The same with a signature.
@@ -138,7 +138,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// JSON that was put together here, and so is some.
 pub(super) fn made(text: String) -> Json<'static> {
-    Json::parse(text).unwrap_or(Json::borrowed(RawValue::NULL))
+    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ struct Body<'r> {
     tools: Option<[tools::Tools<'r>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_config: Option<ToolConfig<'r>>,
-    #[serde(skip_serializing_if = "Config::is_empty")]
-    generation_config: Config<'r>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_config: Option<Config<'r>>,
 }
 
 /// A body of `countTokens` as the Gemini API takes it.
@@ -66,11 +66,8 @@ pub fn write(
 /// # Errors
 /// See [`write`].
 pub fn write_count(request: &Request<'_>, target: &Target<'_>, vertex: bool) -> Result<Vec<u8>, Unsupported> {
-    let body = Body {
-        tool_config: None,
-        generation_config: Config::default(),
-        ..body(request, target, &mut Losses::default())?
-    };
+    let body =
+        Body { tool_config: None, generation_config: None, ..body(request, target, &mut Losses::default())? };
     let written = if vertex {
         serde_json::to_vec(&body)
     } else {

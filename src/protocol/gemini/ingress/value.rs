@@ -89,9 +89,12 @@ impl<'a, 'p> Value<'a, 'p> {
         self.text().map(|text| text.to_ascii_uppercase())
     }
 
-    /// A whole number, not negative.
+    /// A whole number, not negative. Google takes it as a string too, and with zeros behind a point.
     pub(super) fn count(&self) -> Result<u64, Malformed> {
-        serde_json::from_str(self.raw).map_err(|_| self.wrong("a whole number, not negative"))
+        let digits = self.raw.trim_matches('"');
+        let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+        let count = whole.parse().ok().filter(|_| rest.bytes().all(|byte| byte == b'0'));
+        count.ok_or_else(|| self.wrong("a whole number, not negative"))
     }
 
     /// Any number.

@@ -11,7 +11,7 @@ use crate::chat::{
 };
 
 /// What is sent.
-#[derive(Default, Serialize)]
+#[derive(Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Config<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,15 +59,8 @@ struct Thinking {
 /// The most stop sequences that are taken.
 const STOPS: usize = 5;
 
-impl Config<'_> {
-    /// Whether there is nothing to send.
-    pub(super) fn is_empty(&self) -> bool {
-        serde_json::to_value(self).is_ok_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty))
-    }
-}
-
-/// What of the request it can say.
-pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Losses) -> Config<'r> {
+/// What of the request it can say; `None` when that is nothing.
+pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Losses) -> Option<Config<'r>> {
     let sampling = &request.sampling;
     // An empty sequence is refused.
     let stop = sampling.stop.iter().map(AsRef::as_ref).filter(|text: &&str| !text.is_empty());
@@ -76,7 +69,7 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
     losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
     let (response_mime_type, response_json_schema) = format(request.format.as_ref());
     let logprobs = sampling.top_logprobs.filter(|top| *top > 0);
-    Config {
+    let config = Config {
         temperature: sampling.temperature.as_ref(),
         top_p: sampling.top_p.as_ref(),
         top_k: sampling.top_k.as_ref(),
@@ -91,7 +84,8 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
         response_mime_type,
         response_json_schema,
         thinking_config: thinking(request, model, losses),
-    }
+    };
+    (config != Config::default()).then_some(config)
 }
 
 /// The form of the answer: a schema passes whole, and is always followed.

@@ -14,7 +14,7 @@ use crate::{
         request::{Message, Request, Role},
         signature::{Maker, Signature},
     },
-    protocol::gemini::wire::{Content, Data, Part, made, quoted},
+    protocol::gemini::wire::{Content, Part, Payload, made, quoted},
 };
 
 /// In place of a signature that the first call of a turn must have and does not, being another model's: the validator skips
@@ -84,13 +84,14 @@ fn names<'r>(messages: &'r [Message<'_>]) -> Names<'r> {
 /// Puts a turn's parts in order, and signs its first call.
 fn finish(turn: &mut Content<'_>) {
     if turn.parts.len() > 1 {
-        let says_nothing = |part: &Part<'_>| matches!(&part.data, Data::Text(text) if text.is_empty());
+        let says_nothing = |part: &Part<'_>| matches!(&part.data, Payload::Text(text) if text.is_empty());
         turn.parts.retain(|part| part.thought_signature.is_some() || !says_nothing(part));
     }
     // Stable: results first, each kind in its order. Media of a result stay behind it, in front of what the user says.
-    turn.parts
-        .sort_by_key(|part| turn.role == Some("user") && !matches!(part.data, Data::FunctionResponse { .. }));
-    let first = turn.parts.iter_mut().find(|part| matches!(part.data, Data::FunctionCall { .. }));
+    turn.parts.sort_by_key(|part| {
+        turn.role == Some("user") && !matches!(part.data, Payload::FunctionResponse { .. })
+    });
+    let first = turn.parts.iter_mut().find(|part| matches!(part.data, Payload::FunctionCall { .. }));
     if let Some(call) = first {
         call.thought_signature.get_or_insert(Cow::Borrowed(UNSIGNED));
     }
@@ -120,7 +121,7 @@ impl<'r> Writer<'r, '_> {
             Said::Image(image) => into.push(self.image(image)?),
             Said::Document(document) => into.push(self.document(document)?),
             Said::Audio(audio) => {
-                into.push(Data::InlineData { mime_type: &audio.mime, data: &audio.base64 }.into());
+                into.push(Payload::InlineData { mime_type: &audio.mime, data: &audio.base64 }.into());
             }
             Said::Reasoning(reasoning) => into.extend(thought(reasoning)),
             Said::Call(call) => into.push(Part::call(call).signed(own(call.signature.as_ref()))),
@@ -163,11 +164,13 @@ impl<'r> Writer<'r, '_> {
             }
         }
         let within = self.model.takes_media_in_results();
-        let inside = |part: &Part<'_>| within && matches!(part.data, Data::InlineData { .. });
+        let inside = |part: &Part<'_>| within && matches!(part.data, Payload::InlineData { .. });
         let (parts, behind): (Vec<_>, Vec<_>) = parts.into_iter().partition(inside);
         let name = result.name.as_deref().or_else(|| self.names.get(result.id.as_ref()).copied());
         let name = name.unwrap_or(&result.id);
-        into.push(Data::FunctionResponse { id: &result.id, name, response: response(result), parts }.into());
+        into.push(
+            Payload::FunctionResponse { id: &result.id, name, response: response(result), parts }.into(),
+        );
         into.extend(behind);
         Ok(())
     }
@@ -215,10 +218,10 @@ fn own<'r>(signature: Option<&'r Signature<'_>>) -> Option<Cow<'r, str>> {
 /// Data, or what stands at an address, whose media type is told by its name or else guessed.
 fn media<'r>(media: &'r Media<'_>, guess: &'static str) -> Result<Part<'r>, Refused> {
     match media {
-        Media::Data { mime, base64 } => Ok(Data::InlineData { mime_type: mime, data: base64 }.into()),
+        Media::Data { mime, base64 } => Ok(Payload::InlineData { mime_type: mime, data: base64 }.into()),
         Media::Url(url) if url.starts_with("https://") || url.starts_with("gs://") => {
             let mime_type = Cow::Borrowed(mime_of(url).unwrap_or(guess));
-            Ok(Data::FileData { mime_type, file_uri: url }.into())
+            Ok(Payload::FileData { mime_type, file_uri: url }.into())
         }
         Media::Url(_) => Err(Refused("a Google provider fetches from https addresses only".into())),
         Media::Id(_) => {

@@ -88,7 +88,12 @@ pub(super) fn system<'a>(
     }
     let turn = value.object()?;
     turn.rest(&["role", "parts"], notes);
-    read(&turn, Role::System, 0, notes, &mut History::default())
+    let contents = read(&turn, Role::System, 0, notes, &mut History::default())?;
+    if contents.iter().all(|content| matches!(content, Content::Text(_))) {
+        Ok(contents)
+    } else {
+        Err(value.refuse("it is text, to Google as to everyone else"))
+    }
 }
 
 /// Adds a part. Thinking comes in several, of which the last may have the signature of all.
@@ -240,7 +245,7 @@ fn call<'a>(
     call.rest(&["id", "name", "args"], notes);
     let name = call.need("name")?.text()?;
     let id = call.text("id")?.filter(|id| !id.is_empty()).unwrap_or_else(|| place.id());
-    history.called(&name, &id);
+    history.called(name.clone(), id.clone());
     let input = call.get("args").map(|args| args.object_json().map(|_| args.raw())).transpose()?;
     Ok(Call { id, name, input: Input::Json(compact(input.unwrap_or("{}"))), signature })
 }
@@ -306,11 +311,11 @@ impl Place {
 }
 
 impl<'a> History<'a> {
-    fn called(&mut self, name: &Cow<'a, str>, id: &Cow<'a, str>) {
+    fn called(&mut self, name: Cow<'a, str>, id: Cow<'a, str>) {
         if std::mem::take(&mut self.answered) {
             self.waiting.clear();
         }
-        self.waiting.entry(name.clone()).or_default().push_back(id.clone());
+        self.waiting.entry(name).or_default().push_back(id);
     }
 
     /// The id of the call that a result is of: its own, or that of the first call of the name without a result.

@@ -129,6 +129,8 @@ fn what_only_google_reads_is_refused_by_name() {
     ] {
         assert!(refused(parts).contains(name), "{}", refused(parts));
     }
+    let system = br#"{"contents":[],"systemInstruction":{"parts":[{"inlineData":{"mimeType":"image/png","data":""}}]}}"#;
+    assert!(read(system, false).unwrap_err().to_string().contains("`systemInstruction`: it is text"));
     let role = read(br#"{"contents":[{"role":"assistant","parts":[]}]}"#, false).unwrap_err().to_string();
     assert!(role.contains("`contents[0].role` must be `user` or `model`"), "{role}");
     assert!(read(br#"{"contents":[],"tool_config":{},"toolConfig":{}}"#, false).is_err(), "twice");
@@ -190,11 +192,12 @@ fn what_the_neutral_form_cannot_say_is_noted_by_name() {
 #[test]
 fn the_config_is_read_whole() {
     let read = request(
-        r#"{"contents":[],"generationConfig":{"temperature":0.10,"topP":1,"topK":40,"candidateCount":2,"seed":7,"presencePenalty":0.5,
+        r#"{"contents":[],"generationConfig":{"temperature":0.10,"topP":1,"topK":40,"candidateCount":2.0,"seed":7,"maxOutputTokens":"100","presencePenalty":0.5,
         "frequencyPenalty":-0.5,"responseLogprobs":true,"logprobs":3,"responseMimeType":"application/json",
         "responseSchema":{"type":"STRING"},"thinkingConfig":{"thinkingLevel":"HIGH","includeThoughts":true}}}"#,
     );
     let sampling = &read.sampling;
+    assert_eq!(sampling.max_tokens, Some(100));
     assert_eq!((sampling.choices, sampling.top_logprobs, sampling.logprobs), (Some(2), Some(3), Some(true)));
     assert_eq!(sampling.top_k, Some(40.into()));
     assert!(

@@ -68,7 +68,7 @@ pub(super) fn message<'a>(raw: &'a str, each: &mut dyn FnMut(Piece<'a>)) {
         each(Piece::Role("user".into()));
         return each(plain(raw));
     };
-    each(Piece::Role(turn.role.and_then(|role| text(role.get())).unwrap_or("user".into())));
+    each(Piece::Role(turn.role.and_then(|role| text(role.get())).unwrap_or_else(|| "user".into())));
     if let Some(parts) = turn.parts {
         self::parts(parts.get(), 0, each);
     }
