@@ -11,6 +11,7 @@ pub mod passing;
 pub mod splice;
 pub mod sse;
 pub mod translate;
+mod value;
 
 use std::ops::Range;
 

@@ -29,7 +29,7 @@ use super::{
     socket::{Limits, Pulse, Timed},
     stall::Streams,
 };
-use crate::protocol::openai_chat::error as openai;
+use crate::{chat::fault::FaultKind, protocol::openai_chat::error as openai};
 
 /// Calls one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
@@ -117,7 +117,12 @@ async fn cut(phases: &Phases) {
 /// Tells a client for which there is no place, and closes.
 pub(super) async fn refuse(mut stream: TcpStream, alive: Sender<()>) {
     let _alive = alive;
-    let body = openai::body(503, "The router has too many connections. Please try again later.", None);
+    let body = openai::body(
+        FaultKind::Overloaded,
+        503,
+        "The router has too many connections. Please try again later.",
+        None,
+    );
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{body::Content, text::reset};
 use crate::{
+    chat::fault::FaultKind,
     config::secret::Secret,
     error::{Caller, Error, Provider, Quota},
     protocol::openai_chat::error::{self as openai, Upstream},
@@ -45,9 +46,12 @@ pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content>
             response
         }
         Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => {
-            json(status, openai::body(code, &error.message(), Some(INPUT_LIMIT)))
+            json(status, openai::body(FaultKind::of_status(code), code, &error.message(), Some(INPUT_LIMIT)))
         }
-        _ => json(status, openai::body(code, &scrub(&error.message(), secret), None)),
+        _ => json(
+            status,
+            openai::body(FaultKind::of_status(code), code, &scrub(&error.message(), secret), None),
+        ),
     };
     headers(error, response.headers_mut());
     response

@@ -1,13 +1,13 @@
 //! What upstreams answer in one piece.
 
-use nexus::protocol::{
+use nexus::{chat::fault::FaultKind, protocol::{
     openai_chat::{
         error::{self, Upstream},
         passing::response::Response,
     },
     splice::Edit,
     sse,
-};
+}};
 use serde_json::{Value, value::RawValue};
 
 use crate::{NAME, edited, name_json, renamed};
@@ -49,6 +49,6 @@ pub fn error(body: &[u8]) {
         json["error"]["message"].as_str().expect("a message").to_owned()
     };
     assert_eq!(said(&error::upstream_body(500, 500, &text)), text);
-    let event = error::event(502, &text);
+    let event = error::event(FaultKind::Other, 502, &text);
     assert_eq!(said(&sse::data(&event).expect("one event")), text);
 }

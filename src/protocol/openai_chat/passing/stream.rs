@@ -10,10 +10,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::protocol::{
-    openai_chat::{error, usage},
-    passing::{self, Dialect, Reading, Seen},
-    translate::Frame,
+use crate::{
+    chat::fault::FaultKind,
+    protocol::{
+        openai_chat::{error, usage},
+        passing::{self, Dialect, Reading, Seen},
+        translate::Frame,
+    },
 };
 
 /// The machine of one stream.
@@ -85,7 +88,7 @@ impl Dialect for Chunks {
     }
 
     fn error(status: u16, message: &str) -> Bytes {
-        error::event(status, message)
+        error::event(FaultKind::of_status(status), status, message)
     }
 }
 

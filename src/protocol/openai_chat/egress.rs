@@ -1,0 +1,7 @@
+//! Providers that speak chat completions, for clients that do not.
+
+pub mod request;
+pub mod response;
+pub mod stream;
+
+mod answer;

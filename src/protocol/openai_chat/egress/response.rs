@@ -1,0 +1,124 @@
+//! Reads a provider's whole answer.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{Called, Piece, Said, filled, stop, string};
+use crate::{
+    chat::{
+        content::{Call, Content, Input, Reasoning, Text},
+        json::Json,
+        response::{Choice, Response, Stop},
+    },
+    protocol::{
+        openai_chat::{error, usage},
+        translate::Unreadable,
+    },
+};
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<Vec<BodyChoice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct BodyChoice<'a> {
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
+}
+
+/// Reads a whole body. Calls without an id get one made of `unique`.
+///
+/// # Errors
+/// When it is no answer, or an error that came as one.
+pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable("it is not text".to_owned()))?;
+    let body: Body<'_> =
+        serde_json::from_str(text).map_err(|_| Unreadable("it is no chat completion".to_owned()))?;
+    if body.error.is_some() {
+        return Err(Unreadable(error::in_stream(text).message.into_owned()));
+    }
+    let choices = body.choices.ok_or_else(|| Unreadable("it has no choices".to_owned()))?;
+    let mut choices: Vec<_> =
+        choices.into_iter().enumerate().map(|(index, choice)| read_choice(choice, index, unique)).collect();
+    if choices.is_empty() {
+        // A prompt that was blocked.
+        choices.push(Choice { stop: Stop::Filter, ..Choice::default() });
+    }
+    Ok(Response {
+        id: string(body.id).unwrap_or_default(),
+        created: body.created.and_then(|seconds| serde_json::from_str(seconds.get()).ok()),
+        model: filled(body.model),
+        choices,
+        usage: body.usage.map(usage::read),
+        service_tier: filled(body.service_tier),
+    })
+}
+
+fn read_choice<'a>(choice: BodyChoice<'a>, index: usize, unique: &str) -> Choice<'a> {
+    let said = choice.message.map(Said::read).unwrap_or_default();
+    let mut content = Vec::new();
+    said.pieces(&mut |piece| {
+        content.push(match piece {
+            Piece::Text(text) => Content::text(text),
+            Piece::Reasoning(text) => Content::Reasoning(Reasoning { text, ..Reasoning::default() }),
+            Piece::Refusal(text) => Content::Refusal(text),
+        });
+    });
+    if let Some(Content::Text(Text { signature, .. })) =
+        content.iter_mut().rfind(|part| matches!(part, Content::Text(_)))
+    {
+        *signature = said.signature();
+    }
+    let refused = content.iter().any(|part| matches!(part, Content::Refusal(_)));
+    let mut made = 0_usize;
+    said.calls(&mut |called| {
+        let id = || Cow::Owned(format!("call_{unique}_{index}_{made}"));
+        content.extend(call(called, id).map(Content::Call));
+        made += 1;
+    });
+    let stop = match stop(choice.finish_reason).unwrap_or_default() {
+        Stop::End if refused => Stop::Filter,
+        stop => stop,
+    };
+    Choice { content, stop, stop_sequence: None, logprobs: choice.logprobs.map(Json::borrowed) }
+}
+
+/// A whole call; one without a name is none.
+fn call<'a>(called: Called<'a>, id: impl FnOnce() -> Cow<'a, str>) -> Option<Call<'a>> {
+    let input = called.input.unwrap_or_default();
+    Some(Call {
+        id: called.id.unwrap_or_else(id),
+        name: called.name?,
+        input: if called.custom {
+            Input::Text(input)
+        } else if input.trim().is_empty() {
+            Input::Json(Cow::Borrowed("{}"))
+        } else {
+            Input::Json(input)
+        },
+        signature: called.signature,
+    })
+}
+
+#[cfg(test)]
+mod tests;

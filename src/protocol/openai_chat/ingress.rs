@@ -1,0 +1,47 @@
+//! Clients that speak chat completions to a provider that does not.
+
+pub mod request;
+pub mod response;
+pub mod stream;
+
+mod wishes;
+
+use crate::chat::loss::{Parameter, Unsupported};
+
+/// What a client of this dialect calls a parameter.
+pub fn parameter(parameter: Parameter) -> &'static str {
+    match parameter {
+        Parameter::Temperature => "temperature",
+        Parameter::TopP => "top_p",
+        Parameter::TopK => "top_k",
+        Parameter::Stop => "stop",
+        Parameter::Seed => "seed",
+        Parameter::FrequencyPenalty => "frequency_penalty",
+        Parameter::PresencePenalty => "presence_penalty",
+        Parameter::LogitBias => "logit_bias",
+        Parameter::Choices => "n",
+        Parameter::Logprobs => "logprobs",
+        Parameter::ParallelCalls => "parallel_tool_calls",
+        Parameter::ToolChoice => "tool_choice",
+        Parameter::Format => "response_format",
+        Parameter::SchemaKeyword => "tools.function.parameters",
+        Parameter::Strict => "tools.function.strict",
+        Parameter::Reasoning => "reasoning_effort",
+        Parameter::Detail => "messages.content.image_url.detail",
+        Parameter::CacheControl => "cache_control",
+        Parameter::User => "user",
+        Parameter::Metadata => "metadata",
+        Parameter::ServiceTier => "service_tier",
+        Parameter::PromptCacheKey => "prompt_cache_key",
+        Parameter::Store => "store",
+    }
+}
+
+/// Where a part stands in the client's request. Results of tools that follow one another are one message in the neutral
+/// form, and its parts are counted from the first of them.
+pub fn place(unsupported: &Unsupported) -> String {
+    match unsupported.message {
+        Some(message) => format!("messages[{message}].content[{}]", unsupported.part),
+        None => "the request".to_owned(),
+    }
+}

@@ -1,0 +1,164 @@
+//! Writes a whole answer for a client.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::wishes::Wishes;
+use crate::{
+    chat::{
+        content::{Call, Content, Input, Reasoning},
+        json::Json,
+        request::Request,
+        response::{Choice, Response, Stop},
+        signature::Maker,
+    },
+    protocol::{
+        openai_chat::wire::{ExtraContent, FunctionCall, ReasoningDetail, ToolCall, UsageReport},
+        translate::Asked,
+    },
+};
+
+#[derive(Serialize)]
+struct Body<'a> {
+    id: Cow<'a, str>,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<BodyChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct BodyChoice<'a> {
+    index: usize,
+    message: Message<'a>,
+    logprobs: Option<&'a Json<'a>>,
+    finish_reason: &'static str,
+}
+
+/// `content` and `refusal` are `null` where there is none, as OpenAI has it; the rest is left out.
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Option<String>,
+    refusal: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_details: Vec<ReasoningDetail<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<FunctionCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
+}
+
+/// The body of the answer to a client that asked `request`.
+pub fn write(response: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+    // Who has no tools gets no calls, in whatever form.
+    let functions = !request.tools.is_empty() && Wishes::of(asked.body).functions;
+    let choices = response.choices.iter().enumerate();
+    let body = Body {
+        id: id(&response.id, asked),
+        object: "chat.completion",
+        created: response.created.unwrap_or(asked.now),
+        model: asked.model,
+        choices: choices.map(|(index, choice)| body_choice(index, choice, functions)).collect(),
+        usage: response.usage.map(UsageReport::of),
+        service_tier: response.service_tier.as_deref(),
+    };
+    // Strings, numbers and valid JSON always serialise.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The provider's id where it looks like one of OpenAI's, else one of ours.
+pub(super) fn id<'a>(provider: &str, asked: &Asked<'_>) -> Cow<'a, str> {
+    if provider.starts_with("chatcmpl-") {
+        Cow::Owned(provider.to_owned())
+    } else {
+        Cow::Owned(format!("chatcmpl-{}", asked.unique))
+    }
+}
+
+/// The word for an end. A refusal in the model's own words ends as any answer does.
+pub(super) fn finish_reason(stop: Stop, refused: bool, functions: bool) -> &'static str {
+    match stop {
+        Stop::End | Stop::Sequence | Stop::Pause => "stop",
+        Stop::Length => "length",
+        Stop::Calls if functions => "function_call",
+        Stop::Calls => "tool_calls",
+        Stop::Filter if refused => "stop",
+        Stop::Filter => "content_filter",
+    }
+}
+
+fn body_choice<'a>(index: usize, choice: &'a Choice<'_>, functions: bool) -> BodyChoice<'a> {
+    let message = message(choice, functions);
+    let finish_reason = finish_reason(choice.stop(), message.refusal.is_some(), functions);
+    BodyChoice { index, message, logprobs: choice.logprobs.as_ref(), finish_reason }
+}
+
+fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
+    let mut message = Message {
+        role: "assistant",
+        content: None,
+        refusal: None,
+        reasoning_content: String::new(),
+        reasoning_details: Vec::new(),
+        tool_calls: Vec::new(),
+        function_call: None,
+        extra_content: None,
+    };
+    for part in &choice.content {
+        match part {
+            Content::Text(text) => {
+                message.content.get_or_insert_default().push_str(&text.text);
+                message.extra_content =
+                    text.signature.as_ref().map(ExtraContent::of).or(message.extra_content);
+            }
+            Content::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
+            Content::Reasoning(reasoning) => {
+                message.reasoning_content.push_str(&reasoning.text);
+                message.reasoning_details.extend(detail(reasoning));
+            }
+            Content::Call(call) if functions => {
+                message.function_call = message.function_call.or_else(|| Some(function_call(call)));
+            }
+            Content::Call(call) => message.tool_calls.push(tool_call(call)),
+            // Models answer with none of these here.
+            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
+        }
+    }
+    if message.refusal.is_none() && message.tool_calls.is_empty() && message.function_call.is_none() {
+        message.content.get_or_insert_default();
+    }
+    message
+}
+
+/// Signed reasoning, to come back whole.
+fn detail<'a>(reasoning: &'a Reasoning<'_>) -> Option<ReasoningDetail<'a>> {
+    let signature = reasoning.signature.as_ref()?.marked(Maker::OpenAi);
+    Some(if reasoning.redacted {
+        ReasoningDetail::Encrypted { data: signature }
+    } else {
+        ReasoningDetail::Text { text: &reasoning.text, signature }
+    })
+}
+
+fn tool_call<'a>(call: &'a Call<'_>) -> ToolCall<'a> {
+    let extra_content = call.signature.as_ref().map(ExtraContent::of);
+    ToolCall { extra_content, ..ToolCall::of(call, Cow::Borrowed(&call.id)) }
+}
+
+fn function_call<'a>(call: &'a Call<'_>) -> FunctionCall<'a> {
+    let (Input::Json(arguments) | Input::Text(arguments)) = &call.input;
+    FunctionCall { name: Some(&call.name), arguments }
+}
+
+#[cfg(test)]
+mod tests;

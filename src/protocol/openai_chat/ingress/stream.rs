@@ -1,0 +1,313 @@
+//! Writes a stream for a client: `data: {chunk}` events and `data: [DONE]`.
+//!
+//! A choice begins with a delta of role and empty content, goes on by deltas of one kind each, and ends with an empty delta
+//! and its reason. Usage comes in a chunk of its own before the terminator, if the client asked. Nothing is held back but
+//! the text of reasoning that may yet be signed, [`MOST_REASONING`] bytes of it.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::{
+    response::{finish_reason, id},
+    wishes::Wishes,
+};
+use crate::{
+    chat::{
+        fault::FaultKind,
+        json::Json,
+        request::Request,
+        response::{Delta, Event, Stop},
+        signature::{Maker, Signature},
+        usage::Usage,
+    },
+    protocol::{
+        openai_chat::{
+            error,
+            wire::{CustomCall, ExtraContent, FunctionCall, ReasoningDetail, ToolCall, UsageReport},
+        },
+        translate::{self, Asked},
+    },
+};
+
+/// Reasoning beyond this, in bytes, is shown but cannot come back.
+const MOST_REASONING: usize = 8 << 20;
+
+/// The machine of one stream.
+#[derive(Debug)]
+pub struct Encoder {
+    id: Cow<'static, str>,
+    created: u64,
+    model: String,
+    wishes: Wishes,
+    usage: Option<Usage>,
+    /// Choices that have begun, and that the model declined, by index; there are at most 128.
+    begun: u128,
+    refused: u128,
+    /// Calls of custom tools, by choice and index.
+    custom: Vec<(u32, u32)>,
+    thought: Thought,
+    over: bool,
+}
+
+/// The reasoning that goes on.
+#[derive(Debug, Default)]
+struct Thought {
+    choice: u32,
+    text: String,
+    /// It is longer than what is kept of it.
+    cut: bool,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [ChunkChoice<'a>],
+    /// `null` on every chunk but the last, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<UsageReport>>,
+}
+
+#[derive(Serialize)]
+struct ChunkChoice<'a> {
+    index: u32,
+    delta: Change<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<&'a Json<'a>>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Default, Serialize)]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<[ReasoningDetail<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[ToolCall<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<FunctionCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
+}
+
+impl Encoder {
+    /// A stream for the client that asked `request`.
+    pub fn new(request: &Request<'_>, asked: &Asked<'_>) -> Self {
+        let mut wishes = Wishes::of(asked.body);
+        wishes.functions &= !request.tools.is_empty();
+        Self {
+            id: id("", asked),
+            created: asked.now,
+            model: asked.model.to_owned(),
+            wishes,
+            usage: None,
+            begun: 0,
+            refused: 0,
+            custom: Vec::new(),
+            thought: Thought::default(),
+            over: false,
+        }
+    }
+
+    fn chunk(&self, choices: &[ChunkChoice<'_>], usage: Option<UsageReport>, out: &mut Vec<u8>) {
+        let usage = self.wishes.usage.then_some(usage);
+        let (id, created, model) = (self.id.as_ref(), self.created, self.model.as_str());
+        let chunk = Chunk { id, object: "chat.completion.chunk", created, model, choices, usage };
+        out.extend_from_slice(b"data: ");
+        // Strings, numbers and valid JSON always serialise, and a vector takes every byte.
+        let _ = serde_json::to_writer(&mut *out, &chunk);
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn change(&self, index: u32, delta: Change<'_>, out: &mut Vec<u8>) {
+        self.chunk(&[ChunkChoice { index, delta, logprobs: None, finish_reason: None }], None, out);
+    }
+
+    /// The first delta of a choice.
+    fn begin(&mut self, choice: u32, out: &mut Vec<u8>) {
+        let bit = bit(choice);
+        if self.begun & bit != bit {
+            self.begun |= bit;
+            let delta = Change { role: Some("assistant"), content: Some(""), ..Change::default() };
+            self.change(choice, delta, out);
+        }
+    }
+
+    fn delta(&mut self, choice: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        self.begin(choice, out);
+        self.remember(choice, delta);
+        let change = match delta {
+            Delta::Text(text) => Change { content: Some(text), ..Change::default() },
+            Delta::Refusal(text) => Change { refusal: Some(text), ..Change::default() },
+            Delta::Reasoning(text) => Change { reasoning_content: Some(text), ..Change::default() },
+            Delta::Signature(signature) => return self.signature(choice, signature, out),
+            Delta::Redacted(signature) => {
+                let detail = ReasoningDetail::Encrypted { data: signature.marked(Maker::OpenAi) };
+                Change { reasoning_details: Some([detail]), ..Change::default() }
+            }
+            Delta::Call { index, id, name, custom, signature } => {
+                match self.call(choice, *index, (id, name, *custom), signature.as_ref()) {
+                    Some(change) => change,
+                    None => return,
+                }
+            }
+            Delta::Input { index, text } => match self.input(choice, *index, text) {
+                Some(change) => change,
+                None => return,
+            },
+            Delta::Logprobs(logprobs) => {
+                let delta = Change::default();
+                let logprobs = Some(logprobs);
+                return self.chunk(
+                    &[ChunkChoice { index: choice, delta, logprobs, finish_reason: None }],
+                    None,
+                    out,
+                );
+            }
+        };
+        self.change(choice, change, out);
+    }
+
+    /// Keeps the text of reasoning for its signature, until something else begins.
+    fn remember(&mut self, choice: u32, delta: &Delta<'_>) {
+        match delta {
+            Delta::Reasoning(more) => {
+                if self.thought.choice != choice {
+                    self.thought = Thought { choice, ..Thought::default() };
+                }
+                let Thought { text, cut, .. } = &mut self.thought;
+                *cut |= text.len() + more.len() > MOST_REASONING;
+                text.push_str(if *cut { "" } else { more });
+            }
+            Delta::Refusal(_) => self.refused |= bit(choice),
+            Delta::Text(_) | Delta::Call { .. } | Delta::Redacted(_) => self.thought = Thought::default(),
+            Delta::Signature(_) | Delta::Input { .. } | Delta::Logprobs(_) => {}
+        }
+    }
+
+    /// A signature of reasoning comes with the text again, so that one entry comes back whole; Google's of text stands alone.
+    fn signature(&mut self, choice: u32, signature: &Signature<'_>, out: &mut Vec<u8>) {
+        let thought = std::mem::take(&mut self.thought);
+        let thought = if thought.choice == choice { thought } else { Thought::default() };
+        if thought.cut {
+            return;
+        }
+        let text = thought.text;
+        let mut change = Change::default();
+        if signature.maker == Maker::Google && text.is_empty() {
+            change.extra_content = Some(ExtraContent::of(signature));
+        } else {
+            let signature = signature.marked(Maker::OpenAi);
+            change.reasoning_details = Some([ReasoningDetail::Text { text: &text, signature }]);
+        }
+        self.change(choice, change, out);
+    }
+
+    /// The beginning of a call; `None` where the client has room for one only, and has it.
+    fn call<'a>(
+        &mut self,
+        choice: u32,
+        index: u32,
+        (id, name, custom): (&'a str, &'a str, bool),
+        signature: Option<&'a Signature<'_>>,
+    ) -> Option<Change<'a>> {
+        if custom {
+            self.custom.push((choice, index));
+        }
+        if self.wishes.functions {
+            let call = FunctionCall { name: Some(name), arguments: "" };
+            return (index == 0).then(|| Change { function_call: Some(call), ..Change::default() });
+        }
+        let call = ToolCall {
+            index: Some(index),
+            id: Some(Cow::Borrowed(id)),
+            kind: Some(if custom { "custom" } else { "function" }),
+            function: (!custom).then_some(FunctionCall { name: Some(name), arguments: "" }),
+            custom: custom.then_some(CustomCall { name: Some(name), input: "" }),
+            extra_content: signature.map(ExtraContent::of),
+        };
+        Some(Change { tool_calls: Some([call]), ..Change::default() })
+    }
+
+    fn input<'a>(&self, choice: u32, index: u32, text: &'a str) -> Option<Change<'a>> {
+        let function = FunctionCall { name: None, arguments: text };
+        if self.wishes.functions {
+            return (index == 0).then(|| Change { function_call: Some(function), ..Change::default() });
+        }
+        let custom = self.custom.contains(&(choice, index));
+        let call = ToolCall {
+            index: Some(index),
+            id: None,
+            kind: None,
+            function: (!custom).then_some(function),
+            custom: custom.then_some(CustomCall { name: None, input: text }),
+            extra_content: None,
+        };
+        Some(Change { tool_calls: Some([call]), ..Change::default() })
+    }
+
+    fn end(&mut self, choice: u32, stop: Stop, out: &mut Vec<u8>) {
+        self.begin(choice, out);
+        let refused = self.refused & bit(choice) != 0;
+        let reason = finish_reason(stop, refused, self.wishes.functions);
+        let delta = Change::default();
+        let last = ChunkChoice { index: choice, delta, logprobs: None, finish_reason: Some(reason) };
+        self.chunk(&[last], None, out);
+    }
+}
+
+impl translate::Encoder for Encoder {
+    fn push(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        match event {
+            Event::Start { id, created, .. } => {
+                if id.starts_with("chatcmpl-") {
+                    self.id = Cow::Owned(id.into_owned());
+                }
+                self.created = created.unwrap_or(self.created);
+            }
+            Event::Delta { choice, delta } => self.delta(choice, &delta, out),
+            Event::Finish { choice, stop, .. } => self.end(choice, stop, out),
+            Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
+            Event::Error(fault) => {
+                self.over = true;
+                out.extend_from_slice(&error::event(fault.kind, fault.kind.status(), &fault.message));
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        if let Some(usage) = self.usage.filter(|_| self.wishes.usage) {
+            self.chunk(&[], Some(UsageReport::of(usage)), out);
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn fail(&mut self, status: u16, message: &str, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.over, true) {
+            out.extend_from_slice(&error::event(FaultKind::of_status(status), status, message));
+        }
+    }
+}
+
+fn bit(choice: u32) -> u128 {
+    1u128.checked_shl(choice).unwrap_or(0)
+}
+
+#[cfg(test)]
+pub(in crate::protocol::openai_chat) mod tests;

@@ -1,0 +1,339 @@
+//! A client's JSON, walked by name: every value knows where it stands, so that what is wrong with it can be told, and every
+//! key that nobody asks for is noted.
+//!
+//! Paths are as in `messages[2].content[0].source`. Nothing here recurses by itself, and nothing knows a wire format.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error as _, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::{
+    chat::{json::Json, request::Unsaid},
+    protocol::json::{self, Key, Malformed},
+};
+
+/// A value of a body, and its place.
+#[derive(Clone, Copy)]
+pub(in crate::protocol) struct Value<'a, 'p> {
+    raw: &'a str,
+    path: Path<'p>,
+}
+
+/// An object of a body, its members in their order.
+pub(in crate::protocol) struct Object<'a, 'p> {
+    path: Path<'p>,
+    members: Members<'a>,
+}
+
+/// The way to a value.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    above: Option<&'p Self>,
+    step: Step<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Body,
+    Key(&'p str),
+    Item(usize),
+}
+
+/// What a request says that the neutral form cannot.
+#[derive(Default)]
+pub(in crate::protocol) struct Notes<'a>(Vec<Unsaid<'a>>);
+
+type Members<'a> = SmallVec<[(Cow<'a, str>, &'a str); 8]>;
+
+struct MembersVisitor;
+
+/// More members than this has no object that is read here.
+const MOST_MEMBERS: usize = 1000;
+/// More names than this tell nobody anything.
+const MOST_NOTES: usize = 64;
+
+impl<'a, 'p> Value<'a, 'p> {
+    /// As it is written.
+    pub(in crate::protocol) fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Whether it is a string.
+    pub(in crate::protocol) fn is_text(&self) -> bool {
+        self.raw.starts_with('"')
+    }
+
+    /// A string.
+    pub(in crate::protocol) fn text(&self) -> Result<Cow<'a, str>, Malformed> {
+        json::text(self.raw).ok_or_else(|| self.wrong("a string"))
+    }
+
+    /// `true` or `false`.
+    pub(in crate::protocol) fn flag(&self) -> Result<bool, Malformed> {
+        self.raw.parse().map_err(|_| self.wrong("true or false"))
+    }
+
+    /// A whole number, not negative.
+    pub(in crate::protocol) fn count(&self) -> Result<u64, Malformed> {
+        serde_json::from_str(self.raw).map_err(|_| self.wrong("a whole number, not negative"))
+    }
+
+    /// Any number.
+    pub(in crate::protocol) fn number(&self) -> Result<serde_json::Number, Malformed> {
+        serde_json::from_str(self.raw).map_err(|_| self.wrong("a number"))
+    }
+
+    /// Whatever it is.
+    pub(in crate::protocol) fn json(&self) -> Result<Json<'a>, Malformed> {
+        serde_json::from_str(self.raw).map(Json::borrowed).map_err(|_| self.wrong("JSON"))
+    }
+
+    /// An object, whose inside is not looked at.
+    pub(in crate::protocol) fn object_json(&self) -> Result<Json<'a>, Malformed> {
+        if self.raw.starts_with('{') { self.json() } else { Err(self.wrong("an object")) }
+    }
+
+    /// An object.
+    pub(in crate::protocol) fn object(&self) -> Result<Object<'a, 'p>, Malformed> {
+        if !self.raw.starts_with('{') {
+            return Err(self.wrong("an object"));
+        }
+        let members = serde_json::Deserializer::from_str(self.raw)
+            .deserialize_map(MembersVisitor)
+            .map_err(|error| self.refuse(error))?;
+        Ok(Object { path: self.path, members })
+    }
+
+    /// Gives each element of an array to `each`, until one is refused.
+    pub(in crate::protocol) fn items(
+        &self,
+        mut each: impl FnMut(usize, Value<'a, '_>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let (mut index, mut result) = (0, Ok(()));
+        let read = json::each(self.raw, |raw| {
+            if result.is_ok() {
+                let path = Path { above: Some(&self.path), step: Step::Item(index) };
+                result = each(index, Value { raw, path });
+                index += 1;
+            }
+        });
+        read.ok_or_else(|| self.wrong("an array"))?;
+        result
+    }
+
+    /// It is not what it must be.
+    pub(in crate::protocol) fn wrong(&self, must: impl fmt::Display) -> Malformed {
+        serde_json::Error::custom(format_args!("{} must be {must}", self.path.place())).into()
+    }
+
+    /// It cannot be taken, and why.
+    pub(in crate::protocol) fn refuse(&self, why: impl fmt::Display) -> Malformed {
+        serde_json::Error::custom(format_args!("{}: {why}", self.path.place())).into()
+    }
+}
+
+impl<'a> Object<'a, 'static> {
+    /// A whole body.
+    ///
+    /// # Errors
+    /// What is no JSON object in UTF-8, or nested too deep.
+    pub(in crate::protocol) fn body(body: &'a [u8]) -> Result<Self, Malformed> {
+        let members = json::read(body, |_| MembersVisitor)?;
+        Ok(Self { path: Path { above: None, step: Step::Body }, members })
+    }
+}
+
+impl<'a> Object<'a, '_> {
+    /// A member; `null` is as if it were absent.
+    pub(in crate::protocol) fn get<'s>(&'s self, key: &'s str) -> Option<Value<'a, 's>> {
+        let (_, raw) = self.members.iter().find(|(name, _)| name == key)?;
+        (*raw != "null").then(|| self.member(key, raw))
+    }
+
+    /// A member that must be there.
+    pub(in crate::protocol) fn need<'s>(&'s self, key: &'s str) -> Result<Value<'a, 's>, Malformed> {
+        self.get(key).ok_or_else(|| self.member(key, "null").refuse("it is missing"))
+    }
+
+    /// The text of a member.
+    pub(in crate::protocol) fn text(&self, key: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
+        self.get(key).map(|value| value.text()).transpose()
+    }
+
+    /// The JSON of a member.
+    pub(in crate::protocol) fn json(&self, key: &str) -> Result<Option<Json<'a>>, Malformed> {
+        self.get(key).map(|value| value.json()).transpose()
+    }
+
+    /// Refuses a key of `known` that stands twice: it would be read differently here and by others.
+    pub(in crate::protocol) fn once(&self, known: &[&str]) -> Result<(), Malformed> {
+        let mut seen = vec![false; known.len()];
+        for (name, _) in &self.members {
+            if let Some(index) = known.iter().position(|key| key == name)
+                && std::mem::replace(&mut seen[index], true)
+            {
+                return Err(serde_json::Error::custom(format_args!("duplicate field `{name}`")).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes every member that is not `known`.
+    pub(in crate::protocol) fn rest(&self, known: &[&str], notes: &mut Notes<'a>) {
+        for (key, raw) in &self.members {
+            if *raw != "null" && !known.contains(&key.as_ref()) {
+                let path = Path { above: Some(&self.path), step: Step::Key(key) };
+                notes.lose(path.name(), false);
+            }
+        }
+    }
+
+    /// Notes a member that the neutral form has no place for, if it is there.
+    pub(in crate::protocol) fn unsaid(&self, key: &str, hint: bool, notes: &mut Notes<'a>) {
+        if let Some(value) = self.get(key) {
+            notes.lose(value.path.name(), hint);
+        }
+    }
+
+    fn member<'s>(&'s self, key: &'s str, raw: &'a str) -> Value<'a, 's> {
+        Value { raw, path: Path { above: Some(&self.path), step: Step::Key(key) } }
+    }
+}
+
+impl<'a> Notes<'a> {
+    /// Notes a name once.
+    pub(in crate::protocol) fn lose(&mut self, name: impl Into<Cow<'a, str>>, hint: bool) {
+        let name = name.into();
+        if self.0.len() < MOST_NOTES && !self.0.iter().any(|unsaid| unsaid.name == name) {
+            self.0.push(Unsaid { name, hint });
+        }
+    }
+
+    /// All that was noted.
+    pub(in crate::protocol) fn into_unsaid(self) -> Vec<Unsaid<'a>> {
+        self.0
+    }
+}
+
+impl Path<'_> {
+    /// Where it is, for a message.
+    fn place(&self) -> String {
+        self.above.map_or_else(|| "the request".to_owned(), |_| format!("`{self}`"))
+    }
+
+    /// The dotted name: the path without numbers.
+    fn name(&self) -> String {
+        let mut name = self.above.map_or_else(String::new, Path::name);
+        if let Step::Key(key) = self.step {
+            name.push_str(if name.is_empty() { "" } else { "." });
+            name.push_str(key);
+        }
+        name
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(above) = self.above {
+            above.fmt(f)?;
+        }
+        match self.step {
+            Step::Body => Ok(()),
+            Step::Key(key) => {
+                let dot = if self.above.is_some_and(|above| above.above.is_some()) { "." } else { "" };
+                write!(f, "{dot}{key}")
+            }
+            Step::Item(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::new();
+        while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+            if members.len() == MOST_MEMBERS {
+                return Err(A::Error::custom(format_args!("it has more than {MOST_MEMBERS} members")));
+            }
+            members.push((key, value.get()));
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(json: &str) -> Object<'_, 'static> {
+        Object::body(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_way_to_it() {
+        let body = object(r#"{"a":[{"b":1},{"b":"x"}],"c":null}"#);
+        let wrong = body.need("a").unwrap().items(|_, item| item.object()?.need("b")?.count().map(drop));
+        assert_eq!(
+            wrong.unwrap_err().to_string(),
+            "invalid request body: `a[1].b` must be a whole number, not negative"
+        );
+        assert!(body.get("c").is_none());
+        assert!(body.need("c").err().unwrap().to_string().contains("`c`: it is missing"));
+        assert!(Object::body(b"3").is_err() && Object::body(b"{} x").is_err());
+        assert!(object(r#"{"a":{}}"#).need("a").unwrap().items(|_, _| Ok(())).is_err());
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_noted_once_by_its_name() {
+        let body = object(r#"{"a":[{"x":1},{"x":2,"y":null}],"z":1}"#);
+        let mut notes = Notes::default();
+        let list = body.need("a").unwrap();
+        list.items(|_, item| {
+            item.object()?.rest(&[], &mut notes);
+            Ok(())
+        })
+        .unwrap();
+        body.unsaid("z", true, &mut notes);
+        body.rest(&["a", "z"], &mut notes);
+        let noted: Vec<_> =
+            notes.into_unsaid().into_iter().map(|unsaid| (unsaid.name, unsaid.hint)).collect();
+        assert_eq!(noted, [("a.x".into(), false), ("z".into(), true)]);
+    }
+
+    #[test]
+    fn a_known_key_stands_once() {
+        let body = object(r#"{"a":1,"b":1,"b":2}"#);
+        assert!(body.once(&["a"]).is_ok());
+        assert!(body.once(&["a", "b"]).unwrap_err().to_string().contains("duplicate field `b`"));
+    }
+
+    #[test]
+    fn there_is_an_end_to_members_and_notes() {
+        let members: Vec<_> = (0..MOST_MEMBERS).map(|n| format!("\"{n}\":1")).collect();
+        let json = format!("{{{}}}", members.join(","));
+        let mut notes = Notes::default();
+        object(&json).rest(&[], &mut notes);
+        assert_eq!(notes.into_unsaid().len(), MOST_NOTES);
+        let more = json.replace('}', ",\"x\":1}");
+        assert!(Object::body(more.as_bytes()).is_err());
+    }
+}
