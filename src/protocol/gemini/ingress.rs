@@ -4,7 +4,7 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-mod value;
+mod spelling;
 
 use crate::chat::loss::{Parameter, Unsupported};
 

@@ -221,7 +221,7 @@ fn passed(recorded: &Recorded, cut: usize) -> (String, Ending, Option<crate::cha
         (stream.finish(), stream.seen().usage)
     } else {
         let mut stream = passing::array::Stream::new(model, None);
-        pieces.for_each(|piece| out.extend_from_slice(&stream.push(piece).unwrap()));
+        pieces.for_each(|piece| out.extend_from_slice(&stream.push(Bytes::copy_from_slice(piece)).unwrap()));
         (stream.finish(), stream.seen().usage)
     };
     out.extend_from_slice(&end);

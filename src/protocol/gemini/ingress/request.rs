@@ -1,15 +1,14 @@
 //! Reads a client's request, whole, into the neutral form. What the form cannot hold is noted by its dotted name; content it
 //! cannot hold is refused by name.
 
-use std::marker::PhantomData;
-
-use serde_json::value::RawValue;
-
 use self::content::History;
-use super::value::{Notes, Object, Value};
+use super::spelling;
 use crate::{
     chat::request::{Hints, Message, Request, Role},
-    protocol::json::{self, Malformed},
+    protocol::{
+        json::Malformed,
+        value::{Notes, Object},
+    },
 };
 
 mod config;
@@ -37,8 +36,7 @@ const KNOWN: [&str; 10] = [
 /// What is no JSON object in UTF-8, is nested too deep, has a known field twice or of a wrong type, or holds content that
 /// only Google's own servers can read. Answered with 400.
 pub fn read<'a>(body: &'a [u8], stream: bool) -> Result<Request<'a>, Malformed> {
-    let raw = json::read(body, |_| PhantomData::<&'a RawValue>)?;
-    request(&Value::body(raw).object()?, stream)
+    request(&spelling::body(body)?, stream)
 }
 
 /// Reads a whole body of `countTokens`: a request, or one within `generateContentRequest`.
@@ -46,10 +44,9 @@ pub fn read<'a>(body: &'a [u8], stream: bool) -> Result<Request<'a>, Malformed> 
 /// # Errors
 /// See [`read`].
 pub fn read_count<'a>(body: &'a [u8]) -> Result<Request<'a>, Malformed> {
-    let raw = json::read(body, |_| PhantomData::<&'a RawValue>)?;
-    let body = Value::body(raw).object()?;
+    let body = spelling::body(body)?;
     match body.get("generateContentRequest") {
-        Some(inner) => request(&inner.object()?, false),
+        Some(inner) => request(&spelling::object(&inner)?, false),
         None => request(&body, false),
     }
 }
@@ -89,7 +86,7 @@ fn messages<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Vec<Mess
         messages.push(Message { role: Role::System, content, at: 0 });
     }
     body.need("contents")?.items(|at, value| {
-        let turn = value.object()?;
+        let turn = spelling::object(&value)?;
         turn.rest(&["role", "parts"], notes);
         let role = match turn.get("role") {
             Some(role) => match role.text()?.as_ref() {

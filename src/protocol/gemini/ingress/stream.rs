@@ -152,15 +152,17 @@ impl Encoder {
             model_version: &self.model,
             response_id: &self.id,
         };
-        // Strings, numbers and JSON that was read before always serialise.
-        let json = serde_json::to_vec(&answer).unwrap_or_default();
-        frame(self.framing, self.begun, &json, out);
+        frame(self.framing, self.begun, out, |out| {
+            // Strings, numbers and JSON that was read before always serialise, and a buffer takes every byte.
+            let _ = serde_json::to_writer(out, &answer);
+        });
         self.begun = true;
     }
 
     fn fault(&mut self, kind: FaultKind, status: u16, message: &str, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.over, true) {
-            frame(self.framing, self.begun, &error::body(kind, status, message, None, None), out);
+            let error = error::body(kind, status, message, None, None);
+            frame(self.framing, self.begun, out, |out| out.extend_from_slice(&error));
             self.end(out);
         }
     }
@@ -222,14 +224,14 @@ impl Progress {
 }
 
 /// One chunk in its framing; `behind` another.
-fn frame(framing: Framing, behind: bool, json: &[u8], out: &mut Vec<u8>) {
+fn frame(framing: Framing, behind: bool, out: &mut Vec<u8>, json: impl FnOnce(&mut Vec<u8>)) {
     let (before, after): (&[u8], &[u8]) = match framing {
         Framing::Sse => (b"data: ", b"\r\n\r\n"),
         Framing::Array if behind => (b",\r\n", b""),
         Framing::Array => (b"[", b""),
     };
     out.extend_from_slice(before);
-    out.extend_from_slice(json);
+    json(out);
     out.extend_from_slice(after);
 }
 

@@ -153,10 +153,10 @@ impl Stream {
     ///
     /// # Errors
     /// [`TooLarge`] when an element has no end.
-    pub fn push(&mut self, piece: &[u8]) -> Result<Bytes, TooLarge> {
+    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, TooLarge> {
         let mut out = BytesMut::with_capacity(piece.len() + piece.len() / 8 + 64);
         let mut splitter = std::mem::take(&mut self.splitter);
-        let pushed = splitter.push(piece, |piece| self.piece(&piece, &mut out));
+        let pushed = splitter.push(&piece, |piece| self.piece(&piece, &mut out));
         self.splitter = splitter;
         pushed.map(|()| out.freeze())
     }

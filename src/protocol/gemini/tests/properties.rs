@@ -158,7 +158,7 @@ proptest! {
             let mut decoder = egress::stream::Decoder::new("u");
             let _ = decoder.push(Frame { name: None, data: body }, &mut |_| ());
             let mut stream = passing::array::Stream::new(Bytes::from_static(b"\"m\""), None);
-            let _ = stream.push(body);
+            let _ = stream.push(Bytes::copy_from_slice(body));
         }
     }
 
@@ -188,7 +188,7 @@ proptest! {
         let pass = |cut| {
             let mut stream = passing::array::Stream::new(Bytes::from_static(b"\"m\""), None);
             let mut out = Vec::new();
-            body.as_bytes().chunks(cut).for_each(|piece| out.extend_from_slice(&stream.push(piece).unwrap()));
+            body.as_bytes().chunks(cut).for_each(|piece| out.extend_from_slice(&stream.push(Bytes::copy_from_slice(piece)).unwrap()));
             let (end, ending) = stream.finish();
             out.extend_from_slice(&end);
             (String::from_utf8(out).unwrap(), ending)

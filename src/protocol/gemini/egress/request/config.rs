@@ -98,55 +98,48 @@ fn format<'r>(format: Option<&'r Format<'_>>) -> (Option<&'static str>, Option<J
     (Some("application/json"), schema)
 }
 
-/// How much the model may think: by level where it has them and the client gave an effort, else by budget. A budget counts
-/// towards the length of the answer, and stays below it.
+/// How much the model may think: by level where it has them and the client gave an effort, else by budget.
 fn thinking(request: &Request<'_>, model: Model, losses: &mut Losses) -> Option<Thinking> {
     let asked = request.reasoning.as_ref()?;
+    let off = asked.amount == Some(Amount::Off);
     if !model.thinks() {
-        let on = asked.amount.is_some_and(|amount| amount != Amount::Off) || asked.shown == Some(true);
+        let on = asked.amount.is_some() && !off || asked.shown == Some(true);
         losses.lose_if(on, Parameter::Reasoning);
         return None;
     }
-    let include_thoughts = asked.shown == Some(true) && asked.amount != Some(Amount::Off);
-    let silent = Thinking { include_thoughts, ..Thinking::default() };
-    let by_budget = |budget: u64| {
-        let (least, most) = model.budgets();
-        let longest = request.sampling.max_tokens.map_or(most, |max| max.saturating_sub(1));
-        let budget = budget.min(longest).clamp(least, most);
-        Thinking { thinking_budget: i64::try_from(budget).ok(), ..silent }
+    // What cannot be silent thinks as little as it can.
+    losses.lose_if(off && !model.can_be_silent(), Parameter::Reasoning);
+    let max_tokens = request.sampling.max_tokens;
+    let (thinking_level, thinking_budget) = match asked.amount {
+        Some(Amount::Dynamic) if !model.takes_level() => (None, Some(-1)),
+        None | Some(Amount::Dynamic) => (None, None),
+        Some(Amount::Off) if model.can_be_silent() => (None, Some(0)),
+        Some(Amount::Off) if model.takes_level() => (Some(level(Effort::Minimal, model)), None),
+        Some(Amount::Off) => (None, budget(0, model, max_tokens)),
+        Some(Amount::Effort(effort)) if model.takes_level() => (Some(level(effort, model)), None),
+        Some(Amount::Effort(effort)) => (None, budget(effort.budget(), model, max_tokens)),
+        Some(Amount::Budget(tokens)) => (None, budget(tokens, model, max_tokens)),
     };
-    let thinking = match asked.amount {
-        None => Thinking { include_thoughts, ..Thinking::default() },
-        Some(Amount::Dynamic) if model.takes_level() => Thinking { include_thoughts, ..Thinking::default() },
-        Some(Amount::Dynamic) => {
-            Thinking { include_thoughts, thinking_budget: Some(-1), ..Thinking::default() }
-        }
-        Some(Amount::Off) if model.can_be_silent() => {
-            Thinking { thinking_budget: Some(0), ..Thinking::default() }
-        }
-        Some(Amount::Off) => {
-            // As little as it can.
-            losses.lose(Parameter::Reasoning);
-            by_amount(Effort::Minimal, model, include_thoughts).unwrap_or_else(|| by_budget(0))
-        }
-        Some(Amount::Effort(effort)) => {
-            by_amount(effort, model, include_thoughts).unwrap_or_else(|| by_budget(effort.budget()))
-        }
-        Some(Amount::Budget(budget)) => by_budget(budget),
-    };
+    let include_thoughts = asked.shown == Some(true) && !off;
+    let thinking = Thinking { include_thoughts, thinking_budget, thinking_level };
     (thinking != Thinking::default()).then_some(thinking)
 }
 
-/// By level; `None` where the model has none.
-fn by_amount(effort: Effort, model: Model, include_thoughts: bool) -> Option<Thinking> {
-    let level = match effort {
+/// A budget that the model takes. It counts towards the length of the answer, and stays below it.
+fn budget(tokens: u64, model: Model, max_tokens: Option<u64>) -> Option<i64> {
+    let (least, most) = model.budgets();
+    let longest = max_tokens.map_or(most, |max| max.saturating_sub(1));
+    i64::try_from(tokens.min(longest).clamp(least, most)).ok()
+}
+
+/// The level that comes nearest to an effort.
+fn level(effort: Effort, model: Model) -> &'static str {
+    match effort {
         Effort::Minimal if model.takes_every_level() => "minimal",
         Effort::Medium if model.takes_every_level() => "medium",
         Effort::Minimal | Effort::Low => "low",
         Effort::Medium | Effort::High | Effort::Highest => "high",
-    };
-    let thinking = Thinking { include_thoughts, thinking_level: Some(level), thinking_budget: None };
-    model.takes_level().then_some(thinking)
+    }
 }
 
 #[cfg(test)]

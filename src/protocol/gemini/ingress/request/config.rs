@@ -7,8 +7,9 @@ use crate::{
         request::{Amount, Effort, Format, Sampling, Thinking},
     },
     protocol::{
-        gemini::ingress::value::{Notes, Object},
+        gemini::ingress::spelling::{self, word},
         json::Malformed,
+        value::{Notes, Object},
     },
 };
 
@@ -43,7 +44,7 @@ pub(super) struct Config<'a> {
 /// Reads it, if it is there.
 pub(super) fn read<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Config<'a>, Malformed> {
     let Some(config) = body.get("generationConfig") else { return Ok(Config::default()) };
-    let config = config.object()?;
+    let config = spelling::object(&config)?;
     config.once(&KNOWN)?;
     config.rest(&KNOWN, notes);
     modalities(&config, notes)?;
@@ -56,7 +57,7 @@ pub(super) fn read<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<C
 
 fn sampling<'a>(config: &Object<'a, '_>) -> Result<Sampling<'a>, Malformed> {
     let number = |key| config.get(key).map(|value| value.number()).transpose();
-    let count = |key| config.get(key).map(|value| value.count()).transpose();
+    let count = |key| config.get(key).map(|value| spelling::count(&value)).transpose();
     let mut stop = Vec::new();
     if let Some(sequences) = config.get("stopSequences") {
         sequences.items(|_, sequence| {
@@ -85,7 +86,7 @@ fn modalities<'a>(config: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<(), 
     let mut only_text = true;
     if let Some(modalities) = config.get("responseModalities") {
         modalities.items(|_, modality| {
-            only_text &= modality.word()? == "TEXT";
+            only_text &= word(&modality)? == "TEXT";
             Ok(())
         })?;
     }
@@ -123,7 +124,7 @@ fn schema<'a>(config: &Object<'a, '_>) -> Result<Option<Json<'a>>, Malformed> {
 /// By budget or by level; `includeThoughts` says whether it is shown, which it is not by itself.
 fn thinking<'a>(config: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Thinking<'a>>, Malformed> {
     let Some(thinking) = config.get("thinkingConfig") else { return Ok(None) };
-    let thinking = thinking.object()?;
+    let thinking = spelling::object(&thinking)?;
     thinking.rest(&["includeThoughts", "thinkingBudget", "thinkingLevel"], notes);
     let mut amount = None;
     if let Some(level) = thinking.get("thinkingLevel") {
@@ -133,7 +134,7 @@ fn thinking<'a>(config: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option
         amount = Some(match budget.raw() {
             "0" => Amount::Off,
             "-1" => Amount::Dynamic,
-            _ => Amount::Budget(budget.count()?),
+            _ => Amount::Budget(spelling::count(&budget)?),
         });
     }
     let shown = thinking.get("includeThoughts").map(|shown| shown.flag()).transpose()?;

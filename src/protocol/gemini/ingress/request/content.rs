@@ -17,10 +17,11 @@ use crate::{
     },
     protocol::{
         gemini::{
-            ingress::value::{Notes, Object, Value},
+            ingress::spelling::{items_or_one, object},
             wire::unmark,
         },
         json::{Malformed, compact},
+        value::{Notes, Object, Value},
     },
 };
 
@@ -71,7 +72,7 @@ pub(super) fn read<'a>(
     let mut contents = Vec::new();
     let Some(parts) = turn.get("parts") else { return Ok(contents) };
     history.answered |= role == Role::User;
-    parts.items_or_one(|part, value| {
+    items_or_one(&parts, |part, value| {
         push(&mut contents, self::part(&value, Place { turn: at, part }, notes, history)?);
         Ok(())
     })?;
@@ -86,7 +87,7 @@ pub(super) fn system<'a>(
     if value.is_text() {
         return Ok(vec![Content::text(value.text()?)]);
     }
-    let turn = value.object()?;
+    let turn = object(value)?;
     turn.rest(&["role", "parts"], notes);
     let contents = read(&turn, Role::System, 0, notes, &mut History::default())?;
     if contents.iter().all(|content| matches!(content, Content::Text(_))) {
@@ -124,7 +125,7 @@ fn part<'a>(
     notes: &mut Notes<'a>,
     history: &mut History<'a>,
 ) -> Result<Content<'a>, Malformed> {
-    let part = value.object()?;
+    let part = object(value)?;
     let signature = part.text("thoughtSignature")?.filter(|signature| !signature.is_empty());
     let thought = part.get("thought").map_or(Ok(false), |thought| thought.flag())?;
     let mut kinds = KINDS.into_iter().filter(|kind| part.get(kind).is_some());
@@ -149,10 +150,10 @@ fn part<'a>(
         Some("fileData") => file(&part.need("fileData")?, notes)?,
         Some("functionCall") => {
             let signature = signature.map(|signature| Signature::read(Maker::Google, signature));
-            Content::Call(call(&part.need("functionCall")?.object()?, signature, place, notes, history)?)
+            Content::Call(call(&object(&part.need("functionCall")?)?, signature, place, notes, history)?)
         }
         Some("functionResponse") => {
-            Content::Result(result(&part.need("functionResponse")?.object()?, place, notes, history)?)
+            Content::Result(result(&object(&part.need("functionResponse")?)?, place, notes, history)?)
         }
         Some(other) => {
             return Err(value.refuse(format_args!("`{other}` can be sent to a Google provider only")));
@@ -161,7 +162,7 @@ fn part<'a>(
 }
 
 fn inline<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a>, Malformed> {
-    let blob = value.object()?;
+    let blob = object(value)?;
     blob.rest(&["mimeType", "data", "displayName"], notes);
     let mime = blob.need("mimeType")?.text()?;
     let base64 = standard(blob.need("data")?.text()?);
@@ -182,7 +183,7 @@ fn inline<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a
 }
 
 fn file<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a>, Malformed> {
-    let file = value.object()?;
+    let file = object(value)?;
     file.rest(&["mimeType", "fileUri", "displayName"], notes);
     let uri = file.need("fileUri")?.text()?;
     let mime = file.text("mimeType")?;
@@ -265,7 +266,7 @@ fn result<'a>(
         error = said(&response, &mut content)?;
     }
     if let Some(parts) = result.get("parts") {
-        parts.items_or_one(|_, value| {
+        items_or_one(&parts, |_, value| {
             content.push(output(&value, notes)?);
             Ok(())
         })?;
@@ -275,7 +276,7 @@ fn result<'a>(
 
 /// What a tool said, and whether it failed. Google wants an object: a text comes under one of a few names.
 fn said<'a>(value: &Value<'a, '_>, content: &mut Vec<Output<'a>>) -> Result<bool, Malformed> {
-    let response = value.object()?;
+    let response = object(value)?;
     let error = response.only("error");
     let text = ["output", "result", "returnValue"].into_iter().find_map(|key| response.only(key));
     match (error, text) {
@@ -290,7 +291,7 @@ fn said<'a>(value: &Value<'a, '_>, content: &mut Vec<Output<'a>>) -> Result<bool
 
 /// A medium within a result.
 fn output<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Output<'a>, Malformed> {
-    let part = value.object()?;
+    let part = object(value)?;
     let content = match (part.get("inlineData"), part.get("fileData")) {
         (Some(blob), None) => inline(&blob, notes)?,
         (None, Some(file)) => self::file(&file, notes)?,

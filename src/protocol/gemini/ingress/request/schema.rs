@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::{chat::json::Json, protocol::gemini::ingress::value::camel};
+use crate::{chat::json::Json, protocol::gemini::ingress::spelling::camel};
 
 /// Members of a schema that are names of the caller's, each with a schema.
 const NAMED: [&str; 3] = ["properties", "$defs", "defs"];

@@ -10,8 +10,9 @@ use crate::{
         request::{Tool, ToolChoice, ToolInput},
     },
     protocol::{
-        gemini::ingress::value::{Notes, Object},
+        gemini::ingress::spelling::{items_or_one, object, word},
         json::Malformed,
+        value::{Notes, Object},
     },
 };
 
@@ -19,12 +20,12 @@ use crate::{
 pub(super) fn read<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Vec<Tool<'a>>, Malformed> {
     let mut tools = Vec::new();
     let Some(list) = body.get("tools") else { return Ok(tools) };
-    list.items_or_one(|_, tool| {
-        let tool = tool.object()?;
+    items_or_one(&list, |_, tool| {
+        let tool = object(&tool)?;
         tool.rest(&["functionDeclarations"], notes);
         match tool.get("functionDeclarations") {
-            Some(functions) => functions.items_or_one(|_, function| {
-                tools.push(self::function(&function.object()?, notes)?);
+            Some(functions) => items_or_one(&functions, |_, function| {
+                tools.push(self::function(&object(&function)?, notes)?);
                 Ok(())
             }),
             None => Ok(()),
@@ -59,10 +60,10 @@ pub(super) fn choice<'a>(
     notes: &mut Notes<'a>,
 ) -> Result<Option<ToolChoice<'a>>, Malformed> {
     let Some(config) = body.get("toolConfig") else { return Ok(None) };
-    let config = config.object()?;
+    let config = object(&config)?;
     config.rest(&["functionCallingConfig"], notes);
     let Some(calling) = config.get("functionCallingConfig") else { return Ok(None) };
-    let calling = calling.object()?;
+    let calling = object(&calling)?;
     calling.rest(&["mode", "allowedFunctionNames"], notes);
     let mut names = Vec::new();
     if let Some(allowed) = calling.get("allowedFunctionNames") {
@@ -71,7 +72,7 @@ pub(super) fn choice<'a>(
             Ok(())
         })?;
     }
-    let mode = calling.get("mode").map(|mode| mode.word()).transpose()?;
+    let mode = calling.get("mode").map(|mode| word(&mode)).transpose()?;
     Ok(match (mode.as_deref(), names.len()) {
         (Some("NONE"), _) => Some(ToolChoice::None),
         (Some("ANY"), 0) => Some(ToolChoice::Required),
