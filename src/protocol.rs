@@ -6,6 +6,7 @@
 
 pub mod anthropic;
 pub mod dialect;
+pub mod gemini;
 pub mod json;
 pub mod machine;
 pub mod openai_chat;

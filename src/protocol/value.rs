@@ -155,6 +155,24 @@ impl<'a> Object<'a, '_> {
         (*raw != "null").then(|| self.member(key, raw))
     }
 
+    /// The same with its names spelled as `with` does, for a format that has several spellings.
+    pub(in crate::protocol) fn spelled(mut self, with: impl Fn(Cow<'a, str>) -> Cow<'a, str>) -> Self {
+        for (name, _) in &mut self.members {
+            *name = with(std::mem::take(name));
+        }
+        self
+    }
+
+    /// A member, if it is the only one.
+    pub(in crate::protocol) fn only<'s>(&'s self, key: &'s str) -> Option<Value<'a, 's>> {
+        (self.members.len() == 1).then(|| self.get(key)).flatten()
+    }
+
+    /// Whether it has no member.
+    pub(in crate::protocol) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// A member that must be there.
     pub(in crate::protocol) fn need<'s>(&'s self, key: &'s str) -> Result<Value<'a, 's>, Malformed> {
         self.get(key).ok_or_else(|| self.member(key, "null").refuse("it is missing"))

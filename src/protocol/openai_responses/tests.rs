@@ -82,9 +82,7 @@ fn replay(body: &str, encoder: &mut ingress::stream::Encoder, out: &mut Vec<u8>)
             }
             "response.completed" => {
                 encoder.push(Event::Finish { choice: 0, stop: Stop::End, stop_sequence: None }, out);
-                let usage = passing::response::Response::parse(event["response"].to_string().as_bytes())
-                    .unwrap()
-                    .usage;
+                let usage = passing::response::parse(event["response"].to_string().as_bytes()).unwrap().usage;
                 encoder.push(Event::Usage(usage.unwrap()), out);
             }
             _ => {}

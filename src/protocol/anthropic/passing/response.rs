@@ -82,7 +82,7 @@ mod tests {
     fn an_error_under_a_good_status_is_seen_and_a_count_passes() {
         assert!(parse(br#"{"type":"error","error":{}}"#).expect("valid").error);
         let count = parse(br#"{"input_tokens":14}"#).expect("valid");
-        assert_eq!(count, Response { model: None, usage: None, error: false });
+        assert_eq!(count, Whole { model: None, usage: None, error: false });
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_queued_answer_has_no_usage_and_a_failed_one_is_an_error() {
         let queued = parse(br#"{"status":"queued","usage":null}"#).expect("valid");
-        assert_eq!(queued, Response { model: None, usage: None, error: false });
+        assert_eq!(queued, Whole { model: None, usage: None, error: false });
         let failed = br#"{"status":"failed","error":{"code":"server_error","message":"m"}}"#;
         assert!(parse(failed).expect("valid").error);
     }

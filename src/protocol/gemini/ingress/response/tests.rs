@@ -1,0 +1,70 @@
+//! Tests.
+
+use super::*;
+use crate::{
+    chat::{
+        content::{Call, Input, Text},
+        request::Thinking,
+        usage::Usage,
+    },
+    protocol::gemini::tests::ASKED,
+};
+
+fn written(content: Vec<Said<'_>>, stop: Stop, shown: bool) -> String {
+    let reasoning = Some(Thinking { shown: Some(shown), ..Thinking::default() });
+    let request = Request { reasoning, ..Request::default() };
+    let choice = Choice { content, stop, ..Choice::default() };
+    let usage =
+        Usage { input: Some(9), output: Some(7), reasoning: Some(4), cached: Some(0), cache_write: None };
+    let response = Response { choices: vec![choice], usage: Some(usage), ..Response::default() };
+    String::from_utf8(write(&response, &request, &ASKED)).unwrap()
+}
+
+#[test]
+fn an_answer_is_written_as_google_does() {
+    let call = Call {
+        id: "call_1".into(),
+        name: "f".into(),
+        input: Input::Json("".into()),
+        signature: Some(Signature::new(Maker::Google, "Es8F")),
+    };
+    insta::assert_snapshot!(
+        written(vec![Said::text("a"), Said::Call(call)], Stop::Calls, false),
+        @r#"{"candidates":[{"content":{"parts":[{"text":"a"},{"functionCall":{"id":"call_1","name":"f","args":{}},"thoughtSignature":"Es8F"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":3,"totalTokenCount":16,"thoughtsTokenCount":4},"modelVersion":"google/m","responseId":"0123456789abcdef01234567"}"#
+    );
+}
+
+#[test]
+fn thinking_is_shown_to_those_who_asked_and_its_signature_to_all() {
+    let thinking = || {
+        let reasoning = |text: &'static str, signature, redacted| {
+            Said::Reasoning(Reasoning { text: text.into(), signature, redacted })
+        };
+        let signature = |maker| Some(Signature::new(maker, "EqQB"));
+        vec![
+            reasoning("hm", None, false),
+            reasoning("so", signature(Maker::Anthropic), false),
+            reasoning("", signature(Maker::OpenAi), true),
+            Said::Text(Text { text: "".into(), cache: None, signature: signature(Maker::Google) }),
+        ]
+    };
+    let parts = |shown| {
+        let answer: serde_json::Value = serde_json::from_str(&written(thinking(), Stop::End, shown)).unwrap();
+        answer["candidates"][0]["content"]["parts"].to_string()
+    };
+    insta::assert_snapshot!(parts(true), @r#"[{"text":"hm","thought":true},{"text":"so","thought":true,"thoughtSignature":"nexus:anthropic:EqQB"},{"text":"","thought":true,"thoughtSignature":"nexus:openai:redacted:EqQB"},{"text":"","thoughtSignature":"EqQB"}]"#);
+    insta::assert_snapshot!(parts(false), @r#"[{"text":"","thought":true,"thoughtSignature":"nexus:anthropic:EqQB"},{"text":"","thought":true,"thoughtSignature":"nexus:openai:redacted:EqQB"},{"text":"","thoughtSignature":"EqQB"}]"#);
+}
+
+#[test]
+fn a_refusal_is_text_that_ends_for_safety() {
+    let refused = written(vec![Said::Refusal("no".into())], Stop::End, false);
+    assert!(
+        refused.contains(r#""parts":[{"text":"no"}],"role":"model"},"finishReason":"SAFETY""#),
+        "{refused}"
+    );
+    let blocked = written(Vec::new(), Stop::Filter, false);
+    assert!(blocked.contains(r#""content":{"role":"model"},"finishReason":"SAFETY""#), "{blocked}");
+    assert!(written(Vec::new(), Stop::Length, false).contains("MAX_TOKENS"));
+    assert_eq!(count(7), br#"{"totalTokens":7}"#);
+}

@@ -1,0 +1,174 @@
+//! Parts of content as Google writes them, in requests and in answers alike. Only for writing.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::chat::{
+    content::{Call, Input, Reasoning},
+    json::Json,
+    signature::{Maker, Signature},
+};
+
+/// A turn.
+#[derive(Serialize)]
+pub(super) struct Content<'r> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<Part<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+}
+
+/// A part: one kind of data, and what is said about it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part<'r> {
+    #[serde(flatten)]
+    pub(super) data: Payload<'r>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) thought: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thought_signature: Option<Cow<'r, str>>,
+}
+
+/// What a part holds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Payload<'r> {
+    Text(Cow<'r, str>),
+    #[serde(rename_all = "camelCase")]
+    InlineData {
+        mime_type: &'r str,
+        data: &'r str,
+    },
+    #[serde(rename_all = "camelCase")]
+    FileData {
+        mime_type: Cow<'r, str>,
+        file_uri: &'r str,
+    },
+    FunctionCall {
+        id: &'r str,
+        name: &'r str,
+        args: Json<'r>,
+    },
+    FunctionResponse {
+        id: &'r str,
+        name: &'r str,
+        response: Json<'r>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<Part<'r>>,
+    },
+}
+
+/// Before an encrypted piece of reasoning of another maker, so that it comes back as one: Google has none of these. No
+/// maker's signature begins like this.
+const REDACTED: &str = "redacted:";
+
+impl<'r> From<Payload<'r>> for Part<'r> {
+    fn from(data: Payload<'r>) -> Self {
+        Self { data, thought: false, thought_signature: None }
+    }
+}
+
+impl<'r> Part<'r> {
+    /// Plain text.
+    pub(super) fn text(text: impl Into<Cow<'r, str>>) -> Self {
+        Payload::Text(text.into()).into()
+    }
+
+    /// A call.
+    pub(super) fn call(call: &'r Call<'_>) -> Self {
+        Payload::FunctionCall { id: &call.id, name: &call.name, args: arguments(&call.input) }.into()
+    }
+
+    /// Thinking.
+    pub(super) fn thought(text: impl Into<Cow<'r, str>>, thought_signature: Option<Cow<'r, str>>) -> Self {
+        Self { data: Payload::Text(text.into()), thought: true, thought_signature }
+    }
+
+    /// The same with a signature.
+    pub(super) fn signed(self, thought_signature: Option<Cow<'r, str>>) -> Self {
+        Self { thought_signature, ..self }
+    }
+}
+
+/// The signature of reasoning, as it stands in a field of Google's.
+pub(super) fn mark(signature: &Signature<'_>, redacted: bool) -> String {
+    if redacted && signature.maker != Maker::Google {
+        let value = format!("{REDACTED}{}", signature.value);
+        Signature::new(signature.maker, value).marked(Maker::Google).into_owned()
+    } else {
+        signature.marked(Maker::Google).into_owned()
+    }
+}
+
+/// Reasoning out of its text and that field.
+pub(super) fn unmark<'a>(text: Cow<'a, str>, field: Option<Cow<'a, str>>) -> Reasoning<'a> {
+    let mut signature = field.map(|field| Signature::read(Maker::Google, field));
+    let mut redacted = false;
+    if let Some(Signature { maker, value }) = &mut signature
+        && *maker != Maker::Google
+        && let Some(inner) = value.strip_prefix(REDACTED).map(str::to_owned)
+    {
+        (*value, redacted) = (inner.into(), true);
+    }
+    Reasoning { text, signature, redacted }
+}
+
+/// The input of a call, which is an object here. An object passes as it is; no input is `{}`; another value that is JSON goes
+/// under `value`, and what is none under `input`, where custom tools have their text too.
+pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
+    let (key, value) = match input {
+        Input::Text(text) => ("input", quoted(text)),
+        Input::Json(text) => match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) if raw.get().starts_with('{') => return Json::borrowed(raw),
+            Ok(raw) => ("value", raw.get().to_owned()),
+            Err(_) if text.trim().is_empty() => return made("{}".to_owned()),
+            Err(_) => ("input", quoted(text)),
+        },
+    };
+    made(format!(r#"{{"{key}":{value}}}"#))
+}
+
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// JSON that was put together here, and so is some.
+pub(super) fn made(text: String) -> Json<'static> {
+    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_of_a_call_is_an_object_whatever_the_model_wrote() {
+        for (written, object) in [
+            (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
+            (" {} ", "{}"),
+            ("", "{}"),
+            ("null", r#"{"value":null}"#),
+            (r#"["x"]"#, r#"{"value":["x"]}"#),
+            (r#"{"a":"#, r#"{"input":"{\"a\":"}"#),
+        ] {
+            assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
+        }
+        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
+    }
+
+    #[test]
+    fn reasoning_of_any_maker_comes_back_as_what_it_was() {
+        for maker in [Maker::Anthropic, Maker::OpenAi, Maker::Bedrock, Maker::Google] {
+            for redacted in [false, maker != Maker::Google] {
+                let signature = Signature::new(maker, "EqQB+/=");
+                let field = mark(&signature, redacted);
+                let read = unmark("".into(), Some(field.into()));
+                assert_eq!(read, Reasoning { text: "".into(), signature: Some(signature), redacted });
+            }
+        }
+    }
+}
