@@ -144,6 +144,7 @@ impl App {
             prefixes: Prefixes {
                 openai: config.protocols.openai.clone(),
                 anthropic: Some(vec!["/llm/anthropic".to_owned()]),
+                google: Some(vec!["/llm/google".to_owned()]),
             },
             routes,
             providers,

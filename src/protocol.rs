@@ -30,6 +30,8 @@ pub enum Protocol {
     OpenAi,
     /// Anthropic's: messages, their count, models.
     Anthropic,
+    /// Google's: generateContent, streamed and not, countTokens, models.
+    Google,
 }
 
 /// Where each protocol is served besides the root; `None` = switched off.
@@ -39,6 +41,8 @@ pub struct Prefixes {
     pub openai: Option<Vec<String>>,
     /// Anthropic's.
     pub anthropic: Option<Vec<String>>,
+    /// Google's.
+    pub google: Option<Vec<String>>,
 }
 
 /// What a route asks for.
@@ -50,8 +54,8 @@ pub enum Operation {
     ListModels,
     /// One of them, by public id.
     ShowModel(String),
-    /// Something that is sent on to a provider.
-    Call(Call),
+    /// Something that is sent on to a provider; with the model's public id where the path names it.
+    Call(Call, Option<String>),
 }
 
 /// The operations that go upstream.
@@ -67,6 +71,12 @@ pub enum Call {
     Messages,
     /// Anthropic's `/v1/messages/count_tokens`
     CountMessages,
+    /// Google's `/v1beta/models/{model}:generateContent`
+    Generate,
+    /// Google's `/v1beta/models/{model}:streamGenerateContent`
+    StreamGenerate,
+    /// Google's `/v1beta/models/{model}:countTokens`
+    CountGenerate,
 }
 
 /// Why a path and method have no operation.
@@ -80,13 +90,14 @@ pub enum NoRoute {
 
 impl Protocol {
     /// All, in the order in which the root is searched.
-    const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+    const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Google];
 
     /// Its name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Google => "google",
         }
     }
 
@@ -95,18 +106,46 @@ impl Protocol {
         match self {
             Self::OpenAi => dialect::Client::Chat,
             Self::Anthropic => dialect::Client::Messages,
+            Self::Google => dialect::Client::Gemini(None),
         }
     }
 
     fn route(self, method: &Method, path: &str) -> Result<Operation, NoRoute> {
-        match path {
-            "" | "/" | "/v1" if *method == Method::HEAD => Ok(Operation::Probe),
-            "/v1/models" => get(method).map(|()| Operation::ListModels),
-            _ => match path.strip_prefix("/v1/models/").and_then(decode) {
-                Some(id) => get(method).map(|()| Operation::ShowModel(id)),
-                None => self.call(path).ok_or(NoRoute::Unknown).and_then(|call| post(method, call)),
-            },
+        if matches!(path, "" | "/" | "/v1" | "/v1beta") && *method == Method::HEAD {
+            return Ok(Operation::Probe);
         }
+        let Some(below) = self.models(path) else {
+            let call = self.call(path).ok_or(NoRoute::Unknown)?;
+            return post(method, call, None);
+        };
+        if below.is_empty() {
+            return get(method).map(|()| Operation::ListModels);
+        }
+        let id = below.strip_prefix('/').and_then(decode).ok_or(NoRoute::Unknown)?;
+        match self.call_of(&id) {
+            Some((model, call)) => post(method, call, Some(model.to_owned())),
+            None => get(method).map(|()| Operation::ShowModel(id)),
+        }
+    }
+
+    /// The rest of a path behind the list of models.
+    fn models(self, path: &str) -> Option<&str> {
+        match self {
+            Self::OpenAi | Self::Anthropic => below(path, "/v1/models"),
+            Self::Google => below(path, "/v1beta/models").or_else(|| below(path, "/v1/models")),
+        }
+    }
+
+    /// Google names what is asked of a model behind its id.
+    fn call_of(self, id: &str) -> Option<(&str, Call)> {
+        let (model, verb) = id.rsplit_once(':').filter(|_| self == Self::Google)?;
+        let call = match verb {
+            "generateContent" => Call::Generate,
+            "streamGenerateContent" => Call::StreamGenerate,
+            "countTokens" => Call::CountGenerate,
+            _ => return None,
+        };
+        Some((model, call))
     }
 
     fn call(self, path: &str) -> Option<Call> {
@@ -123,15 +162,23 @@ impl Protocol {
 
 impl Call {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Chat, Self::Embeddings, Self::Responses, Self::Messages, Self::CountMessages];
+    pub const ALL: [Self; 8] = [
+        Self::Chat,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::CountMessages,
+        Self::Generate,
+        Self::StreamGenerate,
+        Self::CountGenerate,
+    ];
 
     /// The operation's name in metrics, after the OpenTelemetry `gen_ai.operation.name` values.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Chat | Self::Responses | Self::Messages => "chat",
+            Self::Chat | Self::Responses | Self::Messages | Self::Generate | Self::StreamGenerate => "chat",
             Self::Embeddings => "embeddings",
-            Self::CountMessages => "count_tokens",
+            Self::CountMessages | Self::CountGenerate => "count_tokens",
         }
     }
 }
@@ -141,6 +188,7 @@ impl Prefixes {
         match protocol {
             Protocol::OpenAi => self.openai.as_deref(),
             Protocol::Anthropic => self.anthropic.as_deref(),
+            Protocol::Google => self.google.as_deref(),
         }
     }
 
@@ -190,8 +238,8 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn post(method: &Method, call: Call) -> Result<Operation, NoRoute> {
-    if *method == Method::POST { Ok(Operation::Call(call)) } else { Err(NoRoute::Method("POST")) }
+fn post(method: &Method, call: Call, model: Option<String>) -> Result<Operation, NoRoute> {
+    if *method == Method::POST { Ok(Operation::Call(call, model)) } else { Err(NoRoute::Method("POST")) }
 }
 
 fn get(method: &Method) -> Result<(), NoRoute> {
@@ -225,8 +273,11 @@ mod tests {
 
     fn routed(method: Method, path: &str) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {
         let paths = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect());
-        let prefixes =
-            Prefixes { openai: paths(&["/llm/openai", "/llm"]), anthropic: paths(&["/llm/anthropic"]) };
+        let prefixes = Prefixes {
+            openai: paths(&["/llm/openai", "/llm"]),
+            anthropic: paths(&["/llm/anthropic"]),
+            google: paths(&["/llm/google"]),
+        };
         route(&prefixes, &method, path, Protocol::OpenAi)
     }
 
@@ -239,11 +290,11 @@ mod tests {
         for base in ["", "/llm", "/llm/openai"] {
             assert_eq!(
                 at(Method::POST, &format!("{base}/v1/chat/completions")),
-                Ok(Operation::Call(Call::Chat))
+                Ok(Operation::Call(Call::Chat, None))
             );
             assert_eq!(
                 at(Method::POST, &format!("{base}/v1/embeddings")),
-                Ok(Operation::Call(Call::Embeddings))
+                Ok(Operation::Call(Call::Embeddings, None))
             );
             assert_eq!(at(Method::GET, &format!("{base}/v1/models")), Ok(Operation::ListModels));
             assert_eq!(at(Method::HEAD, base), Ok(Operation::Probe));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     anthropic,
+    gemini::{self, ingress::stream::Framing},
     json::Malformed,
     openai_chat, openai_responses,
     translate::{Asked, Decoder, Encoder, Target, Unreadable},
@@ -18,7 +19,7 @@ use crate::chat::{
 };
 
 /// A format in which clients ask for answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// OpenAI's chat completions.
     Chat,
@@ -26,6 +27,8 @@ pub enum Client {
     Responses,
     /// Anthropic's Messages.
     Messages,
+    /// Google's generateContent: how the stream is framed, if it is one, since that stands in the path and not in the body.
+    Gemini(Option<Framing>),
 }
 
 /// A format in which providers are asked for clients of another one.
@@ -35,6 +38,8 @@ pub enum Spoken {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// Google's generateContent.
+    Gemini,
 }
 
 impl Client {
@@ -47,6 +52,7 @@ impl Client {
             Self::Chat => openai_chat::ingress::request::read(body),
             Self::Responses => openai_responses::ingress::request::read(body),
             Self::Messages => anthropic::ingress::request::read(body),
+            Self::Gemini(framing) => gemini::ingress::request::read(body, framing.is_some()),
         }
     }
 
@@ -56,6 +62,7 @@ impl Client {
             Self::Chat => openai_chat::ingress::response::write(answer, request, asked),
             Self::Responses => openai_responses::ingress::response::write(answer, request, asked),
             Self::Messages => anthropic::ingress::response::write(answer, request, asked),
+            Self::Gemini(_) => gemini::ingress::response::write(answer, request, asked),
         }
     }
 
@@ -65,6 +72,10 @@ impl Client {
             Self::Chat => Box::new(openai_chat::ingress::stream::Encoder::new(request, asked)),
             Self::Responses => Box::new(openai_responses::ingress::stream::Encoder::new(request, asked)),
             Self::Messages => Box::new(anthropic::ingress::stream::Encoder::new(request, asked)),
+            Self::Gemini(framing) => {
+                let framing = framing.unwrap_or(Framing::Sse);
+                Box::new(gemini::ingress::stream::Encoder::new(request, asked, framing))
+            }
         }
     }
 
@@ -74,6 +85,7 @@ impl Client {
             Self::Chat => openai_chat::ingress::parameter(parameter),
             Self::Responses => openai_responses::ingress::parameter(parameter),
             Self::Messages => anthropic::ingress::parameter(parameter),
+            Self::Gemini(_) => gemini::ingress::parameter(parameter),
         }
     }
 
@@ -83,14 +95,22 @@ impl Client {
             Self::Chat => openai_chat::ingress::place(unsupported),
             Self::Responses => openai_responses::ingress::place(unsupported),
             Self::Messages => anthropic::ingress::place(unsupported),
+            Self::Gemini(_) => gemini::ingress::place(unsupported),
         }
     }
 
-    /// An error body. `limit` names the rule that refused.
-    pub fn error(self, kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
+    /// An error body. `limit` names the rule that refused, `retry_after` the seconds after which it would not.
+    pub fn error(
+        self,
+        kind: FaultKind,
+        status: u16,
+        message: &str,
+        (limit, retry_after): (Option<&str>, Option<u64>),
+    ) -> Bytes {
         match self {
             Self::Chat | Self::Responses => openai_chat::error::body(kind, status, message, limit),
             Self::Messages => anthropic::error::body(kind, status, message, limit),
+            Self::Gemini(_) => gemini::error::body(kind, status, message, limit, retry_after),
         }
     }
 
@@ -99,6 +119,7 @@ impl Client {
         match self {
             Self::Chat | Self::Responses => openai_chat::error::is_dialect(body),
             Self::Messages => anthropic::error::is_dialect(body),
+            Self::Gemini(_) => gemini::error::is_dialect(body),
         }
     }
 }
@@ -117,6 +138,7 @@ impl Spoken {
         match self {
             Self::Chat => openai_chat::egress::request::write(request, target, losses),
             Self::Messages => anthropic::egress::request::write(request, target, losses),
+            Self::Gemini => gemini::egress::request::write(request, target, losses),
         }
     }
 
@@ -129,6 +151,7 @@ impl Spoken {
         match self {
             Self::Chat => openai_chat::egress::response::read(body, unique),
             Self::Messages => anthropic::egress::response::read(body, unique),
+            Self::Gemini => gemini::egress::response::read(body, unique),
         }
     }
 
@@ -137,6 +160,7 @@ impl Spoken {
         match self {
             Self::Chat => Box::new(openai_chat::egress::stream::Decoder::new(unique)),
             Self::Messages => Box::new(anthropic::egress::stream::Decoder::new(unique)),
+            Self::Gemini => Box::new(gemini::egress::stream::Decoder::new(unique)),
         }
     }
 
@@ -145,6 +169,7 @@ impl Spoken {
         match self {
             Self::Chat => openai_chat::error::read(status, body),
             Self::Messages => anthropic::error::read(status, body),
+            Self::Gemini => gemini::error::read(status, body),
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    anthropic, openai_chat, openai_responses,
+    anthropic, gemini, openai_chat, openai_responses,
     passing::{Ending, Seen},
     sse::TooLarge,
     translated::Translated,
@@ -17,6 +17,10 @@ pub enum Machine {
     Responses(openai_responses::passing::stream::Stream),
     /// Messages that pass.
     Messages(anthropic::passing::stream::Stream),
+    /// Google's events that pass.
+    Gemini(gemini::passing::stream::Stream),
+    /// The same as a JSON array.
+    GeminiArray(gemini::passing::array::Stream),
     /// From one format to another.
     Translated(Box<Translated>),
 }
@@ -28,6 +32,8 @@ macro_rules! ask {
             Self::Chat($stream) => $what,
             Self::Responses($stream) => $what,
             Self::Messages($stream) => $what,
+            Self::Gemini($stream) => $what,
+            Self::GeminiArray($stream) => $what,
             Self::Translated($stream) => $what,
         }
     };

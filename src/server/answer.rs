@@ -123,7 +123,7 @@ async fn stream(
     let mut response = respond(head, Content::Stream(Box::new(relay)), secret);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if ask.translation.is_some() {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(ask.content_type()));
     }
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, failed).await;

@@ -12,6 +12,7 @@ use crate::{
     protocol::{
         Call, anthropic,
         dialect::Client as Format,
+        gemini::{self, ingress::stream::Framing},
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
@@ -44,11 +45,26 @@ enum Read {
     Embeddings(Arc<openai_embeddings::passing::request::Request>),
     Responses(Arc<openai_responses::passing::request::Request>),
     Messages(Arc<anthropic::passing::request::Request>),
+    Gemini(Arc<gemini::passing::request::Request>, String, Option<Framing>),
 }
 
 impl Read {
-    fn of(operation: Call, body: &[u8]) -> Result<Self, Malformed> {
+    /// `model` and `framing` are for the format that has them in the address.
+    fn of(
+        operation: Call,
+        body: &[u8],
+        model: Option<String>,
+        framing: Option<Framing>,
+    ) -> Result<Self, Malformed> {
         Ok(match operation {
+            Call::Generate | Call::StreamGenerate => {
+                let request = gemini::passing::request::Request::parse(body)?;
+                Self::Gemini(Arc::new(request), model.unwrap_or_default(), framing)
+            }
+            Call::CountGenerate => {
+                let request = gemini::passing::request::Request::parse_count(body)?;
+                Self::Gemini(Arc::new(request), model.unwrap_or_default(), None)
+            }
             Call::Chat => Self::Chat(Arc::new(openai_chat::passing::request::Request::parse(body)?)),
             Call::Embeddings => {
                 Self::Embeddings(Arc::new(openai_embeddings::passing::request::Request::parse(body)?))
@@ -68,6 +84,7 @@ impl Read {
             Self::Embeddings(request) => request.model(),
             Self::Responses(request) => request.model(),
             Self::Messages(request) => request.model(),
+            Self::Gemini(_, model, _) => model,
         }
     }
 
@@ -77,6 +94,7 @@ impl Read {
             Self::Chat(_) => Some(Format::Chat),
             Self::Responses(_) => Some(Format::Responses),
             Self::Messages(_) => Some(Format::Messages),
+            Self::Gemini(.., framing) => Some(Format::Gemini(*framing)),
             Self::Embeddings(_) => None,
         }
     }
@@ -85,13 +103,14 @@ impl Read {
 impl<'a> Ask<'a> {
     /// Reads the body of an operation and looks up the model that it names.
     pub(super) fn read(
-        operation: Call,
+        (operation, model): (Call, Option<String>),
         head: &'a Parts,
         held: Held,
         find: impl FnOnce(&str) -> Result<Arc<Target>, Caller>,
     ) -> Result<Self, Error> {
         let malformed = |error: Malformed| Caller::Malformed(error.to_string());
-        let read = Read::of(operation, &held.bytes).map_err(malformed)?;
+        let framing = (operation == Call::StreamGenerate).then(|| framing(head.uri.query()));
+        let read = Read::of(operation, &held.bytes, model, framing).map_err(malformed)?;
         let target = find(read.model())?;
         Ok(Self { target, operation, head, held, read, translation: None })
     }
@@ -120,7 +139,7 @@ impl<'a> Ask<'a> {
 
     /// Whether nothing but the number of its tokens is asked for.
     pub(super) fn is_count(&self) -> bool {
-        self.operation == Call::CountMessages
+        matches!(self.operation, Call::CountMessages | Call::CountGenerate)
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -128,6 +147,7 @@ impl<'a> Ask<'a> {
             Read::Chat(request) => request.stream(),
             Read::Responses(request) => request.stream(),
             Read::Messages(request) => request.stream(),
+            Read::Gemini(.., framing) => framing.is_some(),
             Read::Embeddings(_) => false,
         }
     }
@@ -144,6 +164,7 @@ impl<'a> Ask<'a> {
             Read::Embeddings(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
             Read::Responses(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
             Read::Messages(request) => counting.estimate(&self.held.bytes, request, ceiling).await,
+            Read::Gemini(request, ..) => counting.estimate(&self.held.bytes, request, ceiling).await,
         }
     }
 
@@ -173,6 +194,7 @@ impl<'a> Ask<'a> {
             Read::Embeddings(request) => splice(&self.held.bytes, [request.rename(model)]),
             Read::Responses(request) => splice(&self.held.bytes, [request.rename(model)]),
             Read::Messages(request) => splice(&self.held.bytes, [request.rename(model)]),
+            Read::Gemini(request, ..) => splice(&self.held.bytes, request.rename(model)),
         }
     }
 
@@ -190,6 +212,10 @@ impl<'a> Ask<'a> {
             (None, Read::Messages(_)) => {
                 Machine::Messages(anthropic::passing::stream::Stream::new(model, secret))
             }
+            (None, Read::Gemini(.., Some(Framing::Array))) => {
+                Machine::GeminiArray(gemini::passing::array::Stream::new(model, secret))
+            }
+            (None, Read::Gemini(..)) => Machine::Gemini(gemini::passing::stream::Stream::new(model, secret)),
             (None, Read::Chat(request)) => {
                 let hide = !request.include_usage();
                 Machine::Chat(openai_chat::passing::stream::Stream::new(model, hide, secret))
@@ -209,6 +235,16 @@ impl<'a> Ask<'a> {
             Read::Chat(_) | Read::Embeddings(_) => openai_chat::passing::response::parse(answer),
             Read::Responses(_) => openai_responses::passing::response::parse(answer),
             Read::Messages(_) => anthropic::passing::response::parse(answer),
+            Read::Gemini(..) => gemini::passing::response::parse(answer),
+        }
+    }
+
+    /// The content type of the answer, as the client expects it.
+    pub(super) fn content_type(&self) -> &'static str {
+        match &self.read {
+            Read::Gemini(.., Some(Framing::Array)) => "application/json",
+            _ if self.is_stream() => "text/event-stream",
+            _ => "application/json",
         }
     }
 
@@ -237,4 +273,10 @@ impl<'a> Ask<'a> {
         };
         echo::last_user_text(request.messages().iter().map(|span| &translation.body[span.range()]))
     }
+}
+
+/// How Google's clients want a stream framed: they say so in the query.
+fn framing(query: Option<&str>) -> Framing {
+    let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+    if sse { Framing::Sse } else { Framing::Array }
 }

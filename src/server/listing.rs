@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{body::Content, respond, router::Router};
 use crate::{
     error::Error,
-    protocol::{self, Operation, Protocol},
+    protocol::{Operation, Protocol, anthropic, gemini},
     route::Target,
 };
 
@@ -50,6 +50,19 @@ struct AnthropicModel<'a> {
     created_at: &'static str,
 }
 
+#[derive(Serialize)]
+struct GoogleList<'a> {
+    models: Vec<GoogleModel<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GoogleModel<'a> {
+    name: String,
+    display_name: &'a str,
+    supported_generation_methods: [&'static str; 3],
+}
+
 /// Answers an operation that goes to no provider, in the words of the protocol.
 pub(super) fn answer(
     router: &Router,
@@ -63,21 +76,29 @@ pub(super) fn answer(
             json(&OpenAiList { object: "list", data })
         }
         (Operation::ListModels, Protocol::Anthropic) => {
-            let data: Vec<_> = router.routes.open_to(caller).map(|target| anthropic(target)).collect();
+            let data: Vec<_> = router.routes.open_to(caller).map(|target| claude(target)).collect();
             let (first_id, last_id) = (data.first().map(|model| model.id), data.last().map(|model| model.id));
             json(&AnthropicList { data, has_more: false, first_id, last_id })
         }
         (Operation::ShowModel(id), Protocol::OpenAi) => {
             json(&openai(router, router.routes.find(id, caller)?))
         }
-        (Operation::ShowModel(id), Protocol::Anthropic) => json(&anthropic(router.routes.find(id, caller)?)),
-        (Operation::Probe | Operation::Call(_), _) => Response::new(Content::one(bytes::Bytes::new())),
+        (Operation::ShowModel(id), Protocol::Anthropic) => json(&claude(router.routes.find(id, caller)?)),
+        (Operation::ListModels, Protocol::Google) => {
+            json(&GoogleList { models: router.routes.open_to(caller).map(|target| google(target)).collect() })
+        }
+        (Operation::ShowModel(id), Protocol::Google) => json(&google(router.routes.find(id, caller)?)),
+        (Operation::Probe | Operation::Call(..), _) => Response::new(Content::one(bytes::Bytes::new())),
     })
 }
 
 /// The estimate of a request's tokens, marked as one.
-pub(super) fn count(estimate: u64) -> Response<Content> {
-    let mut response = respond::json(StatusCode::OK, protocol::anthropic::ingress::response::count(estimate));
+pub(super) fn count(protocol: Protocol, estimate: u64) -> Response<Content> {
+    let body = match protocol {
+        Protocol::Google => gemini::ingress::response::count(estimate),
+        Protocol::Anthropic | Protocol::OpenAi => anthropic::ingress::response::count(estimate),
+    };
+    let mut response = respond::json(StatusCode::OK, body);
     response.headers_mut().insert(ESTIMATE, HeaderValue::from_static("true"));
     response
 }
@@ -87,7 +108,15 @@ fn openai<'a>(router: &Router, target: &'a Target) -> OpenAiModel<'a> {
     OpenAiModel { id: &target.id, object: "model", created: CREATED, owned_by }
 }
 
-fn anthropic(target: &Target) -> AnthropicModel<'_> {
+fn google(target: &Target) -> GoogleModel<'_> {
+    GoogleModel {
+        name: format!("models/{}", target.id),
+        display_name: &target.id,
+        supported_generation_methods: ["generateContent", "streamGenerateContent", "countTokens"],
+    }
+}
+
+fn claude(target: &Target) -> AnthropicModel<'_> {
     AnthropicModel { kind: "model", id: &target.id, display_name: &target.id, created_at: CREATED_AT }
 }
 

@@ -110,10 +110,10 @@ async fn steps(
 ) -> Result<Response<Content>, Error> {
     let (protocol, operation) = accept(router, head, peer, call).await?; // 1 a route, the limits on requests, a place
     call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
-    let Operation::Call(operation) = operation else { return listing::answer(router, protocol, &operation, &call.principal) };
-    let ask = route(router, head, body, operation, call).await?;       // 3 the body, and the model it names
+    let Operation::Call(operation, model) = operation else { return listing::answer(router, protocol, &operation, &call.principal) };
+    let ask = route(router, head, body, (operation, model), call).await?; // 3 the body, and the model it names
     estimate(router, &ask, call).await;                                // 4 what it will cost
-    if ask.is_count() { return Ok(listing::count(call.estimate.unwrap_or_default())) }
+    if ask.is_count() { return Ok(listing::count(protocol, call.estimate.unwrap_or_default())) }
     reserve(router, &ask, call).await?;                                // 5 whether that may be spent
     let (answer, source) = dispatch(router, &ask, call).await?;        // 6 to the provider
     answer::answer(router, ask, answer, source, call).await            // 7 back to the client, and settled
@@ -126,8 +126,7 @@ async fn accept(
     peer: &Peer,
     call: &mut Call,
 ) -> Result<(Protocol, Operation), Error> {
-    let anthropic = head.headers.contains_key("anthropic-version");
-    let models = if anthropic { Protocol::Anthropic } else { Protocol::OpenAi };
+    let models = whose_models(head);
     let routed = protocol::route(&router.prefixes, &head.method, head.uri.path(), models);
     let (protocol, operation) = routed.map_err(|(protocol, no)| {
         call.spoken = protocol;
@@ -137,11 +136,24 @@ async fn accept(
         }
     })?;
     (call.spoken, call.protocol) = (protocol, Some(protocol));
-    call.operation = if let Operation::Call(operation) = operation { Some(operation) } else { None };
+    call.operation = if let Operation::Call(operation, _) = operation { Some(operation) } else { None };
     let admitted = router.edge.admit(&head.headers, peer.address).await?;
     call.enter(router.in_flight.enter(1).ok_or(Ours::Overloaded)?);
     admitted.settle();
     Ok((protocol, operation))
+}
+
+/// Whose list of models is meant at the root, where all protocols have theirs: by what only its clients send.
+fn whose_models(head: &Parts) -> Protocol {
+    let google = ["x-goog-api-key", "x-goog-api-client"].iter().any(|name| head.headers.contains_key(*name));
+    let key = |query: &str| query.split('&').any(|pair| pair.starts_with("key="));
+    if head.headers.contains_key("anthropic-version") {
+        Protocol::Anthropic
+    } else if google || head.uri.query().is_some_and(key) {
+        Protocol::Google
+    } else {
+        Protocol::OpenAi
+    }
 }
 
 /// The bytes of a request head, as HTTP/1.1 writes it.
@@ -168,7 +180,7 @@ async fn route<'a>(
     router: &Router,
     head: &'a Parts,
     body: &mut Incoming,
-    operation: protocol::Call,
+    operation: (protocol::Call, Option<String>),
     call: &mut Call,
 ) -> Result<Ask<'a>, Error> {
     if !body::is_json(&head.headers) {

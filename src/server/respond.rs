@@ -57,8 +57,9 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
 pub(super) fn error(error: &Error, client: Client, secret: Option<&Secret>) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
-    let say =
-        |message: &str, limit| json(status, client.error(FaultKind::of_status(code), code, message, limit));
+    let say = |message: &str, limit: Option<&str>| {
+        json(status, client.error(FaultKind::of_status(code), code, message, (limit, error.retry_after())))
+    };
     let mut response = match error {
         Error::Identity(denied) => json(status, flat(denied)),
         Error::Provider(Provider::Status { status: upstream, body, headers, meaning }) => {
@@ -111,7 +112,9 @@ pub(super) fn challenge(error: &Error, headers: &mut HeaderMap, challenge: &Head
 pub(super) fn limit(headers: &mut HeaderMap, client: Client, standing: &Standing) {
     let (names, reset) = match client {
         Client::Messages => (&ANTHROPIC_LIMIT, text::at(SystemTime::now() + standing.reset_after)),
-        Client::Chat | Client::Responses => (&OPENAI_LIMIT, text::reset(standing.reset_after)),
+        Client::Chat | Client::Responses | Client::Gemini(_) => {
+            (&OPENAI_LIMIT, text::reset(standing.reset_after))
+        }
     };
     headers.insert(&names[0], standing.limit.into());
     headers.insert(&names[1], standing.remaining.into());
@@ -138,7 +141,7 @@ fn provider_error(
     secret: Option<&Secret>,
 ) -> Bytes {
     if let Some(fault) = meaning {
-        return client.error(fault.kind, status, &scrub(&fault.message, secret), None);
+        return client.error(fault.kind, status, &scrub(&fault.message, secret), (None, None));
     }
     if client.is_error(body) {
         return scrubbed(body.clone(), secret);
@@ -148,7 +151,7 @@ fn provider_error(
         Upstream::Dialect => openai::read(upstream, body).message.into_owned(),
     };
     let kind = if upstream == 403 { FaultKind::Quota } else { FaultKind::of_status(status) };
-    client.error(kind, status, &openai::upstream_message(upstream, &scrub(&text, secret)), None)
+    client.error(kind, status, &openai::upstream_message(upstream, &scrub(&text, secret)), (None, None))
 }
 
 /// A body without the secret in it.

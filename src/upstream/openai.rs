@@ -77,7 +77,7 @@ impl OpenAi {
         let path = match call {
             Call::Chat => &self.chat,
             Call::Embeddings => &self.embeddings,
-            Call::Responses | Call::Messages | Call::CountMessages => &self.chat,
+            _ => &self.chat,
         };
         // A query that came in a request line fits into another one.
         let query = client.query.and_then(query::without_keys);

@@ -2,7 +2,7 @@
 //!
 //! Passes byte for byte but for the top-level `modelVersion`; only `usageMetadata` is read.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -10,21 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    chat::usage::Usage,
-    protocol::{gemini::usage, json::Key, span_in},
-};
-
-/// What is read of an answer.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Response {
-    /// Where the model's JSON string is, if there is one.
-    pub model: Option<Range<usize>>,
-    /// As the upstream reported it.
-    pub usage: Option<Usage>,
-    /// Whether it is an error that came with a good status.
-    pub error: bool,
-}
+use crate::protocol::{gemini::usage, json::Key, passing::Whole, span_in};
 
 /// The fields as they come; of one that comes twice the last counts.
 #[derive(Default)]
@@ -36,21 +22,19 @@ struct Wire<'a> {
 
 struct WireVisitor;
 
-impl Response {
-    /// Reads a whole body.
-    ///
-    /// # Errors
-    /// When it is not one JSON object in UTF-8.
-    pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
-        let model = wire.model.filter(|model| model.get().starts_with('"'));
-        Ok(Self {
-            model: model.and_then(|model| span_in(body, model.get())),
-            usage: wire.usage.map(usage::read),
-            error: wire.error.is_some(),
-        })
-    }
+/// Reads a whole body.
+///
+/// # Errors
+/// When it is not one JSON object in UTF-8.
+pub fn parse(body: &[u8]) -> Result<Whole, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
+    let model = wire.model.filter(|model| model.get().starts_with('"'));
+    Ok(Whole {
+        model: model.and_then(|model| span_in(body, model.get())),
+        usage: wire.usage.map(usage::read),
+        error: wire.error.is_some(),
+    })
 }
 
 impl<'de> Deserialize<'de> for Wire<'de> {
@@ -83,28 +67,29 @@ impl<'de> Visitor<'de> for WireVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::usage::Usage;
 
     #[test]
     fn the_model_and_the_usage_are_found_at_the_top_and_nowhere_else() {
         let body = br#"{"candidates":[{"modelVersion":"in"}], "modelVersion" : "up","usageMetadata":{"promptTokenCount":8}}"#;
-        let read = Response::parse(body).expect("valid");
+        let read = parse(body).expect("valid");
         assert_eq!(&body[read.model.expect("there")], b"\"up\"");
         assert_eq!(read.usage, Some(Usage { input: Some(8), ..Usage::default() }));
-        assert!(!read.error && Response::parse(br#"{"error":{"code":400}}"#).expect("valid").error);
+        assert!(!read.error && parse(br#"{"error":{"code":400}}"#).expect("valid").error);
     }
 
     #[test]
     fn strange_usage_is_no_reason_to_lose_the_answer() {
         for usage in ["null", "3", "{}", "{\"promptTokenCount\":-1}", "[]", "1e999"] {
             let body = format!("{{\"usageMetadata\":{usage}}}");
-            assert!(Response::parse(body.as_bytes()).is_ok(), "{usage}");
+            assert!(parse(body.as_bytes()).is_ok(), "{usage}");
         }
     }
 
     #[test]
     fn what_is_no_json_object_is_unreadable() {
         for body in [&b""[..], b"[]", b"<html>", b"{\"a\":1", b"{\"a\":\"\xff\"}", b"{} x"] {
-            assert!(Response::parse(body).is_err(), "{}", String::from_utf8_lossy(body));
+            assert!(parse(body).is_err(), "{}", String::from_utf8_lossy(body));
         }
     }
 }
