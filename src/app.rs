@@ -356,10 +356,12 @@ impl Supervisors {
     ) -> Result<Provider, StartError> {
         let fault = |what: String| StartError(format!("provider '{}': {what}", provider.name));
         let (endpoint, upstream) = match &provider.kind {
-            ProviderKind::OpenAi { base_url, api_key, ca_pem, stream_usage } => {
+            ProviderKind::OpenAi { remote, responses, stream_usage } => {
+                let config::Remote { base_url, api_key, ca_pem } = remote;
                 let endpoint = Endpoint::new(base_url, ca_pem.as_deref(), provider.connect_timeout);
                 let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
-                let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
+                let server = OpenAi::new(base_url, api_key.as_ref(), *responses);
+                let server = server.map_err(|e| fault(format!("{e:?}")))?;
                 let server = Box::new(server);
                 let (secret, stream_usage) = (api_key.clone(), *stream_usage);
                 let forward_token = provider.forward_token;
@@ -369,6 +371,9 @@ impl Supervisors {
                 let (counter, first_byte_delay, token_delay) =
                     (Arc::clone(counter), *first_byte_delay, *token_delay);
                 (None, Upstream::Echo { counter, first_byte_delay, token_delay })
+            }
+            ProviderKind::Anthropic { .. } | ProviderKind::Google { .. } | ProviderKind::Azure { .. } => {
+                return Err(fault("this kind of provider is not served yet".to_owned()));
             }
         };
         let gate = Gate::new(provider.max_in_flight);

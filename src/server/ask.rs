@@ -12,10 +12,7 @@ use crate::{
     protocol::{Call, json::Malformed, openai_chat, openai_embeddings, splice::splice},
     route::Target,
     tokens::Counter,
-    upstream::{
-        echo,
-        openai::{Client, OpenAi},
-    },
+    upstream::{Client, Operation, Wanted, echo, openai::OpenAi},
 };
 
 /// A request on its way to a provider.
@@ -78,14 +75,14 @@ impl<'a> Ask<'a> {
     /// The request as it goes upstream: the model renamed, usage asked for, all else as it came.
     pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, of: &call::Call) -> Outgoing {
         let model = &self.target.upstream_name;
-        let (call, body) = match &self.read {
+        let (operation, body) = match &self.read {
             Read::Chat(request) => {
                 let usage = request.ask_for_usage().filter(|_| stream_usage);
                 let edits = [request.rename(model)].into_iter().chain(usage);
-                (Call::Chat, splice(&self.held.bytes, edits))
+                (Operation::Chat, splice(&self.held.bytes, edits))
             }
             Read::Embeddings(request) => {
-                (Call::Embeddings, splice(&self.held.bytes, [request.rename(model)]))
+                (Operation::Embeddings, splice(&self.held.bytes, [request.rename(model)]))
             }
         };
         let client = Client {
@@ -93,8 +90,11 @@ impl<'a> Ask<'a> {
             headers: &self.head.headers,
             request_id: &of.request_id,
             key: of.key.as_ref(),
+            token: None,
+            same_protocol: true,
         };
-        server.request(call, &client, self.target.headers.as_ref(), body)
+        let wanted = Wanted { operation, model, stream: self.is_stream() };
+        server.request(&wanted, &client, self.target.headers.as_ref(), body)
     }
 
     /// What the built-in provider answers.

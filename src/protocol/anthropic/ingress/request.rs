@@ -3,10 +3,6 @@
 //!
 //! `max_tokens` need not be there: the same body serves `count_tokens`, and other providers have defaults.
 
-use std::marker::PhantomData;
-
-use serde_json::value::RawValue;
-
 use self::content::History;
 use crate::{
     chat::{
@@ -14,7 +10,7 @@ use crate::{
         request::{Amount, Effort, Format, Hints, Message, Request, Role, Sampling, Thinking},
     },
     protocol::{
-        json::{self, Malformed},
+        json::Malformed,
         value::{Notes, Object, Value},
     },
 };
@@ -51,9 +47,8 @@ const KNOWN: [&str; 20] = [
 /// # Errors
 /// What is no JSON object in UTF-8, is nested too deep, has a known field twice or of a wrong type, or holds content that
 /// only Anthropic's own servers can read. Answered with 400.
-pub fn read<'a>(body: &'a [u8]) -> Result<Request<'a>, Malformed> {
-    let raw = json::read(body, |_| PhantomData::<&'a RawValue>)?;
-    let body = Value::body(raw).object()?;
+pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
+    let body = Object::body(body)?;
     body.once(&KNOWN)?;
     let mut notes = Notes::default();
     let messages = messages(&body, &mut notes)?;
