@@ -372,7 +372,10 @@ impl Supervisors {
                     (Arc::clone(counter), *first_byte_delay, *token_delay);
                 (None, Upstream::Echo { counter, first_byte_delay, token_delay })
             }
-            ProviderKind::Anthropic { .. } | ProviderKind::Google { .. } | ProviderKind::Azure { .. } => {
+            ProviderKind::Anthropic { .. }
+            | ProviderKind::Google { .. }
+            | ProviderKind::Azure { .. }
+            | ProviderKind::Bedrock { .. } => {
                 return Err(fault("this kind of provider is not served yet".to_owned()));
             }
         };

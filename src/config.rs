@@ -233,6 +233,17 @@ pub enum ProviderKind {
         /// As of [`ProviderKind::OpenAi`].
         stream_usage: bool,
     },
+    /// Amazon Bedrock: requests are signed.
+    Bedrock {
+        /// The AWS region.
+        region: String,
+        /// In place of the region's own address; as [`Remote::base_url`].
+        base_url: Option<Uri>,
+        /// As [`Remote::ca_pem`].
+        ca_pem: Option<Arc<[u8]>>,
+        /// What requests are signed with.
+        credentials: AwsCredentials,
+    },
 }
 
 /// Where a provider is, and with what it is opened.
@@ -266,6 +277,24 @@ pub struct Entra {
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret,
+}
+
+/// Where the keys of AWS come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AwsCredentials {
+    /// The file itself.
+    Keys {
+        /// `access_key_id`
+        access_key_id: Secret,
+        /// `secret_access_key`
+        secret_access_key: Secret,
+        /// `session_token`
+        session_token: Option<Secret>,
+    },
+    /// A profile of the AWS files.
+    Profile(String),
+    /// Whatever the machine offers: environment, files, web identity, container, instance.
+    Chain,
 }
 
 /// One `[llm.providers.NAME.models."KEY"]`.
@@ -308,10 +337,10 @@ pub struct Rule {
 }
 
 impl ProviderKind {
-    /// Where it is; `None` for the one that is built in.
+    /// Where it is and its key; `None` for the one that is built in, and for the one that has no key.
     pub const fn remote(&self) -> Option<&Remote> {
         match self {
-            Self::Echo { .. } => None,
+            Self::Bedrock { .. } | Self::Echo { .. } => None,
             Self::OpenAi { remote, .. }
             | Self::Anthropic { remote }
             | Self::Google { remote, .. }

@@ -108,7 +108,7 @@ pub struct Client<'a> {
     pub same_protocol: bool,
 }
 
-/// A provider's address: one variant for each kind that is reached over HTTP.
+/// A provider's address: one variant for each kind that is reached over HTTP by a key or a token.
 #[derive(Debug)]
 pub enum Server {
     /// Any OpenAI-compatible server.
@@ -131,7 +131,7 @@ pub enum AddressError {
 }
 
 impl Server {
-    /// The address of a configured provider; `None` for one that is not reached over HTTP.
+    /// The address of a configured provider; `None` for the one that is built in, and for the one whose requests are signed.
     ///
     /// # Errors
     /// When what is configured does not make a URL or a header.
@@ -154,7 +154,7 @@ impl Server {
                     (&remote.base_url, remote.api_key.as_ref(), api_version.as_deref());
                 Self::Azure(Box::new(Azure::new(base, key, version, *responses)?))
             }
-            ProviderKind::Echo { .. } => return Ok(None),
+            ProviderKind::Bedrock { .. } | ProviderKind::Echo { .. } => return Ok(None),
         }))
     }
 

@@ -106,8 +106,8 @@ fn drafts<'a>(
         }
         names(name, entry, view, check);
         let limits = Written::read(rates, &at, callers, check);
-        if let (Some(entry), Some("echo")) = (view.entry("headers"), kind.as_deref()) {
-            let help = "remove it: the echo provider sends nothing";
+        if let (Some(entry), Some(kind @ ("bedrock" | "echo"))) = (view.entry("headers"), kind.as_deref()) {
+            let help = format!("remove it: a provider of type `{kind}` is sent no headers");
             check.at_key(entry, Code::NoEffect, "`headers` changes nothing", help);
         }
         let lists = Lists::read(view, callers, check).and(lists);

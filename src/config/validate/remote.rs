@@ -1,10 +1,12 @@
 //! What stands behind a provider: its kind, where it is, and what opens it.
 
+use std::sync::Arc;
+
 use http::Uri;
 
 use super::Check;
 use crate::config::{
-    Entra, ProviderKind, Remote, Vertex,
+    AwsCredentials, Entra, ProviderKind, Remote, Vertex,
     diagnostic::{Code, Diagnostic},
     file::View,
     secret::Secret,
@@ -20,6 +22,7 @@ pub(super) fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind
             ProviderKind::Anthropic { remote: remote(view, "https://api.anthropic.com/v1", check) }
         }
         "azure" => azure(view, check),
+        "bedrock" => bedrock(view, check),
         "echo" => ProviderKind::Echo {
             first_byte_delay: view.value("first_byte_delay"),
             token_delay: view.value("token_delay"),
@@ -38,9 +41,17 @@ fn remote(view: View<'_>, default: &str, check: &mut Check<'_>) -> Remote {
     let base_url = view.get("base_url").or_else(|| default.parse().ok());
     Remote {
         base_url: base_url.unwrap_or_else(|| Uri::from_static(NOWHERE)),
-        api_key: view.get("api_key").filter(|key: &String| !key.is_empty()).map(Secret::new),
-        ca_pem: view.entry("ca_file").and_then(|entry| check.bytes(entry)).map(Into::into),
+        api_key: secret(view, "api_key"),
+        ca_pem: ca_pem(view, check),
     }
+}
+
+fn secret(view: View<'_>, name: &str) -> Option<Secret> {
+    view.get(name).filter(|key: &String| !key.is_empty()).map(Secret::new)
+}
+
+fn ca_pem(view: View<'_>, check: &mut Check<'_>) -> Option<Arc<[u8]>> {
+    view.entry("ca_file").and_then(|entry| check.bytes(entry)).map(Into::into)
 }
 
 /// Whether it is OpenAI itself, in any of its regions (`eu.api.openai.com`).
@@ -106,6 +117,50 @@ fn azure(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {
         entra,
         responses: view.get("responses").unwrap_or(true),
         stream_usage: view.value("stream_usage"),
+    }
+}
+
+fn bedrock(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {
+    must_be_there(view, "region", "write the region: `region = \"eu-central-1\"`", check);
+    must_be_plain(view, "region", check);
+    ProviderKind::Bedrock {
+        region: view.get("region").unwrap_or_default(),
+        base_url: view.get("base_url"),
+        ca_pem: ca_pem(view, check),
+        credentials: aws_credentials(view, check),
+    }
+}
+
+fn aws_credentials(view: View<'_>, check: &mut Check<'_>) -> AwsCredentials {
+    let keys = ["access_key_id", "secret_access_key", "session_token"];
+    let written = keys.iter().find_map(|name| view.entry(name));
+    if let Some(first) = written {
+        for name in &keys[..2] {
+            let help = format!("write `{name}`, or none of them to have the machine's own credentials");
+            must_be_there(view, name, &help, check);
+        }
+        if let Some(profile) = view.entry("profile") {
+            let problem =
+                Diagnostic::new(Code::Conflict, profile.key.clone(), "`profile` stands beside keys")
+                    .label(first.key.clone(), "the first of them")
+                    .help("keep one of them");
+            check.report.push(problem);
+        }
+    }
+    match (secret(view, keys[0]), secret(view, keys[1])) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            let session_token = secret(view, keys[2]);
+            AwsCredentials::Keys { access_key_id, secret_access_key, session_token }
+        }
+        _ => view.get("profile").map_or(AwsCredentials::Chain, AwsCredentials::Profile),
+    }
+}
+
+/// Reports a key that this kind cannot do without.
+fn must_be_there(view: View<'_>, name: &str, help: &str, check: &mut Check<'_>) {
+    if view.entry(name).is_none() {
+        let message = format!("`{name}` is missing");
+        check.report.push(Diagnostic::new(Code::MissingKey, view.span(), message).help(help));
     }
 }
 

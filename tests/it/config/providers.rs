@@ -173,6 +173,29 @@ fn what_opens_vertex_and_azure_is_said_once_and_fits_into_a_url() {
 }
 
 #[test]
+fn bedrock_needs_a_region_and_keys_come_in_pairs() {
+    let with = |keys: &str| {
+        let all = problems("bedrock", keys).into_iter();
+        all.filter(|code| *code != "not-in-this-version").collect::<Vec<_>>()
+    };
+    let (region, keys) =
+        ("region = \"eu-central-1\"\n", "access_key_id = \"a\"\nsecret_access_key = \"s\"\n");
+    for (text, expected) in [
+        (region.to_owned(), vec![]),
+        (format!("{region}{keys}session_token = \"t\"\nbase_url = \"http://h\""), vec![]),
+        (format!("{region}profile = \"p\""), vec![]),
+        (String::new(), vec!["missing-key"]),
+        ("region = \"h/\"".to_owned(), vec!["invalid-name"]),
+        (format!("{region}access_key_id = \"a\""), vec!["missing-key"]),
+        (format!("{region}session_token = \"t\""), vec!["missing-key", "missing-key"]),
+        (format!("{region}{keys}profile = \"p\""), vec!["conflict"]),
+        (format!("{region}api_key = \"k\""), vec!["another-type"]),
+    ] {
+        assert_eq!(with(&text), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_old_path_key_sets_the_path_and_the_alias_goes_with_the_default() {
     let paths = |text: &str| read(&[text, PROVIDER].concat()).unwrap().0.protocols.openai.unwrap();
     assert_eq!(paths(""), ["/llm/openai", "/llm"]);
