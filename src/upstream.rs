@@ -51,6 +51,14 @@ const KEPT_BACK: [&str; 19] = [
     "via",
 ];
 
+/// Where upstreams say their own id of a request that do not say it in `x-request-id`: Anthropic, Azure, AWS. Their SDKs
+/// look for it there, so it stays.
+static OTHER_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+];
+
 /// The id of a request, on both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The upstream's own id of the request, as the caller sees it.
@@ -206,7 +214,9 @@ pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
     for name in &unwanted {
         headers.remove(name);
     }
-    if let Some(id) = headers.remove(REQUEST_ID) {
+    let own = headers.remove(REQUEST_ID);
+    let others = || OTHER_IDS.iter().find_map(|name| headers.get(name)).cloned();
+    if let Some(id) = own.or_else(others) {
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
     headers

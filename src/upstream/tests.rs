@@ -306,3 +306,22 @@ fn rate_limits_pass_and_cookies_do_not() {
     names.sort_unstable();
     assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);
 }
+
+#[test]
+fn the_upstreams_own_id_has_one_name_whatever_the_upstream_calls_it() {
+    for (sent, id) in [
+        (&[("x-request-id", "1"), ("apim-request-id", "2")][..], Some("1")),
+        (&[("request-id", "req_1")], Some("req_1")),
+        (&[("x-amzn-requestid", "3")], Some("3")),
+        (&[("set-cookie", "4")], None),
+    ] {
+        let pairs =
+            sent.iter().map(|(name, id)| (HeaderName::from_static(name), HeaderValue::from_static(id)));
+        let passing = passing(HeaderMap::from_iter(pairs), None);
+        let found = passing.get(UPSTREAM_REQUEST_ID).map(|id| id.to_str().expect("text"));
+        assert_eq!(found, id);
+        assert!(!passing.contains_key(REQUEST_ID), "that one is ours");
+        let kept = sent.iter().filter(|(name, _)| name.ends_with("request-id") && !name.starts_with('x'));
+        assert!(kept.clone().all(|(name, id)| passing[*name] == *id), "SDKs look for it");
+    }
+}
