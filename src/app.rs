@@ -31,7 +31,7 @@ use crate::{
     },
     telemetry::{self, LogOptions, Style, metrics::Metrics},
     tokens::Counter,
-    upstream::openai::OpenAi,
+    upstream::Server as Address,
 };
 
 /// For actors to finish what waits in their mailboxes; microseconds of work each.
@@ -143,8 +143,8 @@ impl App {
             server: config.server.clone(),
             prefixes: Prefixes {
                 openai: config.protocols.openai.clone(),
-                anthropic: Some(vec!["/llm/anthropic".to_owned()]),
-                google: Some(vec!["/llm/google".to_owned()]),
+                anthropic: config.protocols.anthropic.clone(),
+                google: config.protocols.google.clone(),
             },
             routes,
             providers,
@@ -274,8 +274,13 @@ async fn report(registry: Registry, every: Duration) {
 fn announce(config: &Config, listeners: &Listeners) {
     let address = listeners.main.local_addr().unwrap_or(config.server.listen_address);
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    for path in config.protocols.openai.iter().flatten() {
-        tracing::info!("OpenAI LLM endpoint: {scheme}://{address}{path}");
+    let protocols = &config.protocols;
+    for (name, paths) in
+        [("OpenAI", &protocols.openai), ("Anthropic", &protocols.anthropic), ("Google", &protocols.google)]
+    {
+        for path in paths.iter().flatten() {
+            tracing::info!("{name} LLM endpoint: {scheme}://{address}{path}");
+        }
     }
     if let Some(admin) = listeners.admin.as_ref().and_then(|admin| admin.local_addr().ok()) {
         tracing::info!("admin endpoint: http://{admin}");
@@ -361,19 +366,22 @@ impl Supervisors {
     ) -> Result<Provider, StartError> {
         let fault = |what: String| StartError(format!("provider '{}': {what}", provider.name));
         let (endpoint, upstream) = match &provider.kind {
-            ProviderKind::OpenAi { base_url, api_key, ca_pem, stream_usage } => {
-                let endpoint = Endpoint::new(base_url, ca_pem.as_deref(), provider.connect_timeout);
-                let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
-                let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
-                let server = Box::new(server);
-                let (secret, stream_usage) = (api_key.clone(), *stream_usage);
-                let forward_token = provider.forward_token;
-                (Some(Arc::new(endpoint)), Upstream::OpenAi { server, secret, forward_token, stream_usage })
-            }
             ProviderKind::Echo { first_byte_delay, token_delay } => {
                 let (counter, first_byte_delay, token_delay) =
                     (Arc::clone(counter), *first_byte_delay, *token_delay);
                 (None, Upstream::Echo { counter, first_byte_delay, token_delay })
+            }
+            kind => {
+                let server = Address::new(kind).map_err(|error| fault(format!("{error:?}")))?;
+                let (Some(server), Some(remote)) = (server, kind.remote()) else {
+                    return Err(fault("this kind of provider is not served".to_owned()));
+                };
+                let endpoint =
+                    Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout);
+                let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
+                let (secret, forward_token) = (remote.api_key.clone(), provider.forward_token);
+                let stream_usage = kind.stream_usage();
+                (Some(Arc::new(endpoint)), Upstream::Remote { server, secret, forward_token, stream_usage })
             }
         };
         let gate = Gate::new(provider.max_in_flight);

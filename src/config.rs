@@ -4,7 +4,13 @@
 //! problem on the way. Nothing here knows about files, positions or the environment. Units are in the types:
 //! durations are `Duration`, sizes are bytes, limits are tokens.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use actors::{Group, identity::Rules, quota::Limit};
 use http::{HeaderName, Uri};
@@ -141,6 +147,10 @@ pub struct Protocols {
     /// Path prefixes of the OpenAI routes: the configured path first, then the `/llm` alias while the path is the default.
     /// No trailing slash. Every enabled protocol is served at the root too.
     pub openai: Option<Vec<String>>,
+    /// Those of the Anthropic routes.
+    pub anthropic: Option<Vec<String>>,
+    /// Those of the Gemini routes.
+    pub google: Option<Vec<String>>,
 }
 
 /// `[llm.limits]`: how input is estimated.
@@ -191,15 +201,100 @@ pub enum ProviderKind {
     },
     /// Any OpenAI-compatible server.
     OpenAi {
-        /// `http` or `https`, with a host, without a trailing slash, query or fragment.
-        base_url: Uri,
-        /// Sent as `Authorization: Bearer`.
-        api_key: Option<Secret>,
-        /// Extra PEM roots for this upstream, already read.
-        ca_pem: Option<Arc<[u8]>>,
+        /// Where it is; the key is sent as `Authorization: Bearer`.
+        remote: Remote,
+        /// Whether it speaks the Responses protocol.
+        responses: bool,
         /// Whether `stream_options.include_usage` is injected into streams that do not ask for it.
         stream_usage: bool,
     },
+    /// Anthropic's API.
+    Anthropic {
+        /// Where it is; the key is sent as `x-api-key`.
+        remote: Remote,
+    },
+    /// The Gemini API, or Vertex AI.
+    Google {
+        /// Where it is; the key is sent as `x-goog-api-key`.
+        remote: Remote,
+        /// Vertex AI instead of the Gemini API; there is no key then.
+        vertex: Option<Vertex>,
+    },
+    /// OpenAI's models on Azure.
+    Azure {
+        /// The resource's endpoint; the key is sent as `api-key`.
+        remote: Remote,
+        /// `api_version`, as written; `None` = the paths that need none.
+        api_version: Option<String>,
+        /// Opens it instead of a key.
+        entra: Option<Entra>,
+        /// Whether it speaks the Responses protocol.
+        responses: bool,
+        /// As of [`ProviderKind::OpenAi`].
+        stream_usage: bool,
+    },
+    /// Amazon Bedrock: requests are signed.
+    Bedrock {
+        /// The AWS region.
+        region: String,
+        /// In place of the region's own address; as [`Remote::base_url`].
+        base_url: Option<Uri>,
+        /// As [`Remote::ca_pem`].
+        ca_pem: Option<Arc<[u8]>>,
+        /// What requests are signed with.
+        credentials: AwsCredentials,
+    },
+}
+
+/// Where a provider is, and with what it is opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remote {
+    /// `http` or `https`, with a host, without a trailing slash, query or fragment.
+    pub base_url: Uri,
+    /// Never empty.
+    pub api_key: Option<Secret>,
+    /// Extra PEM roots for this upstream, already read.
+    pub ca_pem: Option<Arc<[u8]>>,
+}
+
+/// `[llm.providers.NAME.vertex]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vertex {
+    /// The Google project.
+    pub project: String,
+    /// The location, `global` among them.
+    pub location: String,
+    /// The service account's file; `None` = Google's application default credentials.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// `[llm.providers.NAME.entra]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entra {
+    /// The tenant, by id or domain.
+    pub tenant: String,
+    /// The application.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+/// Where the keys of AWS come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AwsCredentials {
+    /// The file itself.
+    Keys {
+        /// `access_key_id`
+        access_key_id: Secret,
+        /// `secret_access_key`
+        secret_access_key: Secret,
+        /// `session_token`
+        session_token: Option<Secret>,
+    },
+    /// A profile of the AWS files.
+    Profile(String),
+    /// Whatever the machine offers: environment, files, web identity, container, instance.
+    Chain,
 }
 
 /// One `[llm.providers.NAME.models."KEY"]`.
@@ -219,6 +314,8 @@ pub struct Model {
     pub limits: limits::Table,
     /// Its header rules, after those of the provider.
     pub headers: Vec<HeaderRule>,
+    /// The length of an answer where the provider demands one and the caller gave none, in tokens.
+    pub max_tokens: u64,
 }
 
 /// The outcome of the four-level walk for one model, for every caller.
@@ -237,6 +334,29 @@ pub struct Rule {
     pub limit: Limit,
     /// Dotted path of the table it came from, as `explain` prints it.
     pub table: Arc<str>,
+}
+
+impl ProviderKind {
+    /// Where it is and its key; `None` for the one that is built in, and for the one that has no key.
+    pub const fn remote(&self) -> Option<&Remote> {
+        match self {
+            Self::Bedrock { .. } | Self::Echo { .. } => None,
+            Self::OpenAi { remote, .. }
+            | Self::Anthropic { remote }
+            | Self::Google { remote, .. }
+            | Self::Azure { remote, .. } => Some(remote),
+        }
+    }
+}
+
+impl ProviderKind {
+    /// Whether `stream_options.include_usage` is injected into streams that do not ask for it.
+    pub fn stream_usage(&self) -> bool {
+        match self {
+            Self::OpenAi { stream_usage, .. } | Self::Azure { stream_usage, .. } => *stream_usage,
+            _ => false,
+        }
+    }
 }
 
 impl Config {

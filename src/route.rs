@@ -11,9 +11,6 @@ use crate::{
     upstream::headers::HeaderRules,
 };
 
-/// See [`Target::max_tokens`].
-const MAX_TOKENS: u64 = 4096;
-
 /// Every model of the configuration.
 #[derive(Debug)]
 pub struct Routes {
@@ -107,8 +104,8 @@ impl Target {
             provider_index,
             model: Arc::clone(&model.name),
             index,
-            max_tokens: MAX_TOKENS,
-            stream_usage: true,
+            max_tokens: model.max_tokens,
+            stream_usage: provider.kind.stream_usage(),
             headers: HeaderRules::new(&provider.headers, &model.headers),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),

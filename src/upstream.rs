@@ -1,23 +1,31 @@
 //! How to address a provider: which URL, which headers, which of the client's own. Pure; the actor that guards the
 //! provider is `actors::provider`, a different thing.
 
+pub mod anthropic;
+pub mod azure;
 pub mod echo;
+pub mod google;
 pub mod headers;
 pub mod key;
 pub mod openai;
 pub mod query;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
+mod keyed;
+
+use std::borrow::Cow;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{CONNECTION, InvalidHeaderValue},
+    uri::InvalidUri,
+};
 use smallvec::SmallVec;
 
-use crate::config::secret::Secret;
-
-/// Client headers that go to a provider of the same protocol. Of the others only what `headers` is told goes upstream.
-const PASSED_ON: [HeaderName; 3] = [
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
+use self::{anthropic::Anthropic, azure::Azure, google::Google, headers::HeaderRules, openai::OpenAi};
+use crate::{
+    config::{ProviderKind, secret::Secret},
+    protocol::splice::Rope,
+};
 
 /// Headers of an upstream's answer that are not the caller's business: they belong to that hop, to the bytes as they
 /// were framed there, or to a browser session with someone else.
@@ -43,10 +51,155 @@ const KEPT_BACK: [&str; 19] = [
     "via",
 ];
 
+/// Where upstreams say their own id of a request that do not say it in `x-request-id`: Anthropic, Azure, AWS. Their SDKs
+/// look for it there, so it stays.
+static OTHER_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+];
+
 /// The id of a request, on both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The upstream's own id of the request, as the caller sees it.
 pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+
+/// What is asked of a provider's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// OpenAI: `chat/completions`.
+    Chat,
+    /// OpenAI: `responses`.
+    Responses,
+    /// OpenAI: `embeddings`.
+    Embeddings,
+    /// Anthropic: `messages`.
+    Messages,
+    /// Anthropic: `messages/count_tokens`.
+    CountMessages,
+    /// Google: `generateContent`, `streamGenerateContent`.
+    Generate,
+    /// Google: `countTokens`.
+    CountTokens,
+    /// Google: `batchEmbedContents`.
+    BatchEmbed,
+    /// AWS Bedrock: `converse`, `converse-stream`.
+    Converse,
+}
+
+/// A call as its address shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What is asked for.
+    pub operation: Operation,
+    /// The provider's name of the model.
+    pub model: &'a str,
+    /// Whether the answer is to be a stream.
+    pub stream: bool,
+}
+
+/// What a client's request has to do with the one that goes upstream, its body apart.
+#[derive(Debug)]
+pub struct Client<'a> {
+    /// Its query, as it came.
+    pub query: Option<&'a str>,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The id of the call, the same on both sides.
+    pub request_id: &'a HeaderValue,
+    /// Its own key for the provider, in place of the configured one.
+    pub key: Option<&'a Secret>,
+    /// What opens the provider for now, where that expires: sent as a bearer token, unless there is a `key`.
+    pub token: Option<&'a Secret>,
+    /// Whether it speaks the protocol that the provider is spoken to in: only then its query and that protocol's headers
+    /// pass.
+    pub same_protocol: bool,
+}
+
+/// A provider's address: one variant for each kind that is reached over HTTP by a key or a token.
+#[derive(Debug)]
+pub enum Server {
+    /// Any OpenAI-compatible server.
+    OpenAi(Box<OpenAi>),
+    /// Anthropic's API.
+    Anthropic(Box<Anthropic>),
+    /// The Gemini API, or Vertex AI.
+    Google(Box<Google>),
+    /// OpenAI's models on Azure.
+    Azure(Box<Azure>),
+}
+
+/// Why a configuration cannot be addressed. The text holds no secret.
+#[derive(Debug)]
+pub enum AddressError {
+    /// The base URL and a path do not make a URL.
+    Url(InvalidUri),
+    /// The key holds bytes that no header can carry.
+    Key(InvalidHeaderValue),
+}
+
+impl Server {
+    /// The address of a configured provider; `None` for the one that is built in, and for the one whose requests are signed.
+    ///
+    /// # Errors
+    /// When what is configured does not make a URL or a header.
+    pub fn new(kind: &ProviderKind) -> Result<Option<Self>, AddressError> {
+        Ok(Some(match kind {
+            ProviderKind::OpenAi { remote, responses, .. } => {
+                Self::OpenAi(Box::new(OpenAi::new(&remote.base_url, remote.api_key.as_ref(), *responses)?))
+            }
+            ProviderKind::Anthropic { remote } => {
+                Self::Anthropic(Box::new(Anthropic::new(&remote.base_url, remote.api_key.as_ref())?))
+            }
+            ProviderKind::Google { remote, vertex: None } => {
+                Self::Google(Box::new(Google::new(&remote.base_url, remote.api_key.as_ref())?))
+            }
+            ProviderKind::Google { remote, vertex: Some(vertex) } => {
+                Self::Google(Box::new(Google::vertex(&remote.base_url, &vertex.project, &vertex.location)?))
+            }
+            ProviderKind::Azure { remote, api_version, responses, .. } => {
+                let (base, key, version) =
+                    (&remote.base_url, remote.api_key.as_ref(), api_version.as_deref());
+                Self::Azure(Box::new(Azure::new(base, key, version, *responses)?))
+            }
+            ProviderKind::Bedrock { .. } | ProviderKind::Echo { .. } => return Ok(None),
+        }))
+    }
+
+    /// The request for one call: the client's query and headers as far as they pass, our own over them. What the server
+    /// does not speak goes where its first operation does, to be refused there.
+    pub fn request(
+        &self,
+        wanted: &Wanted<'_>,
+        client: &Client<'_>,
+        rules: Option<&HeaderRules>,
+        body: Rope,
+    ) -> Request<Rope> {
+        match self {
+            Self::OpenAi(server) => server.request(wanted, client, rules, body),
+            Self::Anthropic(server) => server.request(wanted, client, rules, body),
+            Self::Google(server) => server.request(wanted, client, rules, body),
+            Self::Azure(server) => server.request(wanted, client, rules, body),
+        }
+    }
+
+    /// Whether it takes this.
+    pub fn speaks(&self, operation: Operation) -> bool {
+        match self {
+            Self::OpenAi(server) => server.speaks(operation),
+            Self::Anthropic(server) => server.speaks(operation),
+            Self::Google(server) => server.speaks(operation),
+            Self::Azure(server) => server.speaks(operation),
+        }
+    }
+}
+
+impl<'a> Client<'a> {
+    /// What of its query goes up without being asked for.
+    fn passing_query(&self) -> Option<Cow<'a, str>> {
+        self.query.filter(|_| self.same_protocol).and_then(query::without_keys)
+    }
+}
 
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
 /// the secret.
@@ -61,7 +214,9 @@ pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
     for name in &unwanted {
         headers.remove(name);
     }
-    if let Some(id) = headers.remove(REQUEST_ID) {
+    let own = headers.remove(REQUEST_ID);
+    let others = || OTHER_IDS.iter().find_map(|name| headers.get(name)).cloned();
+    if let Some(id) = own.or_else(others) {
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
     headers
@@ -72,25 +227,4 @@ fn is_kept_back(name: &HeaderName) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_of_headers_kept_back_is_sorted_for_the_search() {
-        assert!(KEPT_BACK.is_sorted());
-    }
-
-    #[test]
-    fn rate_limits_pass_and_cookies_do_not() {
-        let mut upstream = HeaderMap::new();
-        for name in
-            ["x-ratelimit-remaining-requests", "retry-after", "set-cookie", "content-length", "x-request-id"]
-        {
-            upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
-        }
-        let passing = passing(upstream, None);
-        let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);
-    }
-}
+mod tests;

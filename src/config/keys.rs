@@ -51,8 +51,6 @@ pub enum Support {
         /// What to do.
         remedy: &'static str,
     },
-    /// It depends on other keys: `validate` decides.
-    Depends,
     /// It belongs to the other program of this name: an error, with this remedy.
     Never(&'static str),
 }
@@ -123,11 +121,6 @@ impl Key {
 
     const fn only(mut self, types: &'static [&'static str]) -> Self {
         self.only = types;
-        self
-    }
-
-    const fn depends(mut self) -> Self {
-        self.support = Support::Depends;
         self
     }
 

@@ -78,7 +78,7 @@ fn meaning(section: &Section, key: &Key) -> String {
         Support::Later { except, .. } => {
             text += &format!(" *This version: {} only.*", super::shape::list(except));
         }
-        Support::Full | Support::Depends | Support::Never(_) => {}
+        Support::Full | Support::Never(_) => {}
     }
     text
 }

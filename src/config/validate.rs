@@ -10,6 +10,7 @@ mod limits;
 mod llm;
 mod oauth;
 mod provider;
+mod remote;
 mod server;
 
 use std::path::{Path, PathBuf};

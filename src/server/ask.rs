@@ -22,10 +22,7 @@ use crate::{
     },
     route::Target,
     tokens::Counter,
-    upstream::{
-        echo,
-        openai::{Client, OpenAi},
-    },
+    upstream::{Client, Operation, Server, Wanted, echo},
 };
 
 /// A request on its way to a provider.
@@ -35,6 +32,7 @@ pub(super) struct Ask<'a> {
     head: &'a Parts,
     held: Held,
     read: Read,
+    counted_here: bool,
     /// Where the provider speaks another format than the client.
     pub(super) translation: Option<Box<Translation>>,
 }
@@ -112,7 +110,7 @@ impl<'a> Ask<'a> {
         let framing = (operation == Call::StreamGenerate).then(|| framing(head.uri.query()));
         let read = Read::of(operation, &held.bytes, model, framing).map_err(malformed)?;
         let target = find(read.model())?;
-        Ok(Self { target, operation, head, held, read, translation: None })
+        Ok(Self { target, operation, head, held, read, counted_here: false, translation: None })
     }
 
     /// Writes the request anew where the provider speaks another format.
@@ -121,7 +119,11 @@ impl<'a> Ask<'a> {
     /// The client's fault: what cannot be read as a whole, what the provider cannot be told, and what a strict client
     /// would not have dropped.
     pub(super) fn translate(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
-        if self.is_count() || upstream.speaks(self.operation) {
+        if upstream.speaks(operation(self.operation)) {
+            return Ok(());
+        }
+        if matches!(self.operation, Call::CountMessages | Call::CountGenerate) {
+            self.counted_here = true;
             return Ok(());
         }
         let Some(client) = self.read.dialect() else {
@@ -140,6 +142,11 @@ impl<'a> Ask<'a> {
     /// Whether nothing but the number of its tokens is asked for.
     pub(super) fn is_count(&self) -> bool {
         matches!(self.operation, Call::CountMessages | Call::CountGenerate)
+    }
+
+    /// Whether that number is the estimate, since the provider does not count.
+    pub(super) fn is_counted_here(&self) -> bool {
+        self.counted_here
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -169,15 +176,26 @@ impl<'a> Ask<'a> {
     }
 
     /// The request as it goes upstream.
-    pub(super) fn outgoing(&self, server: &OpenAi, stream_usage: bool, of: &call::Call) -> Outgoing {
-        let operation = if self.translation.is_some() { Call::Chat } else { self.operation };
+    pub(super) fn outgoing(&self, server: &Server, stream_usage: bool, of: &call::Call) -> Outgoing {
         let client = Client {
             query: self.head.uri.query().filter(|_| self.translation.is_none()),
             headers: &self.head.headers,
             request_id: &of.request_id,
             key: of.key.as_ref(),
+            token: None,
+            same_protocol: self.translation.is_none(),
         };
-        server.request(operation, &client, self.target.headers.as_ref(), self.outgoing_body(stream_usage))
+        let wanted =
+            Wanted { operation: self.asked(), model: &self.target.upstream_name, stream: self.is_stream() };
+        server.request(&wanted, &client, self.target.headers.as_ref(), self.outgoing_body(stream_usage))
+    }
+
+    /// What the provider is asked for.
+    fn asked(&self) -> Operation {
+        match (&self.translation, self.operation) {
+            (Some(translation), _) => translation.operation(),
+            (None, call) => operation(call),
+        }
     }
 
     /// Translated, or as it came with the model renamed and usage asked for.
@@ -279,4 +297,17 @@ impl<'a> Ask<'a> {
 fn framing(query: Option<&str>) -> Framing {
     let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
     if sse { Framing::Sse } else { Framing::Array }
+}
+
+/// A call as a provider that takes it as it comes knows it.
+fn operation(call: Call) -> Operation {
+    match call {
+        Call::Chat => Operation::Chat,
+        Call::Embeddings => Operation::Embeddings,
+        Call::Responses => Operation::Responses,
+        Call::Messages => Operation::Messages,
+        Call::CountMessages => Operation::CountMessages,
+        Call::Generate | Call::StreamGenerate => Operation::Generate,
+        Call::CountGenerate => Operation::CountTokens,
+    }
 }

@@ -113,7 +113,7 @@ async fn steps(
     let Operation::Call(operation, model) = operation else { return listing::answer(router, protocol, &operation, &call.principal) };
     let ask = route(router, head, body, (operation, model), call).await?; // 3 the body, and the model it names
     estimate(router, &ask, call).await;                                // 4 what it will cost
-    if ask.is_count() { return Ok(listing::count(protocol, call.estimate.unwrap_or_default())) }
+    if ask.is_counted_here() { return Ok(listing::count(protocol, call.estimate.unwrap_or_default())) }
     reserve(router, &ask, call).await?;                                // 5 whether that may be spent
     let (answer, source) = dispatch(router, &ask, call).await?;        // 6 to the provider
     answer::answer(router, ask, answer, source, call).await            // 7 back to the client, and settled
@@ -208,6 +208,8 @@ async fn estimate(router: &Router, ask: &Ask<'_>, call: &mut Call) {
 async fn reserve(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(), Error> {
     let tokens = call.estimate.unwrap_or_default();
     let rule = ask.target.limit(&call.principal);
+    // A count of tokens costs nothing.
+    let rule = rule.filter(|_| !ask.is_count());
     let (Some(client), Some(rule)) = (&call.principal.client, rule) else { return Ok(()) };
     let reserved = router.quota.reserve(client, &rule.limit, tokens).await;
     call.reservation = Some(reserved.map_err(|refusal| refused(call, refusal))?);
@@ -252,7 +254,7 @@ async fn send(
     call: &Call,
 ) -> Result<(Head, Source), Error> {
     match &provider.upstream {
-        Upstream::OpenAi { server, stream_usage, .. } => {
+        Upstream::Remote { server, stream_usage, .. } => {
             let outgoing = ask.outgoing(server, *stream_usage, call);
             let sent = lease.send(outgoing, provider.first_byte_timeout).await;
             let (head, body) = sent.map_err(|error| unsent(&error, &ask.target.provider))?.into_parts();

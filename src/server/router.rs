@@ -9,11 +9,11 @@ use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
-    protocol::{Call, Prefixes, dialect::Spoken},
+    protocol::{Prefixes, dialect::Spoken},
     route::{Routes, Target},
     telemetry::metrics::Metrics,
     tokens::Counter,
-    upstream::{key, openai::OpenAi},
+    upstream::{Operation, Server, key},
 };
 
 /// The shared part of a server.
@@ -62,10 +62,10 @@ pub struct Provider {
 
 /// The kinds of upstream.
 pub enum Upstream {
-    /// An OpenAI-compatible server.
-    OpenAi {
+    /// A provider that is reached over HTTP.
+    Remote {
         /// Its URLs and headers.
-        server: Box<OpenAi>,
+        server: Server,
         /// Its key, to be kept out of every text.
         secret: Option<Secret>,
         /// Whether a caller's own key is taken in its place.
@@ -95,39 +95,49 @@ impl Provider {
     /// The key that a caller brings along for it; `None` where its own serves, or it needs none.
     pub(super) fn forwarded_key(&self, caller: &HeaderMap) -> Result<Option<Secret>, Caller> {
         match &self.upstream {
-            Upstream::OpenAi { forward_token: true, secret, .. } => key::forwarded(caller, secret.as_ref()),
-            Upstream::OpenAi { .. } | Upstream::Echo { .. } => Ok(None),
+            Upstream::Remote { forward_token: true, secret, .. } => key::forwarded(caller, secret.as_ref()),
+            Upstream::Remote { .. } | Upstream::Echo { .. } => Ok(None),
         }
     }
 
     /// The secret that its texts might hold: the key it was called with.
     pub(super) fn secret<'a>(&'a self, forwarded: &'a Option<Secret>) -> Option<&'a Secret> {
         match &self.upstream {
-            Upstream::OpenAi { secret, .. } => forwarded.as_ref().or(secret.as_ref()),
+            Upstream::Remote { secret, .. } => forwarded.as_ref().or(secret.as_ref()),
             Upstream::Echo { .. } => None,
         }
     }
 }
 
 impl Upstream {
-    /// Whether it takes this call as it comes, in the client's own format.
-    pub(super) fn speaks(&self, call: Call) -> bool {
+    /// Whether it takes this as it comes, in the client's own format.
+    pub(super) fn speaks(&self, operation: Operation) -> bool {
         match self {
-            Self::OpenAi { .. } | Self::Echo { .. } => matches!(call, Call::Chat | Call::Embeddings),
+            Self::Remote { server, .. } => server.speaks(operation),
+            Self::Echo { .. } => matches!(operation, Operation::Chat | Operation::Embeddings),
         }
     }
 
     /// The format in which it is asked for clients of another one.
     pub(super) fn spoken(&self) -> Spoken {
         match self {
-            Self::OpenAi { .. } | Self::Echo { .. } => Spoken::Chat,
+            Self::Remote { server: Server::OpenAi(_) | Server::Azure(_), .. } | Self::Echo { .. } => {
+                Spoken::Chat
+            }
+            Self::Remote { server: Server::Anthropic(_), .. } => Spoken::Messages,
+            Self::Remote { server: Server::Google(_), .. } => Spoken::Gemini,
         }
     }
 
     /// Who owns its models, as listings say: the kind of provider.
     pub(super) fn owner(&self) -> &'static str {
         match self {
-            Self::OpenAi { .. } => "openai",
+            Self::Remote { server, .. } => match server {
+                Server::OpenAi(_) => "openai",
+                Server::Anthropic(_) => "anthropic",
+                Server::Google(_) => "google",
+                Server::Azure(_) => "azure",
+            },
             Self::Echo { .. } => "echo",
         }
     }

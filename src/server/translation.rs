@@ -15,6 +15,7 @@ use crate::{
         translate::{self, Asked, Decoder, Encoder, Unreadable},
     },
     route::Target,
+    upstream::Operation,
 };
 
 /// What of the request the provider was not told, by the client's own names.
@@ -99,6 +100,15 @@ impl Translation {
         let request = self.client.read(body).unwrap_or_default();
         let written = self.client.write(&answer, &request, &self.asked(body, model));
         Ok((written.into(), answer.usage))
+    }
+
+    /// What the provider is asked for.
+    pub(super) fn operation(&self) -> Operation {
+        match self.provider {
+            Spoken::Chat => Operation::Chat,
+            Spoken::Messages => Operation::Messages,
+            Spoken::Gemini => Operation::Generate,
+        }
     }
 
     /// What an error of the provider means.

@@ -12,23 +12,39 @@ use http::{
 };
 use smallvec::SmallVec;
 
-use super::PASSED_ON;
+use super::Client;
 use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set};
 
+/// The version of Anthropic's API that is spoken.
+pub(super) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
 /// Headers of a provider's own that rules may change or remove, as they may those of a caller.
-const CHANGEABLE: [HeaderName; 2] = [ACCEPT, USER_AGENT];
+const CHANGEABLE: [HeaderName; 3] = [ACCEPT, USER_AGENT, ANTHROPIC_VERSION];
+
+/// Headers of a client that go to every provider (W3C Trace Context).
+static TRACE: [HeaderName; 2] =
+    [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 /// The rules of one model: those of its provider, then its own.
 #[derive(Debug)]
 pub struct HeaderRules(Box<[HeaderRule]>);
 
-/// Completes a provider's own headers with what goes up of the caller's. Own ones stay as they are, `accept` and
-/// `user-agent` apart, which a rule may change.
-pub fn complete(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRules>) {
-    let caller = Caller::new(caller);
+/// Completes a provider's own headers with what goes up of the client's; `protocol` are those that only mean something in
+/// the provider's own protocol. Own ones stay as they are, apart from `accept`, `user-agent` and the version of the API,
+/// which a rule may change, and those of `protocol` that the client sent itself.
+pub fn complete(
+    own: &mut HeaderMap,
+    client: &Client<'_>,
+    protocol: &'static [HeaderName],
+    rules: Option<&HeaderRules>,
+) {
+    let caller = Caller::new(client.headers, if client.same_protocol { protocol } else { &[] });
+    for (name, _) in caller.passed_on() {
+        own.remove(name);
+    }
     let Some(rules) = rules else {
         for (name, value) in caller.passed_on() {
-            own.append(name, value.clone());
+            own.append(name.clone(), value.clone());
         }
         return;
     };
@@ -38,7 +54,7 @@ pub fn complete(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRu
             chosen.0.push((name, value));
         }
     }
-    chosen.0.extend(caller.passed_on().map(|(name, value)| (name, value.clone())));
+    chosen.0.extend(caller.passed_on().map(|(name, value)| (name.clone(), value.clone())));
     rules.apply(&caller, &mut chosen);
     chosen.remove(|name| own.contains_key(name));
     for (name, value) in chosen.0 {
@@ -50,6 +66,8 @@ pub fn complete(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRu
 /// What a caller sent, as far as it may go upstream at all.
 struct Caller<'a> {
     headers: &'a HeaderMap,
+    /// The headers of its protocol, if that is the provider's too.
+    protocol: &'static [HeaderName],
     /// Headers that it sent and that its `Connection` header names.
     hop: SmallVec<[&'a str; 2]>,
 }
@@ -119,7 +137,7 @@ impl Names {
 // === impl Caller ===
 
 impl<'a> Caller<'a> {
-    fn new(headers: &'a HeaderMap) -> Self {
+    fn new(headers: &'a HeaderMap, protocol: &'static [HeaderName]) -> Self {
         let mut hop: SmallVec<[&str; 2]> = SmallVec::new();
         let names =
             headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
@@ -129,13 +147,13 @@ impl<'a> Caller<'a> {
                 hop.push(name);
             }
         }
-        Self { headers, hop }
+        Self { headers, protocol, hop }
     }
 
-    /// What goes to a provider of the same protocol without any rule.
-    fn passed_on(&self) -> impl Iterator<Item = (HeaderName, &'a HeaderValue)> {
-        let passed_on = PASSED_ON.into_iter().filter(|name| !is_in(&self.hop, name.as_str()));
-        passed_on.flat_map(|name| self.headers.get_all(&name).iter().map(move |value| (name.clone(), value)))
+    /// What goes up without any rule.
+    fn passed_on(&self) -> impl Iterator<Item = (&'static HeaderName, &'a HeaderValue)> {
+        let names = self.protocol.iter().chain(&TRACE).filter(|name| !is_in(&self.hop, name.as_str()));
+        names.flat_map(|name| self.headers.get_all(name).iter().map(move |value| (name, value)))
     }
 
     /// The first value of a header, if it may go upstream.

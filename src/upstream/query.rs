@@ -1,23 +1,59 @@
 //! A caller's query on its way upstream: all of it but the keys, which were for Nexus. Pure.
+//!
+//! And what else URLs are made of: segments, and a query behind a path.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
-/// Parameters that carry a caller's key (Google's clients send `?key=`).
-const KEYS: [&str; 2] = ["api_key", "key"];
+use http::Uri;
+
+/// Parameters that carry a caller's key or token (Google's clients send `?key=`; RFC 6750, section 2.3).
+const KEYS: [&str; 3] = ["access_token", "api_key", "key"];
 
 /// The query without its keys, else byte for byte; `None` when nothing is left.
 pub fn without_keys(query: &str) -> Option<Cow<'_, str>> {
-    if !query.split('&').any(is_key) {
+    without(query, &KEYS)
+}
+
+/// The query without the parameters of these names, else byte for byte; `None` when nothing is left.
+pub fn without<'a>(query: &'a str, names: &[&str]) -> Option<Cow<'a, str>> {
+    let is_named = |parameter: &&str| names.iter().any(|name| is(parameter, name));
+    if !query.split('&').any(|parameter| is_named(&parameter)) {
         return Some(query.into());
     }
-    let kept: Vec<_> = query.split('&').filter(|parameter| !is_key(parameter)).collect();
+    let kept: Vec<_> = query.split('&').filter(|parameter| !is_named(parameter)).collect();
     (!kept.is_empty()).then(|| kept.join("&").into())
 }
 
-/// Whether a `name=value` is a key, however its name is written.
-fn is_key(parameter: &str) -> bool {
-    let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
-    KEYS.iter().any(|key| spells(name.as_bytes(), key.as_bytes()))
+/// A URL with a query, if there is one; without it where both are too long together. `None` when it is no URL.
+pub(super) fn url(path: &str, query: Option<&str>) -> Option<Uri> {
+    // A query that came in a request line fits into another one.
+    let whole = query.and_then(|query| Uri::try_from(format!("{path}?{query}")).ok());
+    whole.or_else(|| Uri::try_from(path).ok())
+}
+
+/// Text as one segment of a path, or as a value in a query (RFC 3986, section 2.3: what is not unreserved is escaped).
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@');
+    if text.bytes().all(is_plain) {
+        return text.into();
+    }
+    text.bytes()
+        .fold(String::with_capacity(text.len() + 8), |mut out, byte| {
+            if is_plain(byte) {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}"); // never fails on a string
+            }
+            out
+        })
+        .into()
+}
+
+/// Whether a `name=value` has this name, however it is written.
+fn is(parameter: &str, name: &str) -> bool {
+    let written = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+    spells(written.as_bytes(), name.as_bytes())
 }
 
 /// Whether a name, percent-decoded, is `word`.
@@ -59,7 +95,7 @@ mod tests {
             ("key=secret", None),
             ("key", None),
             ("key=", None),
-            ("api_key=secret&key=secret", None),
+            ("api_key=secret&key=secret&access_token=secret", None),
             ("a=1&key=secret&b=2", Some("a=1&b=2")),
             ("key=secret&b=%32+x&&c", Some("b=%32+x&&c")),
             ("a=key&key=s&a=key=1", Some("a=key&a=key=1")),
@@ -74,6 +110,31 @@ mod tests {
         ] {
             assert_eq!(without_keys(query).as_deref(), kept, "{query}");
         }
+    }
+
+    #[test]
+    fn text_is_escaped_so_that_it_stays_one_segment() {
+        for (text, written) in [
+            ("gemini-2.5-pro", "gemini-2.5-pro"),
+            ("claude@001", "claude@001"),
+            ("a/b?c#d:e", "a%2Fb%3Fc%23d%3Ae"),
+            ("50% é", "50%25%20%C3%A9"),
+            ("", ""),
+        ] {
+            assert_eq!(escaped(text), written);
+        }
+        assert!(matches!(escaped("gpt-4o"), Cow::Borrowed("gpt-4o")));
+    }
+
+    #[test]
+    fn a_query_that_does_not_fit_is_left_out() {
+        let long = "a".repeat(1 << 16);
+        assert_eq!(url("http://h/p", Some(&long)).map(|url| url.to_string()), Some("http://h/p".to_owned()));
+        assert_eq!(
+            url("http://h/p", Some("a=1")).map(|url| url.to_string()),
+            Some("http://h/p?a=1".to_owned())
+        );
+        assert_eq!(url("no url", None), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use actors::identity::Source;
 use http::HeaderName;
 use nexus::config::{
-    Config, ProviderKind,
+    Config, Remote,
     diagnostic::{Code, Report, Severity},
     environment::Environment,
     render,
@@ -21,6 +21,7 @@ mod edge;
 mod headers;
 mod identity;
 mod meaning;
+mod providers;
 mod reference;
 
 /// An environment made of two lists.
@@ -198,7 +199,7 @@ interval = "60s"
     assert_eq!(tokens, [("basic", 500), ("premium", 10000)]);
     assert_eq!(gpt.per_user.default.as_ref().unwrap().limit.tokens, 1000);
     assert_eq!(gpt.per_user, mini.per_user, "a provider's limit is shared by its models");
-    let ProviderKind::OpenAi { base_url, api_key, .. } = &config.providers[0].kind else { panic!("openai") };
+    let Remote { base_url, api_key, .. } = config.providers[0].kind.remote().unwrap();
     assert_eq!(base_url.to_string(), "https://api.openai.com/v1");
     assert_eq!(api_key.as_ref().unwrap().expose(), "sk-...");
 }
@@ -218,7 +219,7 @@ base_url = "https://{{ env.HOST }}/v1"
 models.m = { rename = "{{ env.NOPE | }}x" }
 "#;
     let (config, _) = Config::read(Path::new("etc/nexus.toml"), text, &world).unwrap();
-    let ProviderKind::OpenAi { base_url, api_key, .. } = &config.providers[0].kind else { panic!("openai") };
+    let Remote { base_url, api_key, .. } = config.providers[0].kind.remote().unwrap();
     assert_eq!(base_url.to_string(), "https://llm.example.com/v1");
     assert_eq!(api_key.as_ref().unwrap().expose(), "<from a file||the default>");
     assert_eq!(&*config.providers[0].models[0].upstream_name, "x");

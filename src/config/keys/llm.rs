@@ -8,7 +8,7 @@ use super::{
 /// Longest time-out that makes sense: a day, in seconds.
 const DAY: u64 = 86_400;
 
-/// The kinds of provider that can be named; this version serves `openai` and `echo`.
+/// The kinds of provider that can be named; this version serves all but `bedrock`.
 pub const PROVIDER_TYPES: &[&str] = &["openai", "echo", "anthropic", "google", "bedrock", "azure"];
 
 /// The kinds of provider that are spoken to by plain HTTP.
@@ -28,8 +28,8 @@ pub(super) static LLM: Section = Section { title: "[llm]", names: None, keys: &[
 #[rustfmt::skip]
 static PROTOCOLS: Section = Section { title: "[llm.protocols]", names: None, keys: &[
     Key::new("openai", Kind::Table(&OPENAI), "", "The OpenAI protocol."),
-    Key::new("anthropic", Kind::Table(&ANTHROPIC), "", "The Anthropic protocol; not served by this version."),
-    Key::new("google", Kind::Table(&GOOGLE), "", "The Gemini protocol; not served by this version."),
+    Key::new("anthropic", Kind::Table(&ANTHROPIC), "", "The Anthropic protocol."),
+    Key::new("google", Kind::Table(&GOOGLE), "", "The Gemini protocol."),
 ] };
 
 #[rustfmt::skip]
@@ -40,13 +40,13 @@ static OPENAI: Section = Section { title: "[llm.protocols.openai]", names: None,
 
 #[rustfmt::skip]
 static ANTHROPIC: Section = Section { title: "[llm.protocols.anthropic]", names: None, keys: &[
-    Key::new("enabled", Kind::Bool, "true", "Whether it is served.").depends(),
+    Key::new("enabled", Kind::Bool, "true", "Whether it is served."),
     Key::new("path", Kind::Path, "\"/llm/anthropic\"", "Before `/v1/…`."),
 ] };
 
 #[rustfmt::skip]
 static GOOGLE: Section = Section { title: "[llm.protocols.google]", names: None, keys: &[
-    Key::new("enabled", Kind::Bool, "true", "Whether it is served.").depends(),
+    Key::new("enabled", Kind::Bool, "true", "Whether it is served."),
     Key::new("path", Kind::Path, "\"/llm/google\"", "Before `/v1beta/…`."),
 ] };
 
@@ -68,7 +68,7 @@ static PROVIDERS: Section = Section { title: "[llm.providers]", keys: &[],
 #[rustfmt::skip]
 static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None, keys: &[
     Key::new("type", Kind::Choice(PROVIDER_TYPES), "", "What is spoken to it.").required()
-        .later_unless(&["openai", "echo"], "write `type = \"openai\"` where the provider has an OpenAI-compatible address, or remove the provider"),
+        .later_unless(&["openai", "echo", "anthropic", "google", "azure"], "write `type = \"openai\"` where the provider has an OpenAI-compatible address, or remove the provider"),
     Key::new("models", Kind::Table(&MODELS), "", "The models that may be asked for; at least one."),
     Key::new("rate_limits", Kind::Table(&PROVIDER_LIMITS), "", "Limits shared by its models."),
     Key::new("allow", Kind::Texts, "", "Only these groups may use its models; absent = all."),
@@ -77,24 +77,24 @@ static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None,
     Key::new("connect_timeout", Kind::Duration(0, DAY), "\"5s\"", "For TCP and TLS."),
     Key::new("first_byte_timeout", Kind::Duration(0, DAY), "\"600s\"", "Until the head of the answer."),
     Key::new("idle_timeout", Kind::Duration(0, DAY), "\"120s\"", "Between two pieces of an answer."),
-    Key::new("api_key", Kind::Secret, "", "Sent as `Authorization: Bearer`.").only(&["openai", "anthropic", "google", "azure"]),
-    Key::new("base_url", Kind::Url, "", "Where it is; absent = `https://api.openai.com/v1` for `openai`.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
+    Key::new("api_key", Kind::Secret, "", "Sent as a bearer token; to `anthropic` as `x-api-key`, to `google` as `x-goog-api-key`, to `azure` as `api-key`.").only(HTTP),
+    Key::new("base_url", Kind::Url, "", "Where it is; absent = `https://api.openai.com/v1`, `https://api.anthropic.com/v1`, `https://generativelanguage.googleapis.com/v1beta` by type. For `azure` the endpoint of the resource, and required.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
     Key::new("ca_file", Kind::File, "", "Extra roots for this provider, PEM.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
     Key::new("stream_usage", Kind::Bool, "true", "Whether usage is asked for in streams whose caller did not.").only(&["openai", "azure"]),
     Key::new("first_byte_delay", Kind::Delay, "\"0s\"", "Before the head of the answer.").only(&["echo"]),
     Key::new("token_delay", Kind::Delay, "\"0s\"", "Before each word of a stream.").only(&["echo"]),
     Key::new("forward_token", Kind::Bool, "false", "Whether the caller's own `X-Provider-API-Key` is used instead of `api_key`.").only(HTTP),
-    Key::new("responses", Kind::Bool, "", "Whether it speaks the Responses protocol.").only(&["openai", "azure"]).later("remove it: calls go out as chat completions"),
+    Key::new("responses", Kind::Bool, "", "Whether it speaks the Responses protocol; absent = `true` for `azure` and for OpenAI itself. Where it does not, such calls go out as chat completions.").only(&["openai", "azure"]),
     Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Which headers go upstream; in this order.").only(HTTP),
     Key::new("model_filter", Kind::Text, "", "Not supported: models by pattern.").never("remove it, and list each model under `models`: only configured models are served"),
-    Key::new("region", Kind::Text, "", "AWS region.").only(&["bedrock"]),
-    Key::new("access_key_id", Kind::Secret, "", "AWS key.").only(&["bedrock"]),
-    Key::new("secret_access_key", Kind::Secret, "", "AWS key.").only(&["bedrock"]),
-    Key::new("session_token", Kind::Secret, "", "AWS token.").only(&["bedrock"]),
-    Key::new("profile", Kind::Text, "", "AWS profile.").only(&["bedrock"]),
-    Key::new("vertex", Kind::Table(&VERTEX), "", "Vertex AI instead of the Gemini API.").only(&["google"]),
-    Key::new("api_version", Kind::Text, "", "Azure API version.").only(&["azure"]),
-    Key::new("entra", Kind::Table(&ENTRA), "", "Azure identity.").only(&["azure"]),
+    Key::new("region", Kind::Text, "", "AWS region; required.").only(&["bedrock"]),
+    Key::new("access_key_id", Kind::Secret, "", "AWS key; without any, what the machine offers: environment, files, web identity, container, instance.").only(&["bedrock"]),
+    Key::new("secret_access_key", Kind::Secret, "", "Its secret.").only(&["bedrock"]),
+    Key::new("session_token", Kind::Secret, "", "Its token, where it is temporary.").only(&["bedrock"]),
+    Key::new("profile", Kind::Text, "", "A profile of the AWS files, instead of keys.").only(&["bedrock"]),
+    Key::new("vertex", Kind::Table(&VERTEX), "", "Vertex AI instead of the Gemini API.").only(&["google"]).later("remove it, and write `api_key`: this version speaks to the Gemini API"),
+    Key::new("api_version", Kind::Text, "", "A date, such as `2024-10-21`: the paths of deployments in that version. Absent, `v1` or `preview`: the newer paths, with the deployment as the model.").only(&["azure"]),
+    Key::new("entra", Kind::Table(&ENTRA), "", "Azure identity.").only(&["azure"]).later("remove it, and write `api_key`"),
 ] };
 
 #[rustfmt::skip]
@@ -117,11 +117,11 @@ static MODELS: Section = Section { title: "[llm.providers.NAME.models]", keys: &
 
 #[rustfmt::skip]
 static MODEL: Section = Section { title: "[llm.providers.NAME.models.MODEL]", names: None, keys: &[
-    Key::new("rename", Kind::Text, "", "The name sent upstream; absent = the public name."),
+    Key::new("rename", Kind::Text, "", "The name sent upstream, of `azure` the deployment; absent = the public name."),
     Key::new("rate_limits", Kind::Table(&MODEL_LIMITS), "", "Limits of this model alone."),
     Key::new("allow", Kind::Texts, "", GROUPS_ALLOW),
     Key::new("deny", Kind::Texts, "[]", "These groups may not use it; wins over `allow`."),
-    Key::new("max_tokens", Kind::Integer(1, 1 << 32), "4096", "For providers that demand a maximum.").later_unless(&["4096"], "remove it: this version passes the caller's own"),
+    Key::new("max_tokens", Kind::Integer(1, 1 << 32), "4096", "The longest answer, in tokens, where the provider demands a maximum and the caller gave none."),
     Key::new("price", Kind::Table(&PRICE), "", "Per million tokens.").later("remove it: money is not limited"),
     Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules, after those of the provider."),
 ] };

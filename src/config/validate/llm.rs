@@ -10,37 +10,48 @@ use crate::config::{
 /// The path of 0.3.0, an alias of the default path.
 const ALIAS: &str = "/llm";
 
-/// Where the OpenAI protocol is served.
+/// A protocol as it is written.
+struct Written<'a> {
+    /// Its table, and how it is called.
+    name: &'static str,
+    word: &'static str,
+    enabled: bool,
+    path: String,
+    /// Where the path is written, if it is.
+    at: Option<&'a Entry>,
+}
+
+/// Where each protocol is served.
 pub(super) fn protocols(llm: View<'_>, check: &mut Check<'_>) -> Protocols {
-    let view = llm.table("protocols");
-    let openai = view.table("openai");
-    let (old, new) = (llm.entry("path"), openai.entry("path"));
-    if let (Some(old), Some(new)) = (old, new) {
-        let problem = Diagnostic::new(
-            Code::Conflict,
-            old.key.clone(),
-            "the path of the OpenAI protocol is written twice",
-        )
-        .label(new.key.clone(), "the other one")
-        .help("keep `llm.protocols.openai.path`; `llm.path` is its old spelling");
+    let tables = llm.table("protocols");
+    let old = llm.entry("path");
+    if let (Some(old), Some(new)) = (old, tables.table("openai").entry("path")) {
+        let message = "the path of the OpenAI protocol is written twice";
+        let problem = Diagnostic::new(Code::Conflict, old.key.clone(), message)
+            .label(new.key.clone(), "the other one")
+            .help("keep `llm.protocols.openai.path`; `llm.path` is its old spelling");
         check.report.push(problem);
     }
-    for (name, word) in [("anthropic", "Anthropic"), ("google", "Google")] {
-        let table = view.table(name);
-        if let Some(entry) = table.entry("enabled").filter(|_| table.get("enabled") == Some(true)) {
-            let message = format!("this version does not serve the {word} protocol");
-            check.at_value(entry, Code::ProtocolNotServed, message, "write `enabled = false`, or remove it");
-        }
+    let [mut openai, anthropic, google] =
+        [("openai", "OpenAI"), ("anthropic", "Anthropic"), ("google", "Google")].map(|(name, word)| {
+            let table = tables.table(name);
+            let (enabled, path) = (table.value("enabled"), table.value("path"));
+            Written { name, word, enabled, path, at: table.entry("path") }
+        });
+    openai.at = openai.at.or(old);
+    openai.path = llm.get("path").unwrap_or(openai.path);
+    let all = [&openai, &anthropic, &google];
+    duplicates(&all, check);
+    no_protocol(&all, tables, check);
+    // Under a path of its own choosing nobody expects it.
+    let is_default = old.is_none() && openai.path == "/llm/openai";
+    let alias = is_default && !all.iter().any(|other| other.enabled && other.path == ALIAS);
+    let alias = alias.then(|| ALIAS.to_owned());
+    Protocols {
+        openai: openai.enabled.then(|| [openai.path].into_iter().chain(alias).collect()),
+        anthropic: anthropic.enabled.then(|| vec![anthropic.path]),
+        google: google.enabled.then(|| vec![google.path]),
     }
-    let path = llm.get("path").unwrap_or_else(|| openai.value::<String>("path"));
-    let others = duplicates(view, &path, new.or(old), check);
-    if !openai.value::<bool>("enabled") {
-        no_protocol(openai, check);
-        return Protocols { openai: None };
-    }
-    let default = old.is_none() && path == "/llm/openai";
-    let alias = (default && !others.iter().any(|other| other == ALIAS)).then(|| ALIAS.to_owned());
-    Protocols { openai: Some([path].into_iter().chain(alias).collect()) }
 }
 
 /// How input is estimated.
@@ -52,37 +63,26 @@ pub(super) fn counting(view: View<'_>) -> Counting {
     }
 }
 
-/// Reports paths that are given to two enabled protocols; the paths of the others.
-fn duplicates(view: View<'_>, openai: &str, written: Option<&Entry>, check: &mut Check<'_>) -> Vec<String> {
-    let mut known: Vec<(&str, String, Option<&Entry>)> = Vec::new();
-    if view.table("openai").value::<bool>("enabled") {
-        known.push(("OpenAI", openai.to_owned(), written));
-    }
-    for (name, word) in [("anthropic", "Anthropic"), ("google", "Google")] {
-        let table = view.table(name);
-        let (path, entry) = (table.value::<String>("path"), table.entry("path"));
-        if !table.value::<bool>("enabled") {
-            continue;
+/// Reports paths that are given to two enabled protocols.
+fn duplicates(all: &[&Written<'_>], check: &mut Check<'_>) {
+    let enabled: Vec<_> = all.iter().filter(|protocol| protocol.enabled).collect();
+    for (index, second) in enabled.iter().enumerate() {
+        let Some(first) = enabled[..index].iter().find(|first| first.path == second.path) else { continue };
+        let message = format!("the {} and {} protocols cannot use the same path", first.word, second.word);
+        if let Some(at) = second.at.or(first.at) {
+            check.at_value(at, Code::DuplicatePath, message, "give each protocol a path of its own");
         }
-        if let Some((other, _, first)) = known.iter().find(|(_, other, _)| *other == path) {
-            let message = format!("the {other} and {word} protocols cannot use the same path");
-            if let Some(at) = entry.or(*first) {
-                check.at_value(at, Code::DuplicatePath, message, "give each protocol a path of its own");
-            }
-        }
-        known.push((word, path, entry));
     }
-    known.into_iter().filter(|(word, ..)| *word != "OpenAI").map(|(_, path, _)| path).collect()
 }
 
-fn no_protocol(openai: View<'_>, check: &mut Check<'_>) {
-    if let Some(entry) = openai.entry("enabled") {
-        let message = "no protocol that this version serves is enabled";
-        check.at_value(
-            entry,
-            Code::NoProtocol,
-            message,
-            "write `enabled = true`: the OpenAI protocol is the one that is served",
-        );
+/// Reports that every protocol is switched off, at the first.
+fn no_protocol(all: &[&Written<'_>], tables: View<'_>, check: &mut Check<'_>) {
+    if all.iter().any(|protocol| protocol.enabled) {
+        return;
+    }
+    let written = all.iter().find_map(|protocol| tables.table(protocol.name).entry("enabled"));
+    if let Some(entry) = written {
+        let help = "write `enabled = true` for at least one: they are on unless they are switched off";
+        check.at_value(entry, Code::NoProtocol, "no protocol is enabled", help);
     }
 }

@@ -1,20 +1,19 @@
 //! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
 
 use actors::quota::Scope;
-use http::Uri;
 
 use super::{
     Check, headers,
     identification::Callers,
     limits::{Lists, Written, preconditions},
+    remote,
 };
 use crate::config::{
-    Model, Provider, ProviderKind, SMALLEST,
+    Model, Provider, SMALLEST,
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
     headers::HeaderRule,
     limits::{Owners, key},
-    secret::Secret,
     shape::nearest,
 };
 
@@ -80,7 +79,7 @@ fn provider(
         name: name.into(),
         models: models.collect(),
         limits: limits.table.clone(),
-        kind: kind(view, check)?,
+        kind: remote::kind(view, check)?,
         max_in_flight: view.value("max_in_flight"),
         connect_timeout: view.value("connect_timeout"),
         first_byte_timeout: view.value("first_byte_timeout"),
@@ -88,22 +87,6 @@ fn provider(
         forward_token: view.value("forward_token"),
         headers: headers::rules(view, check),
     })
-}
-
-fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {
-    match view.get::<String>("type")?.as_str() {
-        "echo" => Some(ProviderKind::Echo {
-            first_byte_delay: view.value("first_byte_delay"),
-            token_delay: view.value("token_delay"),
-        }),
-        "openai" => Some(ProviderKind::OpenAi {
-            base_url: view.get("base_url").unwrap_or_else(|| Uri::from_static("https://api.openai.com/v1")),
-            api_key: view.get("api_key").filter(|key: &String| !key.is_empty()).map(Secret::new),
-            ca_pem: view.entry("ca_file").and_then(|entry| check.bytes(entry)).map(Into::into),
-            stream_usage: view.value("stream_usage"),
-        }),
-        _ => None, // reported by its shape
-    }
 }
 
 fn drafts<'a>(
@@ -123,8 +106,8 @@ fn drafts<'a>(
         }
         names(name, entry, view, check);
         let limits = Written::read(rates, &at, callers, check);
-        if let (Some(entry), Some("echo")) = (view.entry("headers"), kind.as_deref()) {
-            let help = "remove it: the echo provider sends nothing";
+        if let (Some(entry), Some(kind @ ("bedrock" | "echo"))) = (view.entry("headers"), kind.as_deref()) {
+            let help = format!("remove it: a provider of type `{kind}` is sent no headers");
             check.at_key(entry, Code::NoEffect, "`headers` changes nothing", help);
         }
         let lists = Lists::read(view, callers, check).and(lists);
@@ -200,6 +183,7 @@ fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_sc
         deny: draft.lists.deny,
         limits: table,
         headers: draft.headers,
+        max_tokens: draft.view.value("max_tokens"),
     }
 }
 

@@ -65,7 +65,8 @@ fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &m
         return;
     }
     let others = ["/v1", "/v1beta", "/.well-known/oauth-protected-resource"];
-    let mut taken = protocols.openai.iter().flatten().map(String::as_str).chain(others);
+    let all = [&protocols.openai, &protocols.anthropic, &protocols.google];
+    let mut taken = all.into_iter().flatten().flatten().map(String::as_str).chain(others);
     let under = |base: &str| {
         health.path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };

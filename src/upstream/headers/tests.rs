@@ -53,6 +53,18 @@ fn own() -> HeaderMap {
     ])
 }
 
+/// The version and the beta header of a protocol, for both of which a client's own may pass.
+static PROTOCOL: [HeaderName; 2] = [ANTHROPIC_VERSION, HeaderName::from_static("anthropic-beta")];
+
+fn client(headers: &HeaderMap, same_protocol: bool) -> Client<'_> {
+    static ID: HeaderValue = HeaderValue::from_static("id");
+    Client { query: None, headers, request_id: &ID, key: None, token: None, same_protocol }
+}
+
+fn apply(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRules>) {
+    complete(own, &client(caller, true), &PROTOCOL, rules);
+}
+
 /// What goes up, apart from what would without the caller and the rules.
 fn sent_with(
     provider: &[HeaderRule],
@@ -60,7 +72,7 @@ fn sent_with(
     caller: &[(&str, &str)],
 ) -> Vec<(String, String)> {
     let (mut headers, plain) = (own(), own());
-    complete(&mut headers, &map(caller), HeaderRules::new(provider, model).as_ref());
+    apply(&mut headers, &map(caller), HeaderRules::new(provider, model).as_ref());
     let text = |value: &HeaderValue| String::from_utf8(value.as_bytes().to_vec()).expect("text");
     let added = headers.iter().filter(|(name, value)| plain.get(*name) != Some(*value));
     added.map(|(name, value)| (name.to_string(), text(value))).collect()
@@ -148,7 +160,7 @@ fn the_providers_own_headers_replace_those_of_the_rules() {
     let rules = [insert("authorization", "Bearer rule"), insert("content-type", "text/plain")];
     assert_sent(&rules, &CALLER, &[("traceparent", "00-1")]);
     let mut keyless = HeaderMap::new();
-    complete(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[]).as_ref());
+    apply(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[]).as_ref());
     assert_eq!(keyless.get(AUTHORIZATION), Some(&value("Bearer rule")), "there is none of its own");
     assert_eq!(keyless.get(CONTENT_TYPE), None);
 }
@@ -160,8 +172,41 @@ fn agent_and_accept_may_be_changed_and_removed() {
     assert_sent(&rules, &caller, &[("user-agent", "app/1"), ("accept", "text/plain")]);
     let mut headers = own();
     let rules = HeaderRules::new(&[HeaderRule::Remove(matching("."))], &[]);
-    complete(&mut headers, &map(&caller), rules.as_ref());
+    apply(&mut headers, &map(&caller), rules.as_ref());
     assert_eq!(headers, map(&[("authorization", "Bearer own"), ("content-type", "application/json")]));
+}
+
+#[test]
+fn headers_of_a_protocol_pass_to_the_same_protocol_only() {
+    let caller = map(&[
+        ("anthropic-version", "2099-01-01"),
+        ("anthropic-beta", "a"),
+        ("anthropic-beta", "b"),
+        ("traceparent", "00-1"),
+    ]);
+    let own = map(&[("anthropic-version", "2023-06-01")]);
+    for rules in [None, HeaderRules::new(&[insert("x", "y")], &[])] {
+        let sent = |same_protocol| {
+            let mut sent = own.clone();
+            complete(&mut sent, &client(&caller, same_protocol), &PROTOCOL, rules.as_ref());
+            sent.remove("x");
+            sent
+        };
+        assert_eq!(sent(true), caller);
+        assert_eq!(sent(false), map(&[("anthropic-version", "2023-06-01"), ("traceparent", "00-1")]));
+    }
+}
+
+#[test]
+fn a_version_that_the_connection_names_does_not_replace_ours() {
+    let caller = map(&[("anthropic-version", "2099-01-01"), ("connection", "anthropic-version")]);
+    let own = map(&[("anthropic-version", "2023-06-01")]);
+    let mut sent = own.clone();
+    apply(&mut sent, &caller, None);
+    assert_eq!(sent, own);
+    let rules = HeaderRules::new(&[insert("anthropic-version", "2100-01-01")], &[]);
+    apply(&mut sent, &caller, rules.as_ref());
+    assert_eq!(sent, map(&[("anthropic-version", "2100-01-01")]), "a rule may change it");
 }
 
 #[test]
@@ -254,7 +299,7 @@ proptest! {
         let mut caller = map(&sent.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
         caller.insert(CONNECTION, value(&hop.join(" , ")));
         let (mut headers, own) = (own(), own());
-        complete(&mut headers, &caller, HeaderRules::new(&provider, &model).as_ref());
+        apply(&mut headers, &caller, HeaderRules::new(&provider, &model).as_ref());
         for (to, value) in &headers {
             if to == AUTHORIZATION || to == CONTENT_TYPE {
                 prop_assert_eq!(Some(value), own.get(to), "the provider's own");

@@ -8,14 +8,8 @@ use nexus::{
         headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set},
         secret::Secret,
     },
-    protocol::{Call, splice::Rope},
-    upstream::{
-        REQUEST_ID,
-        headers::HeaderRules,
-        key,
-        openai::{Client, OpenAi},
-        query,
-    },
+    protocol::splice::Rope,
+    upstream::{Client, Operation, REQUEST_ID, Wanted, headers::HeaderRules, key, openai::OpenAi, query},
 };
 use regex::bytes::RegexBuilder;
 
@@ -90,12 +84,14 @@ impl Seen {
     }
 
     fn check(&self, configured: Option<&Secret>, forwarded: Option<&Secret>) {
-        let server = OpenAi::new(&Uri::from_static("http://upstream/v1"), configured).expect("an address");
+        let base = Uri::from_static("http://upstream/v1");
+        let server = OpenAi::new(&base, configured, false).expect("an address");
         let (query, headers) = (Some(self.query.as_str()), &self.caller);
         let request_id = &HeaderValue::from_static("id");
-        let client = Client { query, headers, request_id, key: forwarded };
+        let client = Client { query, headers, request_id, key: forwarded, token: None, same_protocol: true };
         let rules = HeaderRules::new(&self.rules[0], &self.rules[1]);
-        let request = server.request(Call::Chat, &client, rules.as_ref(), Rope::new());
+        let wanted = Wanted { operation: Operation::Chat, model: "m", stream: false };
+        let request = server.request(&wanted, &client, rules.as_ref(), Rope::new());
         for (name, value) in request.headers() {
             let text = value.to_str().expect("all that is sent here is text");
             if let Some(number) = text.strip_prefix("caller ") {

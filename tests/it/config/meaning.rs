@@ -19,7 +19,14 @@ fn later_keys_are_known_and_refused_with_a_remedy() {
         ("server", "[server.rate_limits]\nstorage = { type = \"memory\", path = \"nexus.redb\" }"),
         ("llm", "[llm.limits]\ncount = \"reported\""),
         ("llm", "[llm.limits]\non_output_limit = \"cut\""),
-        ("llm", "[llm.providers.p]\ntype = \"anthropic\"\nmodels.m = {}"),
+        (
+            "llm",
+            "[llm.providers.p]\ntype = \"google\"\nvertex = { project = \"p\", location = \"global\" }\nmodels.m = {}",
+        ),
+        (
+            "llm",
+            "[llm.providers.p]\ntype = \"azure\"\nbase_url = \"https://h\"\nentra = { tenant = \"t\", client_id = \"c\", client_secret = \"s\" }\nmodels.m = {}",
+        ),
         ("llm", "[llm.providers.p]\ntype = \"bedrock\"\nregion = \"eu-west-1\"\nmodels.m = {}"),
         ("llm", "[llm.providers.p]\ntype = \"openai\"\nmodels.m.price = { input = \"2.50\", output = 10.0 }"),
     ] {
@@ -50,10 +57,6 @@ storage = { type = "memory" }
 [llm.limits]
 count = "estimate"
 cached_input_weight = 1.0
-[llm.protocols.anthropic]
-path = "/llm/anthropic"
-[llm.protocols.google]
-enabled = false
 "#;
     assert_eq!(codes(&read(&[text, PROVIDER].concat()).unwrap().1), [""; 0]);
 }
@@ -178,38 +181,6 @@ fn explain_says_when_a_group_is_not_read_and_when_a_model_is_refused() {
     let (config, _) = read(&[CALLERS, &denied].concat()).unwrap();
     let answer = explain(&config, &Question { group: Some("basic".into()), ..question }).unwrap();
     assert!(answer.contains("refused (403)"), "{answer}");
-}
-
-#[test]
-fn the_old_path_key_sets_the_path_and_the_alias_goes_with_the_default() {
-    let paths = |text: &str| read(&[text, PROVIDER].concat()).unwrap().0.protocols.openai.unwrap();
-    assert_eq!(paths(""), ["/llm/openai", "/llm"]);
-    assert_eq!(paths("[llm]\npath = \"/x\"\n"), ["/x"]);
-    assert_eq!(paths("[llm.protocols.openai]\npath = \"/ai\"\n"), ["/ai"]);
-    for path in ["x", "/", "/x/", "", "/a b", "/a?b", "//a"] {
-        let report = read(&format!("[llm]\npath = {path:?}\n{PROVIDER}")).unwrap_err();
-        assert_eq!(codes(&report), ["invalid-path"], "{path}");
-    }
-    let report = read(&format!("[server.health]\npath = \"/llm/openai/health\"\n{PROVIDER}")).unwrap_err();
-    assert_eq!(codes(&report), ["duplicate-path"]);
-}
-
-#[test]
-fn addresses_of_providers_are_checked_before_the_first_call() {
-    for (url, good) in [
-        ("http://127.0.0.1:9999/v1", true),
-        ("http://[::1]:8080", true),
-        ("https://h/v1/", false),
-        ("ftp://h/v1", false),
-        ("h/v1", false),
-        ("https://", false),
-        ("https://h/v1?key=1", false),
-        ("https://h/v1#x", false),
-        ("", false),
-    ] {
-        let text = PROVIDER.replace("api_key", &format!("base_url = {url:?}\napi_key"));
-        assert_eq!(read(&text).is_ok(), good, "{url}");
-    }
 }
 
 #[test]
