@@ -152,7 +152,7 @@ proptest! {
             let _ = egress::embeddings::write(body, &TARGET);
             let _ = egress::embeddings::read(body, egress::embeddings::Encoding::Base64, "m", 1);
             let _ = passing::request::Request::parse_count(body);
-            let _ = passing::response::Response::parse(body);
+            let _ = passing::response::parse(body);
             let _ = error::read(500, body);
             let _ = error::retry_after(body);
             let mut decoder = egress::stream::Decoder::new("u");
