@@ -1,4 +1,4 @@
-"""Who calls: the snippets of the announcement as they are printed, with tokens and keys from their making to their limit."""
+"""Who calls: the snippets of the announcement as printed, with tokens and keys from their making to their limit."""
 
 import json
 import os
