@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,9 +93,7 @@ class Router:
             if body is not None:
                 connection.putheader("content-type", "application/json")
                 connection.putheader("content-length", str(len(body)))
-            # A request that is refused early may be cut off while it is sent; the answer is there all the same.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.endheaders(body)
+            connection.endheaders(body)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:
