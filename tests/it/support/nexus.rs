@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -167,6 +168,16 @@ impl Nexus {
         drop(seen);
         assert!(found, "fewer than {enough} such lines in the log:\n{}", self.log().join("\n"));
         self.log().into_iter().filter(|line| wanted(line)).collect()
+    }
+
+    /// The processor time it has used, by all its threads: what work costs, however busy the machine is.
+    pub(crate) fn cpu(&self) -> Duration {
+        let id = self.child.id().expect("a running server");
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // Behind the name, which may hold blanks: `utime` and `stime` are fields 14 and 15, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(14) + ticks(15)))
     }
 
     /// Resident memory in KiB.
