@@ -1,4 +1,4 @@
-//! The provider's key in what the provider says: it never reaches a client.
+//! The provider's key in what the provider says: it never reaches a client. `everywhere` looks for all kinds of secrets.
 
 use serde_json::json;
 
@@ -8,6 +8,9 @@ use crate::support::{
     setup::{API_KEY, openai},
     upstream::{Reply, Step, Upstream},
 };
+
+mod everywhere;
+mod world;
 
 const WORD: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
 
