@@ -60,7 +60,8 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
 
 /// Whether a value may hold a password although its key is not secret.
 pub(super) fn holds_password(kind: Kind, node: &Node) -> bool {
-    let holds = |node: &Node| node.text().is_some_and(|text| text.contains('@'));
+    // In front of the host, or in the query: some servers want a key there.
+    let holds = |node: &Node| node.text().is_some_and(|text| text.contains(['@', '?']));
     match (kind, &node.value) {
         (Kind::Links, Value::List(nodes)) => nodes.iter().any(holds),
         (Kind::Url | Kind::Link | Kind::Links, _) => holds(node),

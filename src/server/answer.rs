@@ -127,6 +127,9 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     if read.error {
         // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
+    }
+    // What is no answer is an error in one shape or another, and may tell a secret.
+    if read.error || !read.answer {
         bytes = respond::scrubbed(bytes, &secrets);
         read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     }

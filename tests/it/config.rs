@@ -315,6 +315,8 @@ fn secrets_are_printed_nowhere() {
         "[server.oauth.protected_resource]\nauthorization_servers = [\"https://a\", \"https://u:hidden-27@h\"]\n",
         "[server.oauth.protected_resource]\nauthorization_servers = \"https://u:hidden-28@h\"\n",
         "[server.oauth.protected_resource]\nauthorization_servers = https://u:hidden-29@h\n",
+        "[server.oauth]\nurl = \"https://h/jwks?key=hidden-30#f\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = [\"h/?key=hidden-31\"]\n",
         "[server.oauth]\nurl = \"{{ env.KEY }}\"\nalgorithms = [\"{{ env.KEY }}\"]\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"cookie\"\nvalue = \"hidden-20\"\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"x\"\nvalue = \"hidden-21\\n\"\n",

@@ -157,7 +157,11 @@ impl Edit {
         if self.seen.done {
             return;
         }
-        let Some(data) = sse::data(event) else { return out.put_slice(event) };
+        let Some(data) = sse::data(event) else {
+            // A comment, or a field of the protocol's own.
+            let clean = self.scrubbed(event);
+            return out.put_slice(clean.as_deref().map_or(event, str::as_bytes));
+        };
         if data.trim_ascii() == b"[DONE]" {
             self.seen.done = true;
             // After an error there is no clean end, whatever the upstream says.

@@ -21,8 +21,9 @@ use crate::support::{
     in_time,
     nexus::{Nexus, refuses_to_start},
     ports::free_address,
+    setup::{ADMIN, ECHO},
     tls::{Client, file},
-    upstream::Upstream,
+    upstream::{Reply, Upstream},
 };
 
 /// What was found where it must not be.
@@ -243,6 +244,33 @@ fn no_secret_is_in_debug() {
     leaks.look(&secrets, "Rules", &format!("{:?}", config.identification));
     leaks.look(&secrets, "Report", &format!("{report:?}"));
     leaks.look(&secrets, "Routes", &format!("{:?}", Routes::new(&config.providers)));
+    leaks.are_none();
+}
+
+/// A JWKS at a server that wants a key, as some do, and is not there.
+#[tokio::test]
+async fn the_key_in_the_url_of_a_jwks_is_told_to_its_server_alone() {
+    let secret = "key-of-a-jwks-14";
+    let server = Upstream::always(move || Reply::status(401).body(secret)).await;
+    let oauth = format!("[server.oauth]\nurl = \"http://{}/jwks?key={secret}\"\n", server.address());
+    let claims = "[server.client_identification]\nenabled = true\nclient_id.jwt_claim = \"sub\"\n";
+    let config = format!("{oauth}{claims}{ADMIN}{ECHO}");
+    let mut leaks = Leaks::default();
+    let secrets = [("the key of a JWKS", secret.to_owned())];
+    let (read, _) =
+        Config::read(Path::new("n"), &config.replace("{admin}", "127.0.0.1:0"), &Process::default())
+            .unwrap_or_else(|report| panic!("{}", render::text(&report, false)));
+    leaks.look(&secrets, "Config", &format!("{read:?}"));
+    let mut nexus = Nexus::start_with(&config, &["--log", "trace"]).await;
+    server.until("a fetch", |seen| !seen.calls.is_empty()).await;
+    assert!(server.last().uri.to_string().contains(secret));
+    nexus.logged(1, |line| line.contains("keys could not be refreshed")).await;
+    let token =
+        Request::chat("echo/m", "Hi").header("authorization", "Bearer e30.e30.e30").send(&nexus).await;
+    leaks.look(&secrets, "an answer", &format!("{token:?}"));
+    nexus.signal("TERM");
+    nexus.exit_code().await;
+    leaks.look(&secrets, "the log", &nexus.log().join("\n"));
     leaks.are_none();
 }
 

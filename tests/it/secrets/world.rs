@@ -39,11 +39,11 @@ const SYMMETRIC: &str = "symmetric-secret-of-thirty-two-bytes-or-more";
 /// The beginnings and ends of streams.
 const WORD: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
 /// What the provider is asked to do, by the text of the message; those of `STREAMS` answer with events.
-pub(super) const MODES: [&str; 13] = [
-    "answer", "broken", "close", "detail", "dialect", "list", "long", "no json", "redirect", "slashes",
-    "string", "success", "text",
+pub(super) const MODES: [&str; 14] = [
+    "answer", "broken", "close", "detail", "dialect", "list", "long", "no json", "object", "redirect",
+    "slashes", "string", "success", "text",
 ];
-pub(super) const STREAMS: [&str; 5] = ["cut", "events", "first", "named", "plain"];
+pub(super) const STREAMS: [&str; 6] = ["comment", "cut", "events", "first", "named", "plain"];
 
 /// A secret, by what it is.
 pub(super) type Secret = (&'static str, String);
@@ -257,6 +257,7 @@ fn reply(call: &Call) -> Reply {
         "list" => said(400, format!("[{error}]")),
         "long" => said(500, "x".repeat(1980 - told.len()) + &told + &told),
         "no json" => Reply::json(told.clone()),
+        "object" => said(200, json!({"object": "error", "message": told}).to_string()),
         "redirect" => {
             said(302, String::new()).header("location", &format!("http://h/{}", told.replace(' ', "")))
         }
@@ -264,6 +265,7 @@ fn reply(call: &Call) -> Reply {
         "string" => said(404, json!({"error": told}).to_string()),
         "success" => Reply::json(error),
         "text" => Reply::status(403).header("content-type", "text/plain").body(told.clone()),
+        "comment" => events(&[format!(": {told}\n\n"), WORD.to_owned()]),
         "cut" => Reply::events([Step::send(WORD), Step::Break]),
         "events" => events(&[WORD.to_owned(), format!("data: {error}\n\n")]),
         "first" => events(&[format!("data: {error}\n\n")]),

@@ -104,6 +104,12 @@ fn what_is_no_chunk_does_not_tell_the_key_either() {
 }
 
 #[test]
+fn a_comment_does_not_tell_the_key_either() {
+    let out = pass(&mut stream(false), &[": bad key sk-secret\n\n", ": second-secret\nid: sk-secret\n\n"]);
+    assert_eq!(out, ": bad key …\n\n: …\nid: …\n\n");
+}
+
+#[test]
 fn an_error_that_told_the_key_has_the_clients_model_all_the_same() {
     let out =
         pass(&mut stream(false), &["data: {\"model\":\"up\",\"error\":{\"message\":\"sk-secret\"}}\n\n"]);
