@@ -128,7 +128,7 @@ async fn a_short_dummy_key_garbles_no_text() {
 async fn the_words_of_an_answer_pass_as_they_are() {
     let answer = answered(|| Reply::completion(API_KEY)).await;
     assert_eq!(answer.content(), API_KEY);
-    let word = WORD.replace('x', API_KEY);
+    let word = WORD.replace("\"x\"", &format!("\"{API_KEY}\""));
     let event = word.clone();
     let text = streamed(move || vec![Step::send(event.clone())]).await;
     assert!(text.starts_with(&word), "{text}");
