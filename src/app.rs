@@ -361,9 +361,9 @@ impl Supervisors {
                 let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
                 let server = OpenAi::new(base_url, api_key.as_ref()).map_err(|e| fault(format!("{e:?}")))?;
                 let server = Box::new(server);
-                let (secret, stream_usage) = (api_key.clone(), *stream_usage);
+                let (key, stream_usage) = (api_key.clone(), *stream_usage);
                 let forward_token = provider.forward_token;
-                (Some(Arc::new(endpoint)), Upstream::OpenAi { server, secret, forward_token, stream_usage })
+                (Some(Arc::new(endpoint)), Upstream::OpenAi { server, key, forward_token, stream_usage })
             }
             ProviderKind::Echo { first_byte_delay, token_delay } => {
                 let (counter, first_byte_delay, token_delay) =

@@ -177,6 +177,8 @@ pub struct Provider {
     pub forward_token: bool,
     /// Its header rules, in order.
     pub headers: Vec<HeaderRule>,
+    /// The values of those rules that are secret.
+    pub header_secrets: Vec<Secret>,
 }
 
 /// The kinds of provider this version speaks to.
@@ -219,6 +221,8 @@ pub struct Model {
     pub limits: limits::Table,
     /// Its header rules, after those of the provider.
     pub headers: Vec<HeaderRule>,
+    /// The values of those rules that are secret.
+    pub header_secrets: Vec<Secret>,
 }
 
 /// The outcome of the four-level walk for one model, for every caller.

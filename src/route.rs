@@ -6,7 +6,7 @@ use actors::{Group, Principal};
 use bytes::Bytes;
 
 use crate::{
-    config::{self, PerUser, Rule},
+    config::{self, PerUser, ProviderKind, Rule, secret::Secrets},
     error::Caller,
     upstream::headers::HeaderRules,
 };
@@ -39,6 +39,8 @@ pub struct Target {
     pub index: usize,
     /// What becomes of a caller's headers on their way to the provider; `None` = only what passes by default.
     pub headers: Option<HeaderRules>,
+    /// What no text of the provider may tell a caller: its key, and what header rules send it.
+    pub secrets: Secrets,
     access: Access,
     per_user: PerUser,
 }
@@ -101,6 +103,7 @@ impl Target {
             model: Arc::clone(&model.name),
             index,
             headers: HeaderRules::new(&provider.headers, &model.headers),
+            secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),
         }
@@ -118,6 +121,14 @@ impl Target {
         let allowed = self.access.allow.as_ref().is_none_or(|allow| group.is_some_and(|g| allow.contains(g)));
         allowed && !group.is_some_and(|g| self.access.deny.contains(g))
     }
+}
+
+fn secrets(provider: &config::Provider, model: &config::Model) -> Secrets {
+    let key = match &provider.kind {
+        ProviderKind::OpenAi { api_key, .. } => api_key.as_ref(),
+        ProviderKind::Echo { .. } => None,
+    };
+    Secrets::new(key.into_iter().chain(&provider.header_secrets).chain(&model.header_secrets))
 }
 
 fn json_string(text: &str) -> Bytes {

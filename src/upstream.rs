@@ -10,7 +10,7 @@ pub mod query;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
 use smallvec::SmallVec;
 
-use crate::config::secret::Secret;
+use crate::config::secret::Secrets;
 
 /// Client headers that go to a provider of the same protocol. Of the others only what `headers` is told goes upstream.
 const PASSED_ON: [HeaderName; 3] = [
@@ -49,13 +49,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
-/// the secret.
-pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+/// a secret.
+pub fn passing(mut headers: HeaderMap, secrets: &Secrets) -> HeaderMap {
     let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in named.iter().filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(',')) {
         headers.remove(name.trim());
     }
-    let told = |value: &HeaderValue| secret.is_some_and(|secret| secret.is_in(value.as_bytes()));
+    let told = |value: &HeaderValue| secrets.are_in(value.as_bytes());
     let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || told(value));
     let unwanted: SmallVec<[HeaderName; 6]> = unwanted.map(|(name, _)| name.clone()).collect();
     for name in &unwanted {
@@ -88,7 +88,7 @@ mod tests {
         {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
-        let passing = passing(upstream, None);
+        let passing = passing(upstream, &Secrets::default());
         let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);

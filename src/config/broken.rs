@@ -84,5 +84,7 @@ fn is_open(key: &str) -> bool {
         .map(|known| known.kind)
         .collect();
     !found.is_empty()
-        && !found.iter().any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link))
+        && !found
+            .iter()
+            .any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link | Kind::Links))
 }

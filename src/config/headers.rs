@@ -98,6 +98,10 @@ const INSERTED_ONLY: &[&str] = &[
     "x-goog-api-key",
 ];
 
+/// Words in the names of headers that carry credentials.
+const CREDENTIALS: &[&str] =
+    &["auth", "cookie", "credential", "key", "password", "secret", "signature", "token"];
+
 /// Whether the caller's header of that name never goes upstream, whatever a rule or its pattern says: credentials,
 /// cookies, hop-by-hop headers and framing. Nor may a forwarded header take such a name.
 pub fn is_never_forwarded(name: &HeaderName) -> bool {
@@ -109,11 +113,28 @@ pub fn is_never_set(name: &HeaderName) -> bool {
     NEVER_SET.contains(&name.as_str())
 }
 
+/// Whether the value of a header of that name is a secret, by the words in it.
+pub fn carries_credentials(name: &HeaderName) -> bool {
+    CREDENTIALS.iter().any(|word| name.as_str().contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderName;
 
-    use super::{is_never_forwarded, is_never_set};
+    use super::{carries_credentials, is_never_forwarded, is_never_set};
+
+    #[test]
+    fn names_of_headers_with_credentials_are_known_by_their_words() {
+        for name in
+            ["authorization", "api-key", "x-goog-api-key", "x-auth-token", "x-client-secret", "cookie"]
+        {
+            assert!(carries_credentials(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["x-region", "x-source", "user-agent", "accept", "traceparent"] {
+            assert!(!carries_credentials(&HeaderName::from_static(name)), "{name}");
+        }
+    }
 
     #[test]
     fn credentials_of_callers_never_go_upstream_and_those_of_the_operator_may() {

@@ -41,7 +41,9 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
         },
         Kind::Size if Size::read(node).is_none() => wrong(Code::InvalidSize, "no size above zero"),
         Kind::Url | Kind::Link => match url_fault(text, matches!(key.kind, Kind::Url)) {
-            Some(fault) => Err(at(Code::InvalidUrl, node, format!("the URL {fault}")).help(advice(key))),
+            Some(fault) => {
+                Err(at(Code::InvalidUrl, node, format!("the URL {fault}")).help(url_advice(fault, key)))
+            }
             None => Ok(()),
         },
         Kind::Bool
@@ -58,7 +60,13 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
 
 /// Whether a value may hold a password although its key is not secret.
 pub(super) fn holds_password(kind: Kind, node: &Node) -> bool {
-    matches!(kind, Kind::Url | Kind::Link) && node.text().is_some_and(|text| text.contains('@'))
+    // In front of the host, or in the query: some servers want a key there.
+    let holds = |node: &Node| node.text().is_some_and(|text| text.contains(['@', '?']));
+    match (kind, &node.value) {
+        (Kind::Links, Value::List(nodes)) => nodes.iter().any(holds),
+        (Kind::Url | Kind::Link | Kind::Links, _) => holds(node),
+        _ => false,
+    }
 }
 
 /// Something that may be written under a key, for advice.
@@ -247,6 +255,21 @@ fn path_fault(path: &str) -> Option<&'static str> {
     }
 }
 
+/// What a URL with credentials in it is told.
+const USER_INFO: &str = "must not hold a user name or password";
+
+fn url_advice(fault: &str, key: &Key) -> String {
+    match key.kind {
+        Kind::Url if fault == USER_INFO => {
+            "write it without; what the server asks for goes into `api_key`, or into a header rule: \
+             `{ rule = \"insert\", name = \"Authorization\", value = \"Basic {{ env.NAME }}\" }`"
+                .to_owned()
+        }
+        _ if fault == USER_INFO => format!("write it without; {}", advice(key)),
+        _ => advice(key),
+    }
+}
+
 /// `base`: paths will be added to it.
 fn url_fault(text: &str, base: bool) -> Option<&'static str> {
     let Ok(uri) = text.parse::<Uri>() else { return Some("cannot be read") };
@@ -256,7 +279,7 @@ fn url_fault(text: &str, base: bool) -> Option<&'static str> {
     } else if host.is_empty() {
         Some("has no host")
     } else if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        Some("must not hold a user name or password")
+        Some(USER_INFO)
     } else if text.contains('#') || base && text.contains('?') {
         Some(if base { "must not hold a query or fragment" } else { "must not hold a fragment" })
     } else if base && text.ends_with('/') {

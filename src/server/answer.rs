@@ -18,7 +18,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    config::secret::Secret,
+    config::secret::Secrets,
     error::{Error, Ours, Provider as Fault},
     protocol::{openai_chat::response, openai_chat::stream::Stream, splice},
     upstream,
@@ -69,7 +69,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Content>, Error> {
     let mut silence = Silence::new(router.provider(&ask.target).idle_timeout);
     if !head.status.is_success() {
-        return Err(refused(router, ask, head, source, &mut silence, call).await?.into());
+        return Err(refused(router, head, source, &mut silence, call).await?.into());
     }
     if head.is_event_stream() {
         return stream(router, ask, head, source, silence, call).await;
@@ -79,13 +79,12 @@ pub(super) async fn answer(
     while let Some(piece) = source.next_piece(&mut silence).await? {
         gathered.push(piece)?;
     }
-    Ok(whole(router, ask, head, gathered.finish(), call).await?)
+    Ok(whole(ask, head, gathered.finish(), call).await?)
 }
 
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
 async fn refused(
     router: &Router,
-    ask: &Ask<'_>,
     head: Head,
     mut source: Source,
     silence: &mut Silence,
@@ -96,8 +95,7 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let secret = router.provider(&ask.target).secret(&call.key);
-    let headers = Box::new(upstream::passing(head.headers, secret));
+    let headers = Box::new(upstream::passing(head.headers, &call.secrets()));
     Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
 }
 
@@ -109,49 +107,45 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secret = router.provider(&ask.target).secret(&call.key);
-    let needle = secret.and_then(Secret::needle).cloned();
-    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), needle);
+    let secrets = call.secrets();
+    let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), secrets.needles());
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
     // An error as the first event is no output: the head already says that the tokens are back.
     let failed = relay.began_with_error();
-    let mut response = respond(head, Content::Stream(Box::new(relay)), secret);
+    let mut response = respond(head, Content::Stream(Box::new(relay)), &secrets);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     state_limit(&mut response, call, failed).await;
     Ok(response)
 }
 
-async fn whole(
-    router: &Router,
-    ask: &Ask<'_>,
-    head: Head,
-    held: Held,
-    call: &mut Call,
-) -> Result<Response<Content>, Fault> {
+async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
-    let secret = router.provider(&ask.target).secret(&call.key);
+    let secrets = call.secrets();
     let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
-        bytes = respond::scrubbed(bytes, secret);
+    }
+    // What is no answer is an error in one shape or another, and may tell a secret.
+    if read.error || !read.answer {
+        bytes = respond::scrubbed(bytes, &secrets);
         read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     }
     let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
     let rope: Rope = splice::splice(&bytes, edit);
-    let mut response = respond(head, Content::Whole(rope, Some(memory)), secret);
+    let mut response = respond(head, Content::Whole(rope, Some(memory)), &secrets);
     state_limit(&mut response, call, read.error).await;
     call.answering();
     call.settle(read.usage);
     Ok(response)
 }
 
-fn respond(head: Head, content: Content, secret: Option<&Secret>) -> Response<Content> {
+fn respond(head: Head, content: Content, secrets: &Secrets) -> Response<Content> {
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    *response.headers_mut() = upstream::passing(head.headers, secret);
+    *response.headers_mut() = upstream::passing(head.headers, secrets);
     response
 }
 

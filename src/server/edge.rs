@@ -19,7 +19,7 @@ pub use self::{
 use self::{cors::Cors, csrf::Csrf};
 use super::{body::Content, respond};
 use crate::{
-    config::{self, edge::ProtectedResource},
+    config::{self, edge::ProtectedResource, secret::Secrets},
     error::{Caller, Error},
 };
 
@@ -100,7 +100,7 @@ impl Page {
     fn answer(&self, head: &Parts) -> Option<Response<Content>> {
         (self.path == head.uri.path()).then(|| match head.method {
             Method::GET | Method::HEAD => respond::json(StatusCode::OK, self.body.clone()),
-            _ => respond::error(&Caller::Method("GET, HEAD").into(), None),
+            _ => respond::error(&Caller::Method("GET, HEAD").into(), &Secrets::default()),
         })
     }
 }

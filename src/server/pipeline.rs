@@ -264,8 +264,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
-    let mut response = respond::error(error, secret);
+    let mut response = respond::error(error, &call.secrets());
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), &reservation.refund().await);

@@ -1,7 +1,5 @@
 //! The one place that turns an error into an answer: status, headers and a body in the caller's protocol.
 
-use std::borrow::Cow;
-
 use actors::{identity::Denied, quota::Standing};
 use bytes::Bytes;
 use http::{
@@ -12,7 +10,7 @@ use serde::Serialize;
 
 use super::{body::Content, text::reset};
 use crate::{
-    config::secret::Secret,
+    config::secret::Secrets,
     error::{Caller, Error, Provider, Quota},
     protocol::openai_chat::error::{self as openai, Upstream},
 };
@@ -40,14 +38,14 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
     response
 }
 
-/// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
-pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content> {
+/// The answer to a call that failed. `secrets` are what no upstream's text may bring to light.
+pub(super) fn error(error: &Error, secrets: &Secrets) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
     let mut response = match error {
         Error::Identity(denied) => json(status, flat(denied)),
         Error::Provider(Provider::Status { status: upstream, body, headers }) => {
-            let mut response = json(status, upstream_body(upstream.as_u16(), code, body, secret));
+            let mut response = json(status, upstream_body(upstream.as_u16(), code, body, secrets));
             merge(response.headers_mut(), headers);
             response
         }
@@ -56,7 +54,7 @@ pub(super) fn error(error: &Error, secret: Option<&Secret>) -> Response<Content>
         }
         Error::Requests { rule, .. } => json(status, openai::body(code, &error.message(), Some(rule))),
         Error::Caller(Caller::Csrf) => empty(status),
-        _ => json(status, openai::body(code, &scrub(&error.message(), secret), None)),
+        _ => json(status, openai::body(code, &secrets.scrub(&error.message()), None)),
     };
     headers(error, response.headers_mut());
     response
@@ -112,23 +110,22 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
 }
 
 /// An upstream's error: its own words where they are in this dialect, else its message in ours.
-fn upstream_body(upstream: u16, status: u16, body: &Bytes, secret: Option<&Secret>) -> Bytes {
-    match openai::read_upstream(body) {
-        Upstream::Dialect => scrubbed(body.clone(), secret),
-        Upstream::Text(text) => openai::upstream_body(upstream, status, &scrub(&text, secret)),
+fn upstream_body(upstream: u16, status: u16, body: &Bytes, secrets: &Secrets) -> Bytes {
+    // Before it is shortened, which might leave the half of one.
+    let body = scrubbed(body.clone(), secrets);
+    match openai::read_upstream(&body) {
+        Upstream::Dialect => body,
+        // Once more, for it had escapes.
+        Upstream::Text(text) => openai::upstream_body(upstream, status, &secrets.scrub(&text)),
     }
 }
 
-/// A body without the secret in it.
-pub(super) fn scrubbed(body: Bytes, secret: Option<&Secret>) -> Bytes {
-    match secret.filter(|secret| secret.is_in(&body)) {
-        Some(secret) => secret.scrub(&String::from_utf8_lossy(&body)).into_owned().into(),
-        None => body,
+/// A body without the secrets in it.
+pub(super) fn scrubbed(body: Bytes, secrets: &Secrets) -> Bytes {
+    if !secrets.are_in(&body) {
+        return body;
     }
-}
-
-fn scrub<'a>(text: &'a str, secret: Option<&Secret>) -> Cow<'a, str> {
-    secret.map_or_else(|| text.into(), |secret| secret.scrub(text))
+    secrets.scrub(&String::from_utf8_lossy(&body)).into_owned().into()
 }
 
 /// Identification errors keep the flat shape of the original on every protocol.

@@ -65,8 +65,8 @@ pub enum Upstream {
     OpenAi {
         /// Its URLs and headers.
         server: Box<OpenAi>,
-        /// Its key, to be kept out of every text.
-        secret: Option<Secret>,
+        /// Its own key.
+        key: Option<Secret>,
         /// Whether a caller's own key is taken in its place.
         forward_token: bool,
         /// Whether streams are asked for their usage.
@@ -94,16 +94,8 @@ impl Provider {
     /// The key that a caller brings along for it; `None` where its own serves, or it needs none.
     pub(super) fn forwarded_key(&self, caller: &HeaderMap) -> Result<Option<Secret>, Caller> {
         match &self.upstream {
-            Upstream::OpenAi { forward_token: true, secret, .. } => key::forwarded(caller, secret.as_ref()),
+            Upstream::OpenAi { forward_token: true, key, .. } => key::forwarded(caller, key.as_ref()),
             Upstream::OpenAi { .. } | Upstream::Echo { .. } => Ok(None),
-        }
-    }
-
-    /// The secret that its texts might hold: the key it was called with.
-    pub(super) fn secret<'a>(&'a self, forwarded: &'a Option<Secret>) -> Option<&'a Secret> {
-        match &self.upstream {
-            Upstream::OpenAi { secret, .. } => forwarded.as_ref().or(secret.as_ref()),
-            Upstream::Echo { .. } => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Any OpenAI-compatible server: paths below its base URL, the key as a bearer token.
 
+use std::fmt;
+
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
@@ -25,7 +27,6 @@ pub struct OpenAi {
 }
 
 /// What a client's request has to do with the one that goes upstream, its body apart.
-#[derive(Debug)]
 pub struct Client<'a> {
     /// Its query, as it came.
     pub query: Option<&'a str>,
@@ -99,6 +100,13 @@ impl OpenAi {
     }
 }
 
+impl fmt::Debug for Client<'_> {
+    /// Not the query and the headers: they hold the caller's credentials, and nothing marks those.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
 /// A key as a provider reads it. Never printed.
 fn bearer(key: &Secret) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))?;
@@ -108,9 +116,10 @@ fn bearer(key: &Secret) -> Result<HeaderValue, InvalidHeaderValue> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HOST;
+    use http::{HeaderName, header::HOST};
 
     use super::*;
+    use crate::config::headers::HeaderRule;
 
     fn request(configured: Option<&str>, forwarded: Option<&str>, query: Option<&str>) -> Request<Rope> {
         let secret = |key: &str| Secret::new(key.to_owned());
@@ -138,6 +147,28 @@ mod tests {
             assert_eq!(keys, sent.as_slice());
             assert!(keys.iter().all(|key| key.is_sensitive()));
             assert!(!request.headers().contains_key(HOST), "the connection knows it");
+        }
+    }
+
+    #[test]
+    fn what_goes_up_and_who_sent_it_print_no_secret() {
+        let secret = Secret::new("sk-hidden-1".to_owned());
+        let server =
+            OpenAi::new(&Uri::from_static("http://127.0.0.1/v1"), Some(&secret)).expect("an address");
+        let caller = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer hidden-2"))]);
+        let mut value = HeaderValue::from_static("hidden-3");
+        value.set_sensitive(true); // as the configuration marks it
+        let rule = HeaderRule::Insert { name: HeaderName::from_static("api-key"), value };
+        let rules = HeaderRules::new(&[rule], &[]);
+        for key in [None, Some(&Secret::new("sk-hidden-4".to_owned()))] {
+            let request_id = &HeaderValue::from_static("id");
+            let client = Client { query: Some("key=hidden-5&a=1"), headers: &caller, request_id, key };
+            let request = server.request(Call::Chat, &client, rules.as_ref(), Rope::new());
+            let shown = format!("{request:?} {client:?} {server:?} {rules:?}");
+            assert!(
+                shown.contains("api-key") && shown.contains("a=1") && !shown.contains("hidden"),
+                "{shown}"
+            );
         }
     }
 

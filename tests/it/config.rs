@@ -309,6 +309,14 @@ fn secrets_are_printed_nowhere() {
         "[[server.api_keys]]\nclient = \"a\"\nsha256 = \"hidden-17\"\n",
         "[[server.api_keys]]\nsha256 = [\"hidden-18\"]\n",
         "[server.oauth]\nurl = \"https://u:hidden-19@h/jwks\"\n",
+        "[server.oauth]\nurl = \"https://u:hidden-24@h:port/jwks\"\n",
+        "[server.oauth]\nurl = https://u:hidden-25@h/jwks\n",
+        "[server.oauth.protected_resource]\nresource = \"https://u:hidden-26@h\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = [\"https://a\", \"https://u:hidden-27@h\"]\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = \"https://u:hidden-28@h\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = https://u:hidden-29@h\n",
+        "[server.oauth]\nurl = \"https://h/jwks?key=hidden-30#f\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = [\"h/?key=hidden-31\"]\n",
         "[server.oauth]\nurl = \"{{ env.KEY }}\"\nalgorithms = [\"{{ env.KEY }}\"]\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"cookie\"\nvalue = \"hidden-20\"\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"x\"\nvalue = \"hidden-21\\n\"\n",
@@ -321,6 +329,32 @@ fn secrets_are_printed_nowhere() {
         for shown in [render::text(&report, false), render::text(&report, true), render::json(&report)] {
             assert!(!shown.contains("hidden"), "{broken}\n--\n{shown}");
         }
+    }
+}
+
+#[test]
+fn credentials_in_a_url_are_refused_with_what_to_write_instead() {
+    let userinfo = "https://me:hidden@h/";
+    for (text, remedy) in [
+        (format!("[server.oauth]\nurl = \"{userinfo}jwks\"\n"), "write it without; for example `url = "),
+        (
+            format!("[server.oauth.protected_resource]\nresource = \"{userinfo}\"\n"),
+            "write it without; for example `resource = ",
+        ),
+        (
+            format!("[server.oauth.protected_resource]\nauthorization_servers = [\"{userinfo}\"]\n"),
+            "write it without; for example `authorization_servers = ",
+        ),
+        (
+            format!("[llm.providers.p]\ntype = \"openai\"\nbase_url = \"{userinfo}v1\"\nmodels.m = {{}}\n"),
+            "write it without; what the server asks for goes into `api_key`, or into a header rule: ",
+        ),
+    ] {
+        let report = report(&text, &World::default());
+        let found = report.diagnostics.iter().find(|found| found.code.name() == "invalid-url").unwrap();
+        assert_eq!(found.message, "the URL must not hold a user name or password", "{text}");
+        assert!(found.help.as_ref().unwrap().starts_with(remedy), "{text}: {found:?}");
+        assert!(!render::text(&report, false).contains("hidden"), "{text}");
     }
 }
 

@@ -10,6 +10,9 @@ use crate::support::{
     setup::{ECHO, IDENTIFIED},
 };
 
+mod certificates;
+mod tokens;
+
 const MISSING_CLIENT: (&str, &str) = ("missing_client_id", "Client identification is required");
 const MISSING_GROUP: (&str, &str) = ("missing_group_id", "Group identification is required");
 const INVALID_GROUP: (&str, &str) = ("invalid_group", "The specified group is not valid");

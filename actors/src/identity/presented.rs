@@ -1,7 +1,7 @@
 //! What a request presents of an identity, wherever the rules look for it: headers, the claims of a token, the TLS
 //! client's certificate. And who that makes the caller. Pure: nothing is verified or remembered here.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -23,7 +23,7 @@ const SCHEME: &[u8] = b"bearer ";
 const AUDIENCE: &str = "aud";
 
 /// The token or key of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Credential<'h> {
     /// There is none, or it is empty.
     Absent,
@@ -62,6 +62,17 @@ enum Presence {
 pub(super) struct Told {
     client: Option<Result<ClientId, Denied>>,
     group: Option<Result<Option<Group>, Denied>>,
+}
+
+impl fmt::Debug for Credential<'_> {
+    /// Not the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::NotBearer => "NotBearer",
+            Self::Token(_) => "Token(\"…\")",
+        })
+    }
 }
 
 impl<'h> Credential<'h> {

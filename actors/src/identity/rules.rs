@@ -74,12 +74,22 @@ pub struct Verification {
 }
 
 /// Where keys come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// A JWKS by HTTP or HTTPS.
     Url(Uri),
     /// A local JWKS.
     File(PathBuf),
+}
+
+impl fmt::Debug for KeySource {
+    /// Of a URL its host: some servers want a key in the query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(uri) => f.debug_tuple("Url").field(&uri.host()).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
 }
 
 /// A key handed out to a caller; what is kept is its hash.

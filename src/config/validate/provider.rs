@@ -87,6 +87,7 @@ fn provider(
         idle_timeout: view.value("idle_timeout"),
         forward_token: view.value("forward_token"),
         headers: headers::rules(view, check),
+        header_secrets: headers::secrets(view),
     })
 }
 
@@ -200,6 +201,7 @@ fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_sc
         deny: draft.lists.deny,
         limits: table,
         headers: draft.headers,
+        header_secrets: headers::secrets(draft.view),
     }
 }
 

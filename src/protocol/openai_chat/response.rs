@@ -24,6 +24,8 @@ pub struct Response {
     pub usage: Option<Usage>,
     /// Whether it is an error that came with a good status.
     pub error: bool,
+    /// Whether it has what an answer is made of: `choices`, or the `data` of embeddings.
+    pub answer: bool,
 }
 
 /// The fields as they come; of one that comes twice the last counts.
@@ -32,6 +34,7 @@ struct Wire<'a> {
     model: Option<&'a RawValue>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    answer: bool,
 }
 
 struct WireVisitor;
@@ -46,7 +49,8 @@ impl Response {
         let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
         let model = wire.model.filter(|model| model.get().starts_with('"'));
         let model = model.and_then(|model| span_in(body, model.get()));
-        Ok(Self { model, usage: wire.usage.map(Usage::read), error: wire.error.is_some() })
+        let (error, answer) = (wire.error.is_some(), wire.answer);
+        Ok(Self { model, usage: wire.usage.map(Usage::read), error, answer })
     }
 }
 
@@ -70,7 +74,10 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "model" => wire.model = map.next_value()?,
                 "usage" => wire.usage = map.next_value()?,
                 "error" => wire.error = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                other => {
+                    wire.answer |= matches!(other, "choices" | "data");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(wire)
@@ -87,6 +94,18 @@ mod tests {
         let read = Response::parse(body).expect("valid");
         assert_eq!(&body[read.model.expect("there")], b"\"up\"");
         assert_eq!(read.usage, Some(Usage { input: Some(8), output: None }));
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_choices_or_data() {
+        for (body, answer) in [
+            (r#"{"choices":[]}"#, true),
+            (r#"{"data":[]}"#, true),
+            (r#"{"object":"error","message":"m"}"#, false),
+            (r#"{"a":{"choices":[]}}"#, false),
+        ] {
+            assert_eq!(Response::parse(body.as_bytes()).expect("valid").answer, answer, "{body}");
+        }
     }
 
     #[test]

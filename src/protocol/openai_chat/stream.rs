@@ -60,8 +60,8 @@ struct Edit {
     model: Bytes,
     /// The usage chunk was asked for by us, not by the client.
     hide_usage: bool,
-    /// The provider's key, should its own errors hold it.
-    secret: Option<Arc<str>>,
+    /// What the provider's own errors must not tell: its key and the like, the longest first.
+    secrets: Option<Arc<[Box<str>]>>,
     choices: Choices,
     seen: Seen,
 }
@@ -96,10 +96,10 @@ struct Choice<'a> {
 
 impl Stream {
     /// A stream whose `model` becomes this JSON string; with `hide_usage`, the extra usage chunk is taken out.
-    /// `secret` is taken out of error events.
-    pub fn new(model: Bytes, hide_usage: bool, secret: Option<Arc<str>>) -> Self {
+    /// `secrets`, the longest first, are taken out of error events.
+    pub fn new(model: Bytes, hide_usage: bool, secrets: Option<Arc<[Box<str>]>>) -> Self {
         let (choices, seen) = (Choices::default(), Seen::default());
-        Self { splitter: Splitter::default(), edit: Edit { model, hide_usage, secret, choices, seen } }
+        Self { splitter: Splitter::default(), edit: Edit { model, hide_usage, secrets, choices, seen } }
     }
 
     /// What is known so far.
@@ -157,7 +157,11 @@ impl Edit {
         if self.seen.done {
             return;
         }
-        let Some(data) = sse::data(event) else { return out.put_slice(event) };
+        let Some(data) = sse::data(event) else {
+            // A comment, or a field of the protocol's own.
+            let clean = self.scrubbed(event);
+            return out.put_slice(clean.as_deref().map_or(event, str::as_bytes));
+        };
         if data.trim_ascii() == b"[DONE]" {
             self.seen.done = true;
             // After an error there is no clean end, whatever the upstream says.
@@ -167,7 +171,7 @@ impl Edit {
             return;
         }
         let chunk = serde_json::from_slice::<Chunk<'_>>(&data).ok();
-        // What is no piece of an answer is an error in one shape or another, and may be about the key.
+        // What is no piece of an answer is an error in one shape or another, and may tell a secret.
         if chunk.as_ref().is_none_or(|chunk| chunk.error.is_some() || chunk.choices.is_none())
             && let Some(clean) = self.scrubbed(event)
         {
@@ -217,11 +221,14 @@ impl Edit {
         self.seen.finished = self.choices.are_finished();
     }
 
-    /// The event without the secret, if it holds it.
+    /// The event without the secrets, if it holds any.
     fn scrubbed(&self, event: &[u8]) -> Option<String> {
-        let secret = self.secret.as_deref()?;
-        memchr::memmem::find(event, secret.as_bytes())?;
-        Some(String::from_utf8_lossy(event).replace(secret, "…"))
+        let secrets = self.secrets.as_deref()?;
+        let told = |secret: &str| memchr::memmem::find(event, secret.as_bytes()).is_some();
+        secrets.iter().any(|secret| told(secret)).then(|| {
+            let text = String::from_utf8_lossy(event).into_owned();
+            secrets.iter().fold(text, |text, secret| text.replace(&**secret, "…"))
+        })
     }
 }
 

@@ -70,7 +70,12 @@ impl Nexus {
 
     /// Starts the server on a configuration with `[server.tls]` and waits until it listens.
     pub(crate) async fn start_tls(config: &str, arguments: &[&str]) -> Self {
-        let nexus = Self::spawn(config, arguments);
+        Self::start_tls_in(&[], config, arguments).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_tls_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
+        let nexus = Self::spawn_in(environment, config, arguments);
         nexus.logged(1, |line| line.contains("OpenAI LLM endpoint: https://")).await;
         nexus
     }
@@ -85,13 +90,18 @@ impl Nexus {
     }
 
     fn spawn(config: &str, arguments: &[&str]) -> Self {
+        Self::spawn_in(&[], config, arguments)
+    }
+
+    fn spawn_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string()))
             .unwrap();
         let listen = address.to_string();
-        let mut child =
-            command(folder.path()).args(["--listen-address", &listen]).args(arguments).spawn().unwrap();
+        let mut command = command(folder.path());
+        command.envs(environment.iter().copied()).args(["--listen-address", &listen]).args(arguments);
+        let mut child = command.spawn().unwrap();
         let (lines, log) = watch::channel(Vec::new());
         let readers = vec![
             tokio::spawn(collect(child.stdout.take().unwrap(), lines.clone())),

@@ -62,6 +62,11 @@ impl Client {
         Self::with(&["http/1.1"], &[version], Some(name))
     }
 
+    /// One that shows the certificate of this name, and offers these application protocols.
+    pub(crate) fn named(name: &str, protocols: &[&str]) -> Self {
+        Self::with(protocols, &[&TLS13], Some(name))
+    }
+
     fn with(protocols: &[&str], versions: &[&'static SupportedProtocolVersion], shown: Option<&str>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(certificate("edge_ca.pem")).unwrap();

@@ -241,3 +241,13 @@ fn the_first_credential_that_is_there_counts() {
         assert_eq!(Credential::of(&headers(lines)), credential, "{lines:?}");
     }
 }
+
+#[test]
+fn a_credential_does_not_print_itself() {
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer hidden"))]);
+    let credential = Credential::of(&headers).unwrap();
+    assert_eq!(
+        (credential, format!("{credential:?}").as_str()),
+        (Credential::Token(b"hidden"), "Token(\"…\")")
+    );
+}
