@@ -91,7 +91,7 @@ const INSERTED_ONLY: &[&str] = &["accept", "accept-charset", "accept-ranges", "o
 
 /// Credentials of a caller, its own and those that proxies add once they know who it is: oauth2-proxy, Google IAP,
 /// Cloudflare Access.
-const CREDENTIALS: &[&str] = &[
+const CALLERS_CREDENTIALS: &[&str] = &[
     "api-key",
     "authorization",
     "cf-access-client-secret",
@@ -110,7 +110,7 @@ const CREDENTIALS: &[&str] = &[
     "x-provider-api-key",
 ];
 /// The same by how they begin: tokens of Azure App Service, of the load balancers of AWS.
-const CREDENTIALS_BEGIN: &[&str] = &["x-amzn-oidc-", "x-ms-token-"];
+const CALLERS_CREDENTIALS_BEGIN: &[&str] = &["x-amzn-oidc-", "x-ms-token-"];
 /// Beside those tokens, the name of their bearer.
 const BEARERS_NAME: &str = "x-amzn-oidc-identity";
 
@@ -123,8 +123,9 @@ pub fn is_never_forwarded(name: &HeaderName) -> bool {
 /// Whether a header of that name holds a credential of the caller: it goes nowhere, and names nobody.
 pub fn is_credential(name: &HeaderName) -> bool {
     let name = name.as_str();
-    let begins = || CREDENTIALS_BEGIN.iter().any(|begin| name.starts_with(begin)) && name != BEARERS_NAME;
-    CREDENTIALS.contains(&name) || begins()
+    let begins =
+        || CALLERS_CREDENTIALS_BEGIN.iter().any(|begin| name.starts_with(begin)) && name != BEARERS_NAME;
+    CALLERS_CREDENTIALS.contains(&name) || begins()
 }
 
 /// Whether no rule may set a header of that name.
