@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use actors::identity::Networks;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
 
 use crate::config::edge;
 
@@ -15,13 +15,13 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Default)]
 pub struct ClientIp {
     rules: edge::ClientIp,
-    /// Peers whose headers are believed; empty = all peers.
-    trusted_proxies: Vec<IpNet>,
+    /// Peers whose headers are believed.
+    trusted_proxies: Networks,
 }
 
 impl ClientIp {
     /// By `[server.client_ip]`, and the `trusted_proxies` of the identification.
-    pub fn new(rules: edge::ClientIp, trusted_proxies: Vec<IpNet>) -> Self {
+    pub fn new(rules: edge::ClientIp, trusted_proxies: Networks) -> Self {
         Self { rules, trusted_proxies }
     }
 
@@ -33,7 +33,7 @@ impl ClientIp {
     }
 
     fn told(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
-        if !self.trusted_proxies.is_empty() && !self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        if !self.trusted_proxies.believe(peer) {
             return None;
         }
         if self.rules.x_real_ip && headers.contains_key(X_REAL_IP) {

@@ -7,7 +7,7 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x
 /// The names in `der`. A name that is there twice is no name: which of them is meant, nobody can say.
 pub(in crate::server) fn certificate(der: &CertificateDer<'_>) -> Certificate {
     let Ok((_, certificate)) = parse_x509_certificate(der) else { return Certificate::default() };
-    Certificate { san_uri: san_uri(&certificate), subject_cn: subject_cn(&certificate) }
+    Certificate::new(san_uri(&certificate).as_deref(), subject_cn(&certificate).as_deref())
 }
 
 /// RFC 5280, section 4.2.1.6.
@@ -37,27 +37,26 @@ mod tests {
 
     use super::*;
 
-    fn names(pem: &[u8]) -> (Option<String>, Option<String>) {
-        let der = CertificateDer::from_pem_slice(pem).expect("a certificate");
-        let Certificate { san_uri, subject_cn } = certificate(&der);
-        (san_uri.map(String::from), subject_cn.map(String::from))
+    fn names(pem: &[u8]) -> Certificate {
+        certificate(&CertificateDer::from_pem_slice(pem).expect("a certificate"))
     }
 
     #[test]
     fn the_one_uri_and_the_one_common_name_are_read() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
-        assert_eq!((uri.as_deref(), name.as_deref()), (Some("spiffe://acme.test/alice"), Some("alice")));
+        let alice = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
+        assert_eq!(alice, Certificate::new(Some("spiffe://acme.test/alice"), Some("alice")));
     }
 
     #[test]
     fn of_several_names_none_is_taken() {
-        assert_eq!(names(include_bytes!("../../../tests/it/support/tls/many.pem")), (None, None));
+        let many = names(include_bytes!("../../../tests/it/support/tls/many.pem"));
+        assert_eq!(many, Certificate::default());
     }
 
     #[test]
     fn an_address_is_no_uri() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
-        assert_eq!((uri, name.as_deref()), (None, Some("upstream")));
+        let server = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
+        assert_eq!(server, Certificate::new(None, Some("upstream")));
     }
 
     #[test]
