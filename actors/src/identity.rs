@@ -293,7 +293,7 @@ impl Verifier {
                     let told = Told::by(rules, &verified.claims);
                     let (until, key) = (verified.until, verified.key);
                     let remembered = Box::new(Remembered { told: told.clone(), until, key });
-                    bearer.worker.cast(Message::Remember(bearer.digest, remembered, present));
+                    bearer.worker.cast(Message::Remember(bearer.digest, remembered));
                     return Ok(told);
                 }
                 Err(Invalid::Malformed) => return Err(Denied::MalformedToken.into()),

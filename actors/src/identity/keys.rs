@@ -253,6 +253,9 @@ impl Keeper {
             (newest, _) => newest.is_none(),
         };
         if !is_newest {
+            if known.is_none() {
+                self.hand_out();
+            }
             drop(reply.send(Ok(self.keys.clone())));
             return;
         }
@@ -302,11 +305,17 @@ impl Keeper {
         } else {
             tracing::debug!(keys = keys.len(), skipped = keys.skipped(), "keys refreshed");
         }
-        for worker in self.fixed.workers.iter() {
-            worker.cast(worker::Message::Adopt(Arc::clone(&keys)));
-        }
         self.keys = Some(keys);
+        self.hand_out();
         self.fixed.ready.store(true, Relaxed);
+    }
+
+    /// Gives every worker the newest set: when it is new, and when one of them has none, having been started from nothing.
+    fn hand_out(&self) {
+        let Some(keys) = &self.keys else { return };
+        for worker in self.fixed.workers.iter() {
+            worker.cast(worker::Message::Adopt(Arc::clone(keys)));
+        }
     }
 
     /// Starts the task that fetches. It reports in any case, and in time.

@@ -21,8 +21,8 @@ use crate::{
     principal::Principal,
 };
 
-/// Verified tokens remembered by all workers together: some 20 MB where ids and groups are of
-/// ordinary length, 150 MB where all are of the longest.
+/// Verified tokens remembered by all workers together: some 20 MB with ids and groups of ordinary length,
+/// 150 MB if all were of the longest.
 pub(super) const REMEMBERED: usize = 64 * 1024;
 
 /// What an identity worker understands.
@@ -32,8 +32,8 @@ pub(super) enum Message {
     Decide(Presented, Reply<Result<Principal, Denied>>),
     /// Who presents the token or key of this hash, at this Unix second?
     Recall(Digest, u64, Reply<Recalled>),
-    /// A token of this hash was verified with one of these keys.
-    Remember(Digest, Box<Remembered>, Arc<KeySet>),
+    /// A token of this hash was verified.
+    Remember(Digest, Box<Remembered>),
     /// These keys hold from now on.
     Adopt(Arc<KeySet>),
     /// Be as after a restart that found no state.
@@ -65,8 +65,8 @@ pub(super) struct Fixed {
 #[derive(Debug)]
 pub(super) struct Worker {
     fixed: Arc<Fixed>,
-    /// What new tokens are verified with. A worker that has none yet, or was started from nothing, sends its callers to
-    /// `identity-keys`: what the start has found may be long out of date.
+    /// What new tokens are verified with. While a worker has none its callers ask `identity-keys`, which then hands them
+    /// to the worker: after a restart from nothing, what the start has found may be long out of date.
     keys: Option<Arc<KeySet>>,
     memory: Memory,
     own: Own,
@@ -115,9 +115,8 @@ impl Worker {
     }
 
     /// A key may have left the set while its caller was verifying.
-    fn on_remember(&mut self, digest: Digest, remembered: Remembered, keys: Arc<KeySet>) {
-        // A worker without any takes them: its caller has just got them from where Adopt comes from.
-        if self.keys.get_or_insert(keys).holds(&remembered.key) {
+    fn on_remember(&mut self, digest: Digest, remembered: Remembered) {
+        if self.keys.as_ref().is_some_and(|keys| keys.holds(&remembered.key)) {
             self.memory.keep(digest, remembered);
         }
     }
@@ -140,7 +139,7 @@ impl State for Worker {
         match message {
             Message::Decide(presented, reply) => drop(reply.send(presented.decide(&self.fixed.rules))),
             Message::Recall(digest, now, reply) => self.on_recall(&digest, now, reply),
-            Message::Remember(digest, remembered, keys) => self.on_remember(digest, *remembered, keys),
+            Message::Remember(digest, remembered) => self.on_remember(digest, *remembered),
             Message::Adopt(keys) => self.on_adopt(keys),
             #[cfg(test)]
             Message::Forget => *self = Self::new(Arc::clone(&self.fixed), self.own.clone()),

@@ -278,6 +278,7 @@ async fn after_a_restart_from_nothing_the_newest_keys_are_found_again_and_not_th
     };
     forget_workers();
     asked("workers").await;
+    rig.until("they remember again", |rig| rig.number("remembered") == 1).await;
     rig.verifier().keys.forget();
     asked("keeper").await;
     rig.verifier().keys.forget();

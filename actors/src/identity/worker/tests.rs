@@ -51,10 +51,12 @@ fn the_memory_is_searched_only_when_a_key_has_left() {
 fn what_was_verified_while_its_key_left_is_not_remembered() {
     let mut worker = worker();
     let (digest, token) = remembered("a");
+    worker.on_remember(digest, token.clone());
+    assert_eq!(worker.memory.len(), 0, "there are no keys at all");
     worker.on_adopt(Arc::new(key_set(&["b"])));
-    worker.on_remember(digest, token.clone(), Arc::new(key_set(&["a"])));
+    worker.on_remember(digest, token.clone());
     assert!(matches!(worker.recall(&digest, 0), Recalled::New(Some(_))));
     worker.on_adopt(Arc::new(key_set(&["a"])));
-    worker.on_remember(digest, token, Arc::new(key_set(&["a"])));
+    worker.on_remember(digest, token);
     assert!(matches!(worker.recall(&digest, 0), Recalled::Known(_)));
 }

@@ -11,7 +11,7 @@ fn read(rules: edge::ClientIp, trusted: &[&str], headers: &[(&str, &[u8])]) -> S
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
     }
-    let trusted = trusted.iter().map(|net| net.parse().unwrap()).collect();
+    let trusted = Networks::new(trusted.iter().map(|net| net.parse().unwrap()).collect());
     ClientIp::new(rules, trusted).of(&map, PEER.parse().unwrap()).to_string()
 }
 
@@ -84,7 +84,7 @@ fn where_proxies_are_named_only_they_are_believed() {
 fn a_peer_of_either_family_is_one_address() {
     let told = ClientIp::default().of(&HeaderMap::new(), "::ffff:10.0.0.9".parse().unwrap());
     assert_eq!(told.to_string(), PEER);
-    let trusting = ClientIp::new(real_ip(), vec!["10.0.0.0/8".parse().unwrap()]);
+    let trusting = ClientIp::new(real_ip(), Networks::new(vec!["10.0.0.0/8".parse().unwrap()]));
     let headers = HeaderMap::from_iter([(X_REAL_IP, HeaderValue::from_static("1.1.1.1"))]);
     assert_eq!(trusting.of(&headers, "::ffff:10.0.0.9".parse().unwrap()).to_string(), "1.1.1.1");
 }
@@ -103,7 +103,7 @@ proptest! {
         }
         for x_real_ip in [false, true] {
             let rules = edge::ClientIp { x_real_ip, trusted_hops: Some(count) };
-            let told = ClientIp::new(rules, vec![]).of(&headers, PEER.parse().unwrap());
+            let told = ClientIp::new(rules, Networks::default()).of(&headers, PEER.parse().unwrap());
             prop_assert_eq!(told, told.to_canonical());
         }
     }
