@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc, 
 
 use actors::{
     gate::Gate,
-    identity::Identity,
+    identity::{Identity, Room},
     observe::{Registry, Reporter},
     provider::{self, Endpoint, Worker},
     quota::Quota,
@@ -36,6 +36,10 @@ use crate::{
 const ACTORS_FINISH: Duration = Duration::from_secs(5);
 /// The most quota actors that share the addresses of callers.
 const ADDRESS_SHARDS: usize = 4;
+/// Of the calls in flight, one in so many may wait for keys that verify its token, up to [`MOST_WAITING`].
+const WAITING_SHARE: usize = 8;
+/// Whoever has a good token waits for one fetch only: more than this is no crowd but an attack.
+const MOST_WAITING: usize = 512;
 /// For connections to end after their calls were cut.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
@@ -310,8 +314,12 @@ impl Supervisors {
 
     async fn identity(&mut self, config: &Config) -> Result<Identity, StartError> {
         let rules = config.identification.clone().map(Arc::new);
-        let count = at_least_one(config.actors.identity_workers);
-        let identity = Identity::spawn(&mut self.identity, count, config.actors.mailbox_limit, rules).await;
+        let room = Room {
+            workers: at_least_one(config.actors.identity_workers),
+            mailbox_limit: config.actors.mailbox_limit,
+            waiting: (config.server.max_in_flight / WAITING_SHARE).clamp(1, MOST_WAITING),
+        };
+        let identity = Identity::spawn(&mut self.identity, room, rules).await;
         identity.map_err(|error| StartError(error.to_string()))
     }
 

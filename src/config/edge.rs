@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use actors::identity::Networks;
 use http::{HeaderName, Method};
-use ipnet::IpNet;
 
 /// Where the metadata of a protected resource is found (RFC 9728, section 3).
 pub const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -56,7 +56,7 @@ pub struct ClientIp {
     /// The entry of `X-Forwarded-For` so many places left of the rightmost.
     pub trusted_hops: Option<usize>,
     /// Peers whose headers are believed (those of the identification, be it on or off); empty = all peers.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Networks,
 }
 
 /// `[server.rate_limits]` `global` and `per_ip`; both absent when they are switched off.

@@ -17,7 +17,7 @@ use super::{
 pub(super) const LEEWAY: u64 = 60;
 
 /// The longest token that is read, in bytes.
-const MAX_BYTES: usize = 16 * 1024;
+pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// A token that can be believed.
 #[derive(Debug)]

@@ -192,3 +192,19 @@ pub(super) static ACTORS: Section = Section { title: "[actors]", names: None, ke
     Key::new("mailbox_limit", Kind::Integer(1, 1 << 24), "4096", "Calls a mailbox holds before it refuses with 503."),
     Key::new("metrics_interval", Kind::DurationOrOff, "\"30s\"", "One log line per actor; `\"off\"` silences it."),
 ] };
+
+#[cfg(test)]
+mod tests {
+    use actors::identity::{Algorithm, Verification};
+
+    use super::ALGORITHMS;
+
+    #[test]
+    fn every_algorithm_that_can_be_written_is_one_and_those_of_shared_secrets_are_hs() {
+        for name in ALGORITHMS {
+            let algorithm: Algorithm = name.parse().expect(name);
+            assert_eq!(Verification::is_symmetric(algorithm), name.starts_with("HS"), "{name}");
+        }
+        assert_eq!(ALGORITHMS.len(), Verification::ASYMMETRIC.len() + 3);
+    }
+}

@@ -1,5 +1,6 @@
 //! `[server.tls]`, `[server.csrf]`, `[server.client_ip]` and the limits on requests.
 
+use actors::identity::Networks;
 use http::HeaderName;
 
 use super::Check;
@@ -38,7 +39,7 @@ pub(super) fn client_ip(server: View<'_>, check: &mut Check<'_>) -> ClientIp {
     ClientIp {
         x_real_ip: view.value("x_real_ip"),
         trusted_hops: view.get("x_forwarded_for_trusted_hops"),
-        trusted_proxies: callers.value("trusted_proxies"),
+        trusted_proxies: Networks::new(callers.value("trusted_proxies")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use actors::{
     Group,
-    identity::{ApiKey, CertificateField, Rules, Source, Tokens},
+    identity::{ApiKey, CertificateField, Networks, Rules, Source, Tokens},
 };
 
 use super::{
@@ -83,7 +83,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
         group: group.filter(|_| enabled),
         groups: listed,
         require_group: required && enabled,
-        trusted_proxies: view.value("trusted_proxies"),
+        trusted_proxies: Networks::new(view.value("trusted_proxies")),
         tokens,
         api_keys: keys,
     });

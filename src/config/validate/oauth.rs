@@ -12,19 +12,6 @@ use crate::config::{
     file::View,
 };
 
-/// What is accepted unless the file says otherwise: a symmetric key is none that a fetched JWKS may hold.
-const ASYMMETRIC: [Algorithm; 9] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
-
 /// How tokens are verified; `None` where the table is absent or says too little.
 pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Verification> {
     if !view.exists() {
@@ -129,7 +116,7 @@ fn is_insecure(url: &Uri) -> bool {
 }
 
 fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
-    let Some(entry) = view.entry("algorithms") else { return ASYMMETRIC.to_vec() };
+    let Some(entry) = view.entry("algorithms") else { return Verification::ASYMMETRIC.to_vec() };
     if entry.node.is_empty_list() {
         let help = "write `algorithms = [\"RS256\"]`, or remove it to accept all asymmetric ones";
         check.at_value(entry, Code::EmptyValue, "no algorithm is accepted, so that no token is", help);
@@ -137,7 +124,7 @@ fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
     let mut known: Vec<Algorithm> = Vec::new();
     for node in view.items("algorithms") {
         let Some(algorithm) = node.text().and_then(|text| text.parse().ok()) else { continue };
-        let symmetric = !ASYMMETRIC.contains(&algorithm);
+        let symmetric = Verification::is_symmetric(algorithm);
         if let Some(url) = view.entry("url").filter(|_| symmetric) {
             let message = format!("{} needs a shared secret, and a fetched JWKS is none", node.quoted());
             let problem = Diagnostic::new(Code::Conflict, node.span.clone(), message)

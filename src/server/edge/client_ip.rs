@@ -29,7 +29,7 @@ impl ClientIp {
 
     fn told(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         let edge::ClientIp { x_real_ip, trusted_hops, trusted_proxies } = &self.0;
-        if !trusted_proxies.is_empty() && !trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        if !trusted_proxies.believe(peer) {
             return None;
         }
         match Sent::of(headers, &X_REAL_IP) {

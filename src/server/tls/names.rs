@@ -20,7 +20,8 @@ impl Shown {
     /// What `der` says.
     pub(in crate::server) fn read(der: &CertificateDer<'_>) -> Self {
         let Ok((_, certificate)) = parse_x509_certificate(der) else { return Self::default() };
-        let names = Certificate { san_uri: san_uri(&certificate), subject_cn: subject_cn(&certificate) };
+        let (san_uri, subject_cn) = (san_uri(&certificate), subject_cn(&certificate));
+        let names = Certificate::new(san_uri.as_deref(), subject_cn.as_deref());
         let seconds = u64::try_from(certificate.validity().not_after.timestamp());
         let until = seconds.ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)));
         Self { names, until }
@@ -54,27 +55,26 @@ mod tests {
 
     use super::*;
 
-    fn names(pem: &[u8]) -> (Option<String>, Option<String>) {
-        let der = CertificateDer::from_pem_slice(pem).expect("a certificate");
-        let Certificate { san_uri, subject_cn } = Shown::read(&der).names;
-        (san_uri.map(String::from), subject_cn.map(String::from))
+    fn names(pem: &[u8]) -> Certificate {
+        Shown::read(&CertificateDer::from_pem_slice(pem).expect("a certificate")).names
     }
 
     #[test]
     fn the_one_uri_and_the_one_common_name_are_read() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
-        assert_eq!((uri.as_deref(), name.as_deref()), (Some("spiffe://acme.test/alice"), Some("alice")));
+        let alice = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
+        assert_eq!(alice, Certificate::new(Some("spiffe://acme.test/alice"), Some("alice")));
     }
 
     #[test]
     fn of_several_names_none_is_taken() {
-        assert_eq!(names(include_bytes!("../../../tests/it/support/tls/many.pem")), (None, None));
+        let many = names(include_bytes!("../../../tests/it/support/tls/many.pem"));
+        assert_eq!(many, Certificate::default());
     }
 
     #[test]
     fn an_address_is_no_uri() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
-        assert_eq!((uri, name.as_deref()), (None, Some("upstream")));
+        let server = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
+        assert_eq!(server, Certificate::new(None, Some("upstream")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use actors::identity::Networks;
 use http::{HeaderName, Method};
 use nexus::config::{
     Config, Server,
@@ -112,7 +113,8 @@ fn the_address_of_a_caller_is_that_of_the_connection_by_default() {
     assert_eq!(server("").client_ip, ClientIp::default());
     let text = "[server.client_ip]\nx_real_ip = true\nx_forwarded_for_trusted_hops = 0\n";
     let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-    let expected = ClientIp { x_real_ip: true, trusted_hops: Some(0), trusted_proxies };
+    let expected =
+        ClientIp { x_real_ip: true, trusted_hops: Some(0), trusted_proxies: Networks::new(trusted_proxies) };
     // Whether callers are identified or not.
     for identified in ["", "enabled = false\n", "enabled = true\nclient_id.http_header = \"X-User-Id\"\n"] {
         let proxies =

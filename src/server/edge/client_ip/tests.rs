@@ -1,5 +1,6 @@
 //! Whose address a request is counted under.
 
+use actors::identity::Networks;
 use http::HeaderValue;
 use proptest::{collection::vec, prelude::*};
 
@@ -12,7 +13,7 @@ fn read(rules: edge::ClientIp, trusted: &[&str], headers: &[(&str, &[u8])]) -> S
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
     }
-    let trusted_proxies = trusted.iter().map(|net| net.parse().unwrap()).collect();
+    let trusted_proxies = Networks::new(trusted.iter().map(|net| net.parse().unwrap()).collect());
     ClientIp::new(edge::ClientIp { trusted_proxies, ..rules }).of(&map, PEER.parse().unwrap()).to_string()
 }
 
@@ -86,7 +87,7 @@ fn where_proxies_are_named_only_they_are_believed() {
 fn a_peer_of_either_family_is_one_address() {
     let told = ClientIp::default().of(&HeaderMap::new(), "::ffff:10.0.0.9".parse().unwrap());
     assert_eq!(told.to_string(), PEER);
-    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let trusted_proxies = Networks::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let trusting = ClientIp::new(edge::ClientIp { trusted_proxies, ..real_ip() });
     let headers = HeaderMap::from_iter([(X_REAL_IP, HeaderValue::from_static("1.1.1.1"))]);
     assert_eq!(trusting.of(&headers, "::ffff:10.0.0.9".parse().unwrap()).to_string(), "1.1.1.1");
