@@ -109,6 +109,28 @@ pub fn is_never_set(name: &HeaderName) -> bool {
     NEVER_SET.contains(&name.as_str())
 }
 
+/// Words in the names of headers that hold a credential, or something as good.
+const TELLING: &[&str] = &[
+    "api-key",
+    "apikey",
+    "assertion",
+    "auth",
+    "cookie",
+    "credential",
+    "csrf",
+    "jwt",
+    "oidc",
+    "password",
+    "secret",
+    "session",
+    "token",
+];
+
+/// Whether a header of that name may well hold a credential: no pattern takes it along, only a rule that names it.
+pub fn sounds_secret(name: &HeaderName) -> bool {
+    TELLING.iter().any(|word| name.as_str().contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderName;

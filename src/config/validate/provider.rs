@@ -1,5 +1,7 @@
 //! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
 
+use std::net::IpAddr;
+
 use actors::quota::Scope;
 use http::Uri;
 
@@ -74,6 +76,7 @@ fn provider(
     }
     old_spelling(name, view, check);
     warn(&limits, &drafts, callers, check);
+    short_keys(view, check);
     let scope = scopes.next()?;
     let models = drafts.into_iter().filter_map(|draft| Some(model(draft, &limits, scope, scopes.next()?)));
     Some(Provider {
@@ -88,6 +91,32 @@ fn provider(
         forward_token: view.value("forward_token"),
         headers: headers::rules(view, check),
     })
+}
+
+/// Keys that are not looked for in what the provider says, as they are too short to be told from words. A server on this
+/// machine commonly has a dummy.
+fn short_keys(view: View<'_>, check: &mut Check<'_>) {
+    if view.get("base_url").as_ref().is_some_and(is_of_this_machine) {
+        return;
+    }
+    for name in ["api_key", "access_key_id", "secret_access_key", "session_token"] {
+        let Some(entry) = view.entry(name) else { continue };
+        if (1..Secret::SHORTEST).contains(&entry.node.text().map_or(0, str::len)) {
+            let message = format!(
+                "`{name}` has less than {} characters: so short a key is not taken out of the provider's texts",
+                Secret::SHORTEST
+            );
+            let help = format!("write the whole key, or remove `{name}` where the provider needs none");
+            check.at_value(entry, Code::ShortKey, message, help);
+        }
+    }
+}
+
+/// Whether a URL leads to this machine, by its name (RFC 6761, section 6.3) or address.
+fn is_of_this_machine(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    address.map_or(host == "localhost" || host.ends_with(".localhost"), |it| it.is_loopback())
 }
 
 fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {
