@@ -10,7 +10,6 @@ use actors::{
     quota::Quota,
     supervisor::Supervisor,
 };
-use http::HeaderValue;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -20,11 +19,11 @@ use tokio::{
 
 use crate::{
     cli::{CUT_OFF, Serve},
-    config::{self, Config, ProviderKind, edge::ProtectedResource},
+    config::{self, Config, ProviderKind},
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
-        edge::{ClientIp, Edge, Limited, RequestLimits},
+        edge::{ClientIp, Edge, Limited, RequestLimits, challenge},
         phase::{Phase, Phases},
         router::{Provider, Router, Upstream},
     },
@@ -129,6 +128,8 @@ impl App {
         let listeners = Listeners::bind(&config.server)?;
         let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
+        let challenge = challenge(config.server.protected_resource.as_ref());
+        let challenge = challenge.map_err(|error| StartError(format!("protected_resource: {error}")))?;
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
         let identity = supervisors.identity(&config).await?;
         let quota = supervisors.quota(&config).await;
@@ -144,7 +145,7 @@ impl App {
             routes,
             providers,
             identity,
-            challenge: challenge(config.server.protected_resource.as_ref())?,
+            challenge,
             quota,
             counting: Counting::new(counter),
             in_flight: Gate::new(config.server.max_in_flight),
@@ -333,8 +334,7 @@ impl Supervisors {
             let quota = self.quota_actors("quota-edge", count, config, *max_clients).await;
             limits.per_ip = Some(Limited::per_ip(limit, quota));
         }
-        let trusted = config.identification.as_ref().map(|rules| rules.trusted_proxies.clone());
-        limits.client_ip = ClientIp::new(config.server.client_ip.clone(), trusted.unwrap_or_default());
+        limits.client_ip = ClientIp::new(config.server.client_ip.clone());
         limits
     }
 
@@ -399,37 +399,7 @@ impl Supervisors {
     }
 }
 
-/// What `WWW-Authenticate` says (RFC 6750, 3; `resource_metadata`: RFC 9728, 5.1).
-fn challenge(resource: Option<&ProtectedResource>) -> Result<HeaderValue, StartError> {
-    let Some(ProtectedResource { resource, .. }) = resource else {
-        return Ok(HeaderValue::from_static("Bearer"));
-    };
-    let resource = resource.strip_suffix('/').unwrap_or(resource);
-    let text = format!("Bearer resource_metadata=\"{resource}/.well-known/oauth-protected-resource\"");
-    HeaderValue::try_from(text)
-        .map_err(|_| StartError(format!("protected_resource: '{resource}' cannot be in a header")))
-}
-
 /// The configuration has refused zero.
 fn at_least_one(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_challenge_names_the_metadata_of_the_resource_if_there_is_one() {
-        let of = |resource: &str| {
-            let resource = resource.to_owned();
-            challenge(Some(&ProtectedResource { resource, authorization_servers: Vec::new() })).unwrap()
-        };
-        let named = "Bearer resource_metadata=\"https://a.example/.well-known/oauth-protected-resource\"";
-        assert_eq!(
-            (of("https://a.example/"), of("https://a.example")),
-            (named.try_into().unwrap(), named.try_into().unwrap())
-        );
-        assert_eq!(challenge(None).unwrap(), "Bearer");
-    }
 }

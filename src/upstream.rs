@@ -51,9 +51,11 @@ pub const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
 /// the secret.
 pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
-    let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
-    for name in named.iter().filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(',')) {
-        headers.remove(name.trim());
+    let of_the_hop: SmallVec<[HeaderName; 2]> = named_in_connection(&headers)
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .collect();
+    for name in &of_the_hop {
+        headers.remove(name);
     }
     let told = |value: &HeaderValue| secret.is_some_and(|secret| secret.is_in(value.as_bytes()));
     let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || told(value));
@@ -67,6 +69,14 @@ pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
     headers
 }
 
+/// The names in `Connection`, as they are written: what goes by them is for one hop (RFC 9110, section 7.6.1).
+fn named_in_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    let names = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    // What is no text is no name.
+    names.filter_map(|name| str::from_utf8(name).ok()).filter(|name| !name.is_empty())
+}
+
 fn is_kept_back(name: &HeaderName) -> bool {
     KEPT_BACK.binary_search(&name.as_str()).is_ok() || name.as_str().starts_with("access-control-")
 }
@@ -78,6 +88,22 @@ mod tests {
     #[test]
     fn the_list_of_headers_kept_back_is_sorted_for_the_search() {
         assert!(KEPT_BACK.is_sorted());
+    }
+
+    #[test]
+    fn what_the_upstreams_connection_names_ends_here() {
+        let mut upstream = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-A ,, \u{e9}"),
+            ("connection", "x-b"),
+            ("x-a", "1"),
+            ("x-b", "2"),
+            ("x-c", "3"),
+        ] {
+            upstream.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let passing = passing(upstream, None);
+        assert_eq!(passing.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-c"]);
     }
 
     #[test]

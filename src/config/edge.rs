@@ -3,6 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+/// Where the metadata of a protected resource is found (RFC 9728, section 3).
+pub const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// `[server.tls]`. The files are read by the listener, at start and whenever they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct ClientIp {
     pub x_real_ip: bool,
     /// The entry of `X-Forwarded-For` so many places left of the rightmost.
     pub trusted_hops: Option<usize>,
+    /// Peers whose headers are believed (those of the identification, be it on or off); empty = all peers.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[server.rate_limits]` `global` and `per_ip`; both absent when they are switched off.
@@ -74,7 +80,7 @@ pub struct RequestLimit {
 /// `[server.oauth.protected_resource]`: what is published of this server (RFC 9728). URLs as written, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedResource {
-    /// This server.
+    /// This server; holds no query.
     pub resource: String,
     /// Who issues tokens for it.
     pub authorization_servers: Vec<String>,

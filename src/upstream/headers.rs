@@ -4,19 +4,21 @@
 //! Whatever the rules say, nothing is taken from a caller that `config::headers` rules out, nor anything that the
 //! caller's `Connection` header names: that was for the hop to us.
 
-use std::str;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT, CONNECTION, USER_AGENT},
+    header::{ACCEPT, USER_AGENT},
 };
 use smallvec::SmallVec;
 
-use super::PASSED_ON;
+use super::{PASSED_ON, named_in_connection};
 use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set, sounds_secret};
 
 /// Headers of a provider's own that rules may change or remove, as they may those of a caller.
 const CHANGEABLE: [HeaderName; 2] = [ACCEPT, USER_AGENT];
+
+/// The most names that a caller's `Connection` header may hold. Clients write one or two; with more than these, none of
+/// its headers goes up, and nobody looks for them one by one.
+const MOST_NAMES: usize = 32;
 
 /// The rules of one model: those of its provider, then its own.
 #[derive(Debug)]
@@ -54,8 +56,8 @@ pub fn complete(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRu
 /// What a caller sent, as far as it may go upstream at all.
 struct Caller<'a> {
     headers: &'a HeaderMap,
-    /// Headers that it sent and that its `Connection` header names.
-    hop: SmallVec<[&'a str; 2]>,
+    /// Names in its `Connection` header; `None` = too many.
+    hop: Option<SmallVec<[&'a str; 2]>>,
 }
 
 /// Headers on their way upstream, in order.
@@ -137,33 +139,27 @@ impl Names {
 
 impl<'a> Caller<'a> {
     fn new(headers: &'a HeaderMap) -> Self {
-        let mut hop: SmallVec<[&str; 2]> = SmallVec::new();
-        let names =
-            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-        for name in names.filter_map(|name| str::from_utf8(name.trim_ascii()).ok()) {
-            // Each once, so that a caller cannot make the list long.
-            if headers.contains_key(name) && !is_in(&hop, name) {
-                hop.push(name);
-            }
-        }
-        Self { headers, hop }
+        let hop: SmallVec<_> = named_in_connection(headers).take(MOST_NAMES + 1).collect();
+        Self { headers, hop: Some(hop).filter(|names| names.len() <= MOST_NAMES) }
+    }
+
+    /// Whether a header of that name was for the hop to us.
+    fn was_for_us(&self, name: &HeaderName) -> bool {
+        let named = |names: &[&str]| names.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()));
+        self.hop.as_deref().is_none_or(named)
     }
 
     /// What goes to a provider of the same protocol without any rule.
     fn passed_on(&self) -> impl Iterator<Item = (HeaderName, &'a HeaderValue)> {
-        let passed_on = PASSED_ON.into_iter().filter(|name| !is_in(&self.hop, name.as_str()));
+        let passed_on = PASSED_ON.into_iter().filter(|name| !self.was_for_us(name));
         passed_on.flat_map(|name| self.headers.get_all(&name).iter().map(move |value| (name.clone(), value)))
     }
 
     /// The first value of a header, if it may go upstream.
     fn first(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
-        let may = !is_never_forwarded(name) && !is_in(&self.hop, name.as_str());
+        let may = !is_never_forwarded(name) && !self.was_for_us(name);
         may.then(|| self.headers.get(name)).flatten()
     }
-}
-
-fn is_in(names: &[&str], name: &str) -> bool {
-    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 // === impl Chosen ===

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Parameters that carry a caller's key (Google's clients send `?key=`).
-const KEYS: [&str; 2] = ["api_key", "key"];
+/// Parameters that carry a caller's key (Google's clients send `?key=`) or token (RFC 6750, section 2.3).
+const KEYS: [&str; 3] = ["access_token", "api_key", "key"];
 
 /// The query without its keys, else byte for byte; `None` when nothing is left.
 pub fn without_keys(query: &str) -> Option<Cow<'_, str>> {
@@ -60,6 +60,8 @@ mod tests {
             ("key", None),
             ("key=", None),
             ("api_key=secret&key=secret", None),
+            ("access_token=secret&b", Some("b")),
+            ("access%5ftoken=secret", None),
             ("a=1&key=secret&b=2", Some("a=1&b=2")),
             ("key=secret&b=%32+x&&c", Some("b=%32+x&&c")),
             ("a=key&key=s&a=key=1", Some("a=key&a=key=1")),

@@ -78,7 +78,7 @@ static IDENTIFICATION: Section = Section { title: "[server.client_identification
     Key::new("enabled", Kind::Bool, "false", "Whether every call must say who makes it."),
     Key::new("client_id", Kind::Table(&SOURCE), "", "Where the client id is read from; absent = the JWT claim `sub`."),
     Key::new("group_id", Kind::Table(&GROUP_SOURCE), "", "Where the group is read from; absent = no groups."),
-    Key::new("trusted_proxies", Kind::Networks, "", "Header identity, and tokens nobody verifies, are believed only from these peers; absent = from all."),
+    Key::new("trusted_proxies", Kind::Networks, "", "Header identity, tokens nobody verifies, and the headers of [server.client_ip] are believed only from these peers; absent = from all."),
     Key::new("validation", Kind::Table(&VALIDATION), "", "What a valid identity is."),
     Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token; stands without [server.oauth]."),
 ] };
@@ -111,7 +111,7 @@ static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: No
     Key::new("max_clients", Kind::Integer(1, 1 << 32), "1000000", "Clients with a live window, over all shards; a new one beyond it gets 503."),
     Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept."),
     Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together."),
-    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address."),
+    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address; of IPv6, of one /64 network."),
 ] };
 
 #[rustfmt::skip]
@@ -155,7 +155,7 @@ static REQUEST_LIMIT: Section = Section { title: "[server.rate_limits.global], p
 static TLS: Section = Section { title: "[server.tls]", names: None, keys: &[
     Key::new("certificate", Kind::File, "", "Certificate chain, PEM, the server's own first.").required(),
     Key::new("key", Kind::File, "", "Its key, PEM.").required(),
-    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from, PEM; absent = clients show none."),
+    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from, PEM; absent = clients show none. A root that is removed lets nobody in any more; who is connected stays until the connection ends, or the certificate."),
 ] };
 
 #[rustfmt::skip]
@@ -185,16 +185,16 @@ static CLIENT_IP: Section = Section { title: "[server.client_ip]", names: None, 
 static OAUTH_SERVER: Section = Section { title: "[server.oauth]", names: None, keys: &[
     Key::new("url", Kind::Link, "", "A JWKS; either this or `keys_file`."),
     Key::new("keys_file", Kind::File, "", "A local JWKS."),
-    Key::new("poll_interval", Kind::Duration(1, MONTH), "", "Between two fetches; absent = only when a token names an unknown key."),
+    Key::new("poll_interval", Kind::Duration(1, MONTH), "\"1h\"", "Between two fetches, after which a revoked key is not honoured any more; a token that names an unknown key brings one sooner."),
     Key::new("expected_issuer", Kind::Text, "", "`iss` must be this."),
     Key::new("expected_audience", Kind::Text, "", "`aud` must be or hold this."),
     Key::new("algorithms", Kind::Choices(ALGORITHMS), "", "The algorithms that are accepted; absent = all but HS*, which needs a `keys_file`."),
-    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "What is published of this server at `/.well-known/oauth-protected-resource`."),
+    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "What is published of this server at `/.well-known/oauth-protected-resource`, and there with the path of `resource` after it."),
 ] };
 
 #[rustfmt::skip]
 static PROTECTED_RESOURCE: Section = Section { title: "[server.oauth.protected_resource]", names: None, keys: &[
-    Key::new("resource", Kind::Link, "", "This server.").required(),
+    Key::new("resource", Kind::Link, "", "This server, as clients address it; without a query.").required(),
     Key::new("authorization_servers", Kind::Links, "", "Who issues tokens for it.").required(),
 ] };
 

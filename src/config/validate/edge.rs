@@ -9,6 +9,10 @@ use crate::config::{
     file::View,
 };
 
+/// How headers are believed from one's own proxies alone.
+pub(super) const NAME_PROXIES: &str =
+    "name the proxies that set it: `trusted_proxies = [\"10.0.0.0/8\"]` in [server.client_identification]";
+
 /// The files of the listener. What is in them is its matter.
 pub(super) fn tls(view: View<'_>, check: &mut Check<'_>) -> Option<Tls> {
     let mut file = |name| view.entry(name).and_then(|entry| check.path(entry));
@@ -78,8 +82,26 @@ fn is_common(name: &str) -> bool {
 }
 
 /// Where the address of a caller is read from.
-pub(super) fn client_ip(view: View<'_>) -> ClientIp {
-    ClientIp { x_real_ip: view.value("x_real_ip"), trusted_hops: view.get("x_forwarded_for_trusted_hops") }
+pub(super) fn client_ip(server: View<'_>, check: &mut Check<'_>) -> ClientIp {
+    let (view, callers) = (server.table("client_ip"), server.table("client_identification"));
+    if callers.items("trusted_proxies").is_empty() {
+        for entry in believed(view).filter_map(|name| view.entry(name)) {
+            let message =
+                "the address is believed, whoever sends it: who reaches this server directly chooses its own";
+            check.at_key(entry, Code::ForgeableHeader, message, NAME_PROXIES);
+        }
+    }
+    ClientIp {
+        x_real_ip: view.value("x_real_ip"),
+        trusted_hops: view.get("x_forwarded_for_trusted_hops"),
+        trusted_proxies: callers.get("trusted_proxies").unwrap_or_default(),
+    }
+}
+
+/// The keys of `[server.client_ip]` by which a header is believed.
+pub(super) fn believed(view: View<'_>) -> impl Iterator<Item = &'static str> {
+    let hops = view.get::<usize>("x_forwarded_for_trusted_hops").map(|_| "x_forwarded_for_trusted_hops");
+    view.value::<bool>("x_real_ip").then_some("x_real_ip").into_iter().chain(hops)
 }
 
 /// `global` and `per_ip`, unless they are switched off.

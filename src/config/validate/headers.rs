@@ -7,7 +7,7 @@ use super::Check;
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
-    headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set},
+    headers::{HeaderRule, Names, Pattern, is_credential, is_never_forwarded, is_never_set},
 };
 
 /// Largest compiled pattern, bytes: a list of names needs a few hundred.
@@ -165,6 +165,7 @@ fn forbidden(entry: &Entry, name: &HeaderName, why: &str, check: &mut Check<'_>)
         "cookie" | "cookie2" | "set-cookie" | "set-cookie2" => {
             "cookies belong to a caller and this server alone"
         }
+        _ if is_credential(name) => "remove the rule: a credential of the caller is for this server alone",
         _ => "remove the rule: Nexus writes the headers of each connection and body itself",
     };
     let message = format!("{} {why}", entry.node.quoted());

@@ -3,7 +3,7 @@
 use actors::identity::{Algorithm, KeySource, Verification};
 use http::Uri;
 
-use super::Check;
+use super::{Check, is_of_this_machine};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     edge::ProtectedResource,
@@ -35,14 +35,37 @@ pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Veri
             check.at_value(entry, Code::EmptyValue, message, format!("remove `{name}` to accept any"));
         }
     }
+    claims(view, check);
     let algorithms = algorithms(view, check);
     Some(Verification {
         keys: keys(view, check)?,
-        poll_interval: view.get("poll_interval"),
+        poll_interval: Some(view.value("poll_interval")),
         issuer: view.get("expected_issuer"),
         audience: view.get("expected_audience"),
         algorithms,
     })
+}
+
+/// That tokens for others are accepted is said at every start.
+fn claims(view: View<'_>, check: &mut Check<'_>) {
+    let unset = |name| view.entry(name).is_none();
+    let (message, help) = match (unset("expected_audience"), unset("expected_issuer")) {
+        (false, false) => return,
+        (true, false) => (
+            "tokens are accepted whichever application they were issued for",
+            "write `expected_audience = \"nexus\"`, as the issuer names this server in `aud`",
+        ),
+        (false, true) => (
+            "tokens are accepted whoever issued them, as long as one of the keys verifies them",
+            "write `expected_issuer = \"https://id.example.com\"`, as the issuer names itself in `iss`",
+        ),
+        (true, true) => (
+            "tokens are accepted whoever issued them, and whichever application they were issued for",
+            "write `expected_audience = \"nexus\"` and `expected_issuer = \"https://id.example.com\"`, as `aud` \
+             and `iss` of the tokens say it",
+        ),
+    };
+    check.report.push(Diagnostic::new(Code::UncheckedClaims, view.span(), message).help(help));
 }
 
 /// What is published of this server.
@@ -52,9 +75,16 @@ pub(super) fn protected_resource(view: View<'_>, check: &mut Check<'_>) -> Optio
         let help = "write `authorization_servers = [\"https://id.example.com\"]`, or remove the table";
         check.at_value(entry, Code::EmptyValue, "no authorization server is named", help);
     }
+    let resource: Option<Uri> = view.get("resource");
+    if let Some(entry) =
+        view.entry("resource").filter(|_| resource.as_ref().is_some_and(|url| url.query().is_some()))
+    {
+        let help = "write it as clients know this server: `resource = \"https://nexus.example.com\"`";
+        check.at_value(entry, Code::InvalidUrl, "the URL of a resource must not hold a query", help);
+    }
     let authorization_servers: Vec<Uri> = view.get("authorization_servers")?;
     Some(ProtectedResource {
-        resource: normalised(&view.get("resource")?),
+        resource: normalised(&resource?),
         authorization_servers: authorization_servers.iter().map(normalised).collect(),
     })
 }
@@ -77,7 +107,17 @@ fn keys(view: View<'_>, check: &mut Check<'_>) -> Option<KeySource> {
         }
         _ => {}
     }
+    if let Some(entry) = view.entry("url").filter(|_| view.get("url").as_ref().is_some_and(is_insecure)) {
+        let message = "the keys come over plain HTTP: whoever is on their way can put others in their place";
+        let help = "write `https://…`, or keep the keys in a local JWKS: `keys_file = \"jwks.json\"`";
+        check.at_value(entry, Code::InsecureKeys, message, help);
+    }
     view.get("url").map(KeySource::Url).or_else(|| file.flatten().map(KeySource::File))
+}
+
+/// Whether others can read and change what comes from there: over plain HTTP, and not from this machine.
+fn is_insecure(url: &Uri) -> bool {
+    url.scheme_str() == Some("http") && !is_of_this_machine(url)
 }
 
 fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
@@ -118,7 +158,24 @@ fn normalised(url: &Uri) -> String {
 mod tests {
     use http::Uri;
 
-    use super::normalised;
+    use super::{is_insecure, normalised};
+
+    #[test]
+    fn plain_http_is_safe_within_this_machine_only() {
+        for url in
+            ["http://localhost/k", "http://LOCALHOST:1/k", "http://a.localhost/k", "http://127.1.2.3/k"]
+        {
+            assert!(!is_insecure(&Uri::from_static(url)), "{url}");
+        }
+        for url in ["http://[::1]:8080/k", "https://id.example.com/k", "https://10.0.0.1/k"] {
+            assert!(!is_insecure(&Uri::from_static(url)), "{url}");
+        }
+        for url in
+            ["http://id.example.com/k", "http://10.0.0.1/k", "http://[fe80::1]/k", "http://localhost.test/"]
+        {
+            assert!(is_insecure(&Uri::from_static(url)), "{url}");
+        }
+    }
 
     #[test]
     fn urls_are_published_as_browsers_write_them() {

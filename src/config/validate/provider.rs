@@ -1,13 +1,12 @@
 //! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
 
-use std::net::IpAddr;
-
 use actors::quota::Scope;
 use http::Uri;
 
 use super::{
     Check, headers,
     identification::Callers,
+    is_of_this_machine,
     limits::{Lists, Written, preconditions},
 };
 use crate::config::{
@@ -110,13 +109,6 @@ fn short_keys(view: View<'_>, check: &mut Check<'_>) {
             check.at_value(entry, Code::ShortKey, message, help);
         }
     }
-}
-
-/// Whether a URL leads to this machine, by its name (RFC 6761, section 6.3) or address.
-fn is_of_this_machine(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
-    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
-    address.map_or(host == "localhost" || host.ends_with(".localhost"), |it| it.is_loopback())
 }
 
 fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind> {

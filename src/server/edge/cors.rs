@@ -15,6 +15,7 @@ use http::{
 
 use crate::{
     config::edge::{self, Allowed},
+    header::Sent,
     server::{body::Content, respond},
 };
 
@@ -175,8 +176,7 @@ impl Origins {
             Self::Nobody => None,
             Self::Everybody => Some(ANY),
             Self::Listed(listed) => {
-                let mut origins = headers.get_all(ORIGIN).iter();
-                let (origin, None) = (origins.next()?, origins.next()) else { return None };
+                let Sent::Once(origin) = Sent::of(headers, &ORIGIN) else { return None };
                 origin.to_str().is_ok_and(|origin| listed.has(origin)).then(|| origin.clone())
             }
         }

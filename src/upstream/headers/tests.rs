@@ -1,6 +1,6 @@
 //! The rules one by one, their order, and what no rule can do.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use regex::bytes::RegexBuilder;
 
@@ -176,6 +176,19 @@ fn what_connection_names_ends_here() {
 }
 
 #[test]
+fn a_connection_that_names_too_many_lets_nothing_up() {
+    let rule = [forward(one("x-a"), None, None)];
+    for (names, up) in [(MOST_NAMES, &[("traceparent", "00-1"), ("x-a", "1")][..]), (MOST_NAMES + 1, &[])] {
+        let connection = vec!["x-b"; names].join(",");
+        let caller = [("connection", connection.as_str()), ("traceparent", "00-1"), ("x-a", "1")];
+        assert_sent(&rule, &caller, up);
+    }
+    let rule = [forward(one("x-a"), Some("default"), None), insert("x-c", "own")];
+    let connection = "x-b,".repeat(16 * 1024);
+    assert_sent(&rule, &[("connection", &connection), ("x-a", "1")], &[("x-a", "default"), ("x-c", "own")]);
+}
+
+#[test]
 fn no_rule_sends_what_is_the_callers_alone() {
     let denied = [
         "authorization",
@@ -185,6 +198,9 @@ fn no_rule_sends_what_is_the_callers_alone() {
         "x-goog-api-key",
         "api-key",
         "proxy-authorization",
+        "x-forwarded-access-token",
+        "x-amzn-oidc-data",
+        "x-ms-token-aad-access-token",
     ];
     let denied =
         [&denied[..], &["te", "transfer-encoding", "host", "content-length", "accept-encoding"]].concat();

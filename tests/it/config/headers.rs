@@ -112,6 +112,8 @@ fn credentials_of_callers_and_framing_are_named_by_no_rule() {
         "X-Api-Key",
         "X-Goog-Api-Key",
         "X-Provider-API-Key",
+        "X-Auth-Request-Access-Token",
+        "X-Ms-Token-Aad-Id-Token",
     ];
     for name in credentials.into_iter().chain(["Host", "Content-Length", "TE", "Connection", "Accept"]) {
         for body in [

@@ -75,6 +75,32 @@ async fn each_address_has_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_addresses_of_one_network_of_ipv6_are_one() {
+    let running = running(None, Some(2), 100).await;
+    for (address, expected) in [
+        ("2001:db8:0:1::1", true),
+        ("2001:db8:0:1:ffff:ffff:ffff:ffff", true),
+        ("2001:db8:0:1::2", false),
+        ("2001:db8:0:2::1", true),
+    ] {
+        let admitted = running.limits.admit(&HeaderMap::new(), address.parse().unwrap()).await;
+        assert_eq!(admitted.map(Admitted::settle).is_ok(), expected, "{address}");
+    }
+}
+
+#[test]
+fn an_address_is_counted_by_its_network() {
+    for (address, name) in [
+        ("192.0.2.255", "192.0.2.255"),
+        ("::1", "::"),
+        ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8:ffff:ffff::"),
+        ("fedc:ba98:7654:3210:fedc:ba98:7654:3210", "fedc:ba98:7654:3210::"),
+    ] {
+        assert_eq!(counted(address.parse().unwrap()).as_str(), name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_of_one_address_costs_the_others_nothing() {
     let running = running(Some(10), Some(5), 100).await;
     let mut admitted = 0;
