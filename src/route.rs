@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderName;
 
 use crate::{
-    config::{self, Config, PerUser, Rule},
+    config::{self, PerUser, Rule},
     error::Caller,
     upstream::headers::HeaderRules,
 };
@@ -52,7 +52,7 @@ struct Access {
 
 impl Routes {
     /// The routes of the providers, which are sorted by name as their models are.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &config::Config) -> Self {
         let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
         let listed: Vec<_> = pairs

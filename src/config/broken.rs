@@ -83,11 +83,10 @@ fn is_open(key: &str) -> bool {
         .filter(|known| known.name == name)
         .map(|known| known.kind)
         .collect();
+    // What stands in place of a table may be a secret of it.
+    if found.iter().any(|kind| matches!(kind, Kind::Table(_) | Kind::Tables(_))) {
+        return false;
+    }
     !found.is_empty()
-        && !found.iter().any(|kind| {
-            matches!(
-                kind,
-                Kind::Secret | Kind::Any | Kind::Url | Kind::Link | Kind::Table(_) | Kind::Tables(_)
-            )
-        })
+        && !found.iter().any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link))
 }

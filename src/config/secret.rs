@@ -6,11 +6,11 @@ use std::{borrow::Cow, fmt, sync::Arc};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
-impl Secret {
-    /// A shorter key, in bytes, is a dummy for a local server (`none`, `test`), and a common word besides: taking it out of
-    /// texts would only garble them.
-    pub const SHORTEST: usize = 8;
+/// A shorter key is a dummy for a local server (`none`, `test`), and a common word besides: taking it out of texts would
+/// only garble them.
+pub(super) const SHORTEST: usize = 8;
 
+impl Secret {
     /// Wraps the value.
     pub fn new(value: String) -> Self {
         Self(value.into())
@@ -23,7 +23,7 @@ impl Secret {
 
     /// What is looked for in texts from outside; `None` for a key that is too short to be one, or that no header can carry.
     pub fn needle(&self) -> Option<&Arc<str>> {
-        Some(&self.0).filter(|value| value.len() >= Self::SHORTEST && value.is_ascii())
+        Some(&self.0).filter(|value| value.len() >= SHORTEST && value.is_ascii())
     }
 
     /// Whether the bytes hold the secret.

@@ -15,7 +15,7 @@ use crate::config::{
     file::{Entry, View},
     headers::HeaderRule,
     limits::{Owners, key},
-    secret::Secret,
+    secret::{SHORTEST, Secret},
     shape::nearest,
 };
 
@@ -100,10 +100,10 @@ fn short_keys(view: View<'_>, check: &mut Check<'_>) {
     }
     for name in ["api_key", "access_key_id", "secret_access_key", "session_token"] {
         let Some(entry) = view.entry(name) else { continue };
-        if (1..Secret::SHORTEST).contains(&entry.node.text().map_or(0, str::len)) {
+        if (1..SHORTEST).contains(&entry.node.text().map_or(0, str::len)) {
             let message = format!(
                 "`{name}` has less than {} characters: so short a key is not taken out of the provider's texts",
-                Secret::SHORTEST
+                SHORTEST
             );
             let help = format!("write the whole key, or remove `{name}` where the provider needs none");
             check.at_value(entry, Code::ShortKey, message, help);
