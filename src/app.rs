@@ -130,7 +130,7 @@ impl App {
         let tls =
             tls.map_err(|error| StartError(format!("Failed to load TLS certificate and key: {error}")))?;
         let listeners = Listeners::bind(&config.server)?;
-        let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
+        let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
         let challenge = challenge(config.server.protected_resource.as_ref());
         let challenge = challenge.map_err(|error| StartError(format!("protected_resource: {error}")))?;

@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use actors::{Group, identity::Rules, quota::Limit};
+use actors::{
+    Group,
+    identity::{Rules, Source},
+    quota::Limit,
+};
 use http::{HeaderName, Uri};
 
 use self::{
@@ -244,6 +248,16 @@ pub struct Rule {
 }
 
 impl Config {
+    /// The headers that are for this server: who calls, in which group, and that no foreign page does.
+    pub fn own_headers(&self) -> Vec<HeaderName> {
+        let sources = self.identification.iter().flat_map(|rules| [&rules.client, &rules.group]).flatten();
+        let identity = sources.filter_map(|source| match source {
+            Source::Header(name) => Some(name),
+            Source::Claim(_) | Source::Certificate(_) => None,
+        });
+        identity.chain(&self.server.csrf).cloned().collect()
+    }
+
     /// Reads a file. With it come its warnings.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use actors::{Group, Principal};
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::{
     config::{self, PerUser, ProviderKind, Rule, secret::Secrets},
@@ -52,11 +53,14 @@ struct Access {
 }
 
 impl Routes {
-    /// The routes of these providers, which are sorted by name as their models are.
-    pub fn new(providers: &[config::Provider]) -> Self {
+    /// The routes of the providers, which are sorted by name as their models are.
+    pub fn new(config: &config::Config) -> Self {
+        let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
-        let listed: Vec<_> =
-            pairs.enumerate().map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m))).collect();
+        let listed: Vec<_> = pairs
+            .enumerate()
+            .map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m, &ours)))
+            .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
         Self { by_id, listed, providers: providers.iter().map(|p| Arc::clone(&p.name)).collect() }
     }
@@ -92,7 +96,13 @@ impl Routes {
 }
 
 impl Target {
-    fn new(index: usize, provider_index: usize, provider: &config::Provider, model: &config::Model) -> Self {
+    fn new(
+        index: usize,
+        provider_index: usize,
+        provider: &config::Provider,
+        model: &config::Model,
+        ours: &[HeaderName],
+    ) -> Self {
         let id = format!("{}/{}", provider.name, model.name);
         Self {
             id_json: json_string(&id),
@@ -102,7 +112,7 @@ impl Target {
             provider_index,
             model: Arc::clone(&model.name),
             index,
-            headers: HeaderRules::new(&provider.headers, &model.headers),
+            headers: HeaderRules::new(&provider.headers, &model.headers, ours),
             secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),

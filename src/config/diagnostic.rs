@@ -89,6 +89,7 @@ macro_rules! codes {
 
 codes! {
     AnotherType "another-type" Error "The key belongs to another `type` of this table.",
+    CommonHeader "common-header" Error "Requests carry the header anyway, so that it proves nothing.",
     Conflict "conflict" Error "Two keys say different things about one matter.",
     CertificateWithoutCa "certificate-without-ca" Error "Certificates name callers, but none is verified.",
     CredentialAsName "credential-as-name" Error "A credential would name callers, in every line of the log.",
@@ -131,6 +132,7 @@ codes! {
     NotText "not-text" Error "The configuration file is not UTF-8.",
     OutOfRange "out-of-range" Error "The number is too small or too large.",
     ProtocolNotServed "protocol-not-served" Warning "The protocol is switched on, but this version does not serve it.",
+    ShortKey "short-key" Warning "The key is too short to be kept out of a provider's texts.",
     Syntax "syntax" Error "The file is not TOML.",
     UncheckedClaims "unchecked-claims" Warning "Tokens are accepted that were issued for others.",
     UnknownGroup "unknown-group" Error "The group is not listed.",

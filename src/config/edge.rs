@@ -19,19 +19,19 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
-/// `[server.cors]`. A list that is absent allows nothing beyond what browsers allow by themselves.
+/// `[server.cors]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {
     /// Whether credentials are allowed; then no list is [`Allowed::Any`].
     pub allow_credentials: bool,
-    /// Origins as browsers write them, `scheme://host[:port]` without a default port, lower case; a `*` in one stands for
-    /// any characters but `/` and `:`.
+    /// Origins as browsers write them, `scheme://host[:port]` without a default port, lower case; a `*` in the host stands
+    /// for one or more of `a-z`, `0-9`, `-` and `.`, one for the port for any. Absent = none.
     pub origins: Option<Allowed<String>>,
-    /// Methods, `OPTIONS` among them.
+    /// Methods, `OPTIONS` among them. Absent = those that are served.
     pub methods: Option<Allowed<Method>>,
-    /// Request headers.
+    /// Request headers. Absent = those that a page asks for.
     pub headers: Option<Allowed<HeaderName>>,
-    /// Response headers.
+    /// Response headers. Absent = those that every page may read.
     pub expose: Option<Allowed<HeaderName>>,
     /// How long a browser remembers a preflight, whole seconds.
     pub max_age: Option<Duration>,

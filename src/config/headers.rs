@@ -132,6 +132,28 @@ pub fn is_credential(name: &HeaderName) -> bool {
     CALLERS_CREDENTIALS.contains(&name) || begins()
 }
 
+/// Words in the names of headers that hold a credential, or something as good.
+const TELLING: &[&str] = &[
+    "api-key",
+    "apikey",
+    "assertion",
+    "auth",
+    "cookie",
+    "credential",
+    "csrf",
+    "jwt",
+    "oidc",
+    "password",
+    "secret",
+    "session",
+    "token",
+];
+
+/// Whether a header of that name may well hold a credential: no pattern takes it along, only a rule that names it.
+pub fn sounds_secret(name: &HeaderName) -> bool {
+    TELLING.iter().any(|word| name.as_str().contains(word))
+}
+
 /// Whether no rule may set a header of that name.
 pub fn is_never_set(name: &HeaderName) -> bool {
     NEVER_SET.contains(&name.as_str())

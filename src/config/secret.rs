@@ -15,7 +15,7 @@ pub type Needles = Arc<[Box<str>]>;
 
 /// A shorter key is a dummy for a local server (`none`, `test`), and a common word besides: taking it out of texts would
 /// only garble them.
-const SHORTEST: usize = 8;
+pub(super) const SHORTEST: usize = 8;
 
 impl Secret {
     /// Wraps the value.

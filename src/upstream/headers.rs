@@ -11,7 +11,7 @@ use http::{
 use smallvec::SmallVec;
 
 use super::{PASSED_ON, named_in_connection};
-use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set};
+use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set, sounds_secret};
 
 /// Headers of a provider's own that rules may change or remove, as they may those of a caller.
 const CHANGEABLE: [HeaderName; 2] = [ACCEPT, USER_AGENT];
@@ -22,7 +22,11 @@ const MOST_NAMES: usize = 32;
 
 /// The rules of one model: those of its provider, then its own.
 #[derive(Debug)]
-pub struct HeaderRules(Box<[HeaderRule]>);
+pub struct HeaderRules {
+    rules: Box<[HeaderRule]>,
+    /// Headers that are meant for us, which no pattern takes along.
+    ours: Box<[HeaderName]>,
+}
 
 /// Completes a provider's own headers with what goes up of the caller's. Own ones stay as they are, `accept` and
 /// `user-agent` apart, which a rule may change.
@@ -64,14 +68,26 @@ struct Chosen(SmallVec<[(HeaderName, HeaderValue); 8]>);
 
 impl HeaderRules {
     /// The rules in their order; `None` where there are none. One that would set what no rule may is left out: a
-    /// configuration that holds such a rule has been refused before.
-    pub fn new(provider: &[HeaderRule], model: &[HeaderRule]) -> Option<Self> {
+    /// configuration that holds such a rule has been refused before. `ours` are headers that no pattern takes along.
+    pub fn new(provider: &[HeaderRule], model: &[HeaderRule], ours: &[HeaderName]) -> Option<Self> {
         let rules: Box<[_]> = provider.iter().chain(model).filter(|rule| is_allowed(rule)).cloned().collect();
-        (!rules.is_empty()).then_some(Self(rules))
+        (!rules.is_empty()).then(|| Self { rules, ours: ours.into() })
+    }
+
+    /// The caller's headers whose names match. Who writes a pattern has not thought of every name it covers, so it covers
+    /// none that says who calls.
+    fn matching<'a>(
+        &self,
+        caller: &Caller<'a>,
+        Pattern(pattern): &Pattern,
+    ) -> SmallVec<[(&'a HeaderName, &'a HeaderValue); 8]> {
+        let names = caller.headers.keys().filter(|name| pattern.is_match(name.as_str().as_bytes()));
+        let names = names.filter(|name| !self.ours.contains(name) && !sounds_secret(name));
+        names.filter_map(|name| Some((name, caller.first(name)?))).collect()
     }
 
     fn apply(&self, caller: &Caller<'_>, chosen: &mut Chosen) {
-        for rule in &self.0 {
+        for rule in &self.rules {
             match rule {
                 HeaderRule::Forward { from: Names::One(name), default, rename } => {
                     if let Some(value) = caller.first(name).or(default.as_ref()) {
@@ -80,7 +96,8 @@ impl HeaderRules {
                     }
                 }
                 HeaderRule::Forward { from: Names::Matching(pattern), rename, .. } => {
-                    chosen.add_matching(caller, pattern, rename.as_ref());
+                    let matching = self.matching(caller, pattern);
+                    chosen.add_matching(&matching, rename.as_ref());
                 }
                 HeaderRule::Insert { name, value } => chosen.set(name, value),
                 HeaderRule::Remove(names) => chosen.remove(|name| names.hold(name)),
@@ -158,17 +175,14 @@ impl Chosen {
         self.0.retain(|(name, _)| !which(name));
     }
 
-    /// Every header of the caller whose name matches; all of them under the one name where it is given.
-    fn add_matching(&mut self, caller: &Caller<'_>, Pattern(pattern): &Pattern, rename: Option<&HeaderName>) {
-        let matching = caller.headers.keys().filter(|name| pattern.is_match(name.as_str().as_bytes()));
-        let matching = matching.filter_map(|name| Some((name, caller.first(name)?)));
-        let matching: SmallVec<[_; 8]> = matching.collect();
+    /// All of these; under the one name where it is given.
+    fn add_matching(&mut self, matching: &[(&HeaderName, &HeaderValue)], rename: Option<&HeaderName>) {
         if matching.is_empty() {
             return;
         }
         self.remove(|name| Some(name) == rename || matching.iter().any(|(matching, _)| *matching == name));
-        let added = matching.into_iter();
-        self.0.extend(added.map(|(name, value)| (rename.unwrap_or(name).clone(), value.clone())));
+        let added = matching.iter();
+        self.0.extend(added.map(|(name, value)| (rename.unwrap_or(name).clone(), (*value).clone())));
     }
 }
 

@@ -159,7 +159,7 @@ mod tests {
         let mut value = HeaderValue::from_static("hidden-3");
         value.set_sensitive(true); // as the configuration marks it
         let rule = HeaderRule::Insert { name: HeaderName::from_static("api-key"), value };
-        let rules = HeaderRules::new(&[rule], &[]);
+        let rules = HeaderRules::new(&[rule], &[], &[]);
         for key in [None, Some(&Secret::new("sk-hidden-4".to_owned()))] {
             let request_id = &HeaderValue::from_static("id");
             let client = Client { query: Some("key=hidden-5&a=1"), headers: &caller, request_id, key };

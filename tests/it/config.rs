@@ -22,6 +22,7 @@ mod headers;
 mod identity;
 mod meaning;
 mod reference;
+mod remedies;
 
 /// An environment made of two lists.
 #[derive(Default)]
@@ -94,7 +95,7 @@ group_values = ["premium", "basic"]
 const PROVIDER: &str = r#"
 [llm.providers.openai]
 type = "openai"
-api_key = "sk-..."
+api_key = "sk-of-tests"
 [llm.providers.openai.models."gpt-4o"]
 rename = "gpt-4o-0123"
 [llm.providers.openai.models."gpt-4o-mini"]
@@ -200,7 +201,7 @@ interval = "60s"
     assert_eq!(gpt.per_user, mini.per_user, "a provider's limit is shared by its models");
     let ProviderKind::OpenAi { base_url, api_key, .. } = &config.providers[0].kind else { panic!("openai") };
     assert_eq!(base_url.to_string(), "https://api.openai.com/v1");
-    assert_eq!(api_key.as_ref().unwrap().expose(), "sk-...");
+    assert_eq!(api_key.as_ref().unwrap().expose(), "sk-of-tests");
 }
 
 #[test]
@@ -227,11 +228,11 @@ models.m = { rename = "{{ env.NOPE | }}x" }
 #[test]
 fn anything_else_in_braces_is_an_error() {
     for inside in ["env.A-B", "foo.NAME", "env", "env.", "env.A.B", "file.", "", " ", "env.A", "NAME"] {
-        let text = PROVIDER.replace("sk-...", &format!("{{{{ {inside} }}}}"));
+        let text = PROVIDER.replace("sk-of-tests", &format!("{{{{ {inside} }}}}"));
         let expected = if inside == "env.A" { "missing-variable" } else { "invalid-reference" };
         assert_eq!(codes(&report(&text, &World::default())), [expected], "{inside:?}");
     }
-    let open = PROVIDER.replace("sk-...", "{{ env.A");
+    let open = PROVIDER.replace("sk-of-tests", "{{ env.A");
     assert_eq!(codes(&report(&open, &World::default())), ["invalid-reference"]);
 }
 
@@ -282,7 +283,7 @@ fn the_place_of_a_byte_that_is_not_utf8_is_said_and_nothing_secret_with_it() {
 #[test]
 fn secrets_are_printed_nowhere() {
     let world = World { variables: BTreeMap::from([("KEY", "hidden-env")]), ..World::default() };
-    let good = PROVIDER.replace("sk-...", "hidden-{{ env.KEY }}");
+    let good = PROVIDER.replace("sk-of-tests", "hidden-{{ env.KEY }}");
     let (config, _) = Config::read(Path::new("n"), &good, &world).unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
     let rule =

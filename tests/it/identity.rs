@@ -196,6 +196,18 @@ async fn identity_headers_of_untrusted_peers_are_absent() {
 }
 
 #[tokio::test]
+async fn a_proxys_token_without_a_subject_in_text_is_absent() {
+    let nexus = start("[server.client_identification]\nenabled = true\njwt_verification = \"none\"\n").await;
+    // Header, payload, no signature: {"alg":"none"}, then {"sub":"a"}, {"sub":7}, {"sub":null}.
+    let bearer =
+        |payload: &str| hello().header("authorization", format!("Bearer eyJhbGciOiJub25lIn0.{payload}."));
+    bearer("eyJzdWIiOiJhIn0").send(&nexus).await.fine();
+    for payload in ["eyJzdWIiOjd9", "eyJzdWIiOm51bGx9"] {
+        refused_flat(&bearer(payload).send(&nexus).await, MISSING_CLIENT);
+    }
+}
+
+#[tokio::test]
 async fn route_and_method_come_before_identity_and_identity_before_the_body() {
     let nexus = start(CLIENT_ONLY).await;
     assert_eq!(Request::get("/nowhere").send(&nexus).await.status, 404);

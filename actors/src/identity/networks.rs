@@ -9,9 +9,9 @@ use ipnet::IpNet;
 pub struct Networks(Box<[IpNet]>);
 
 impl Networks {
-    /// These networks.
+    /// These networks, each by its first address.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.into())
+        Self(networks.iter().map(IpNet::trunc).collect())
     }
 
     /// Whether this peer is believed.

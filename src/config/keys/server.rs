@@ -15,6 +15,27 @@ const ALGORITHMS: &[&str] = &[
     "HS512",
 ];
 
+/// Keys that people expect in a table which does not have them: its title, their names, and what to do.
+const MISTAKEN: &[(&str, &[&str], &str)] = &[
+    (
+        API_KEY.title,
+        &["key", "api_key", "apikey", "token", "value", "secret", "hash", "key_hash"],
+        "the SHA-256 of the key belongs here, never the key itself: write the `sha256 = \"…\"` that \
+         `nexus key new` prints with a new key",
+    ),
+    (
+        OAUTH_SERVER.title,
+        &["secret", "client_secret", "client_id"],
+        "remove it: tokens are verified by the public keys of `url`, so that no secret is needed here",
+    ),
+];
+
+/// What to do about a key that the table does not have, if that is known better than by the likeness of names.
+pub(in crate::config) fn mistaken(section: &Section, name: &str) -> Option<&'static str> {
+    let found = MISTAKEN.iter().find(|(title, names, _)| *title == section.title && names.contains(&name));
+    found.map(|(.., remedy)| *remedy)
+}
+
 #[rustfmt::skip]
 pub(super) static SERVER: Section = Section { title: "[server]", names: None, keys: &[
     Key::new("listen_address", Kind::Address, "\"127.0.0.1:8000\"", "Where clients connect."),
@@ -57,7 +78,7 @@ static IDENTIFICATION: Section = Section { title: "[server.client_identification
     Key::new("enabled", Kind::Bool, "false", "Whether every call must say who makes it."),
     Key::new("client_id", Kind::Table(&SOURCE), "", "Where the client id is read from; absent = the JWT claim `sub`."),
     Key::new("group_id", Kind::Table(&GROUP_SOURCE), "", "Where the group is read from; absent = no groups."),
-    Key::new("trusted_proxies", Kind::Networks, "[]", "Header identity, tokens nobody verifies, and the headers of [server.client_ip] are believed only from these peers; empty = from all."),
+    Key::new("trusted_proxies", Kind::Networks, "", "Header identity, tokens nobody verifies, and the headers of [server.client_ip] are believed only from these peers; absent = from all."),
     Key::new("validation", Kind::Table(&VALIDATION), "", "What a valid identity is."),
     Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token; stands without [server.oauth]."),
 ] };
@@ -140,9 +161,9 @@ static TLS: Section = Section { title: "[server.tls]", names: None, keys: &[
 #[rustfmt::skip]
 static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
     Key::new("allow_credentials", Kind::Bool, "false", "Whether pages may send credentials; then no list may be `\"*\"`."),
-    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or origins, `scheme://host[:port]`; a `*` in a host stands for any characters but `/` and `:`."),
-    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or methods; OPTIONS is always among them."),
-    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may send."),
+    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or origins, `scheme://host[:port]`; a `*` in a host stands for one or more of `a-z`, `0-9`, `-` and `.`, one in place of the port for any port."),
+    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or methods; OPTIONS is always among them; absent = those that are served: GET, HEAD, POST, OPTIONS."),
+    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may send; absent = whatever a page of an allowed origin asks for."),
     Key::new("expose_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may read."),
     Key::new("max_age", Kind::Duration(1, MONTH), "", "How long a browser remembers what is allowed."),
     Key::new("allow_private_network", Kind::Bool, "false", "Whether pages of public networks may call a server in a private one."),
@@ -151,7 +172,7 @@ static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
 #[rustfmt::skip]
 static CSRF: Section = Section { title: "[server.csrf]", names: None, keys: &[
     Key::new("enabled", Kind::Bool, "false", "Whether every request but OPTIONS must carry the header, whatever its value; without it 403."),
-    Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header."),
+    Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header; none that browsers or proxies send by themselves."),
 ] };
 
 #[rustfmt::skip]

@@ -21,9 +21,65 @@ pub(super) fn tls(view: View<'_>, check: &mut Check<'_>) -> Option<Tls> {
     Some(Tls { certificate: certificate?, key: key?, client_ca })
 }
 
+/// Headers that browsers add by themselves, let every page set without asking first (the Fetch standard, "forbidden
+/// request-header" and "CORS-safelisted request-header"), or that proxies add: that one is there says nothing of a page.
+const COMMON: &[&str] = &[
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "cookie2",
+    "date",
+    "device-memory",
+    "dnt",
+    "downlink",
+    "dpr",
+    "ect",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "origin",
+    "pragma",
+    "priority",
+    "purpose",
+    "range",
+    "referer",
+    "rtt",
+    "save-data",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "viewport-width",
+    "width",
+    "x-real-ip",
+    "x-request-id",
+];
+/// The same by how they begin.
+const COMMON_BEGIN: &[&str] =
+    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-", "x-http-method"];
+
 /// The header every request must carry.
-pub(super) fn csrf(view: View<'_>) -> Option<HeaderName> {
+pub(super) fn csrf(view: View<'_>, check: &mut Check<'_>) -> Option<HeaderName> {
+    let written = view.entry("header_name").zip(view.get::<HeaderName>("header_name"));
+    if let Some((entry, name)) = written.filter(|(_, name)| is_common(name.as_str())) {
+        let message =
+            format!("`{name}` is in requests anyway, so that it does not tell pages of other sites apart");
+        let help = "write a name of your own, for example `header_name = \"X-Nexus-CSRF-Protection\"`";
+        check.at_value(entry, Code::CommonHeader, message, help);
+    }
     view.value::<bool>("enabled").then(|| view.get("header_name")).flatten()
+}
+
+/// `name` in lower case.
+fn is_common(name: &str) -> bool {
+    COMMON.contains(&name) || COMMON_BEGIN.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Where the address of a caller is read from.
@@ -39,7 +95,7 @@ pub(super) fn client_ip(server: View<'_>, check: &mut Check<'_>) -> ClientIp {
     ClientIp {
         x_real_ip: view.value("x_real_ip"),
         trusted_hops: view.get("x_forwarded_for_trusted_hops"),
-        trusted_proxies: Networks::new(callers.value("trusted_proxies")),
+        trusted_proxies: Networks::new(callers.get("trusted_proxies").unwrap_or_default()),
     }
 }
 

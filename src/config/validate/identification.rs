@@ -83,7 +83,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
         group: group.filter(|_| enabled),
         groups: listed,
         require_group: required && enabled,
-        trusted_proxies: Networks::new(view.value("trusted_proxies")),
+        trusted_proxies: Networks::new(view.get("trusted_proxies").unwrap_or_default()),
         tokens,
         api_keys: keys,
     });
@@ -100,6 +100,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
 
 impl<'a> Identification<'a> {
     fn read(view: View<'a>, check: &mut Check<'_>) -> Self {
+        no_proxy(view, check);
         let client = source(view, "client_id", check);
         let group = source(view, "group_id", check);
         let implied = view.entry("client_id").is_none().then(|| Source::Claim("sub".into()));
@@ -162,6 +163,16 @@ fn tokens(server: View<'_>, identification: &Identification<'_>, check: &mut Che
             }
             Tokens::Ignored
         }
+    }
+}
+
+/// An empty list of proxies would believe everybody, where whoever wrote it means nobody.
+fn no_proxy(view: View<'_>, check: &mut Check<'_>) {
+    if let Some(entry) = view.entry("trusted_proxies").filter(|entry| entry.node.is_empty_list()) {
+        let message = "`trusted_proxies` names no proxy";
+        let help = "name the proxies: `trusted_proxies = [\"10.0.0.0/8\"]`; or remove it, if everybody is to be \
+                    believed";
+        check.at_value(entry, Code::EmptyValue, message, help);
     }
 }
 

@@ -1,11 +1,9 @@
 //! `[server.oauth]`: which tokens are believed, and what is published of this server. The keys are read elsewhere.
 
-use std::net::IpAddr;
-
 use actors::identity::{Algorithm, KeySource, Verification};
 use http::Uri;
 
-use super::Check;
+use super::{Check, is_of_this_machine};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     edge::ProtectedResource,
@@ -106,13 +104,7 @@ fn keys(view: View<'_>, check: &mut Check<'_>) -> Option<KeySource> {
 
 /// Whether others can read and change what comes from there: over plain HTTP, and not from this machine.
 fn is_insecure(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
-    let here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        // RFC 6761, section 6.3.
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    };
-    url.scheme_str() == Some("http") && !here
+    url.scheme_str() == Some("http") && !is_of_this_machine(url)
 }
 
 fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {

@@ -30,7 +30,7 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         max_clients: limits.value("max_clients"),
         tls: edge::tls(view.table("tls"), check),
         cors: cors(view.table("cors"), check),
-        csrf: edge::csrf(view.table("csrf")),
+        csrf: edge::csrf(view.table("csrf"), check),
         client_ip: edge::client_ip(view, check),
         request_limits: edge::request_limits(limits),
         protected_resource: protected_resource(view.table("oauth").table("protected_resource"), check),

@@ -46,10 +46,14 @@ pub struct Limited {
 pub struct Admitted([Option<Reservation>; 2]);
 
 impl RequestLimits {
-    /// Takes one request: from the global limit, then from that of the caller's address. Both or none.
+    /// Takes one request: from the global limit, then from that of the caller's address. Both or none; who is refused is
+    /// told the longer of the two waits.
     pub(super) async fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Admitted, Error> {
         let global = match &self.global {
-            Some(limited) => Some(limited.take(&limited.everybody).await?),
+            Some(limited) => match limited.take(&limited.everybody).await {
+                Ok(global) => Some(global),
+                Err(refusal) => return Err(self.longer(refusal, headers, peer).await),
+            },
             None => None,
         };
         let Some(limited) = &self.per_ip else { return Ok(Admitted([global, None])) };
@@ -64,6 +68,27 @@ impl RequestLimits {
                 Err(refusal)
             }
         }
+    }
+
+    /// The refusal of the global limit, or that of the caller's address if it holds for longer.
+    async fn longer(&self, global: Error, headers: &HeaderMap, peer: IpAddr) -> Error {
+        let (Some(limited), Error::Requests { .. }) = (&self.per_ip, &global) else { return global };
+        match limited.take(&counted(self.client_ip.of(headers, peer))).await {
+            Ok(per_ip) => {
+                per_ip.refund().await;
+                global
+            }
+            Err(per_ip) if wait(&per_ip) > wait(&global) => per_ip,
+            Err(_) => global,
+        }
+    }
+}
+
+/// How long a refusal of a limit holds, in seconds; nothing for other errors, most for a limit of nothing.
+fn wait(error: &Error) -> u64 {
+    match error {
+        Error::Requests { retry_after, .. } => retry_after.unwrap_or(u64::MAX),
+        _ => 0,
     }
 }
 

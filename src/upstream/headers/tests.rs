@@ -60,7 +60,7 @@ fn sent_with(
     caller: &[(&str, &str)],
 ) -> Vec<(String, String)> {
     let (mut headers, plain) = (own(), own());
-    complete(&mut headers, &map(caller), HeaderRules::new(provider, model).as_ref());
+    complete(&mut headers, &map(caller), HeaderRules::new(provider, model, &[]).as_ref());
     let text = |value: &HeaderValue| String::from_utf8(value.as_bytes().to_vec()).expect("text");
     let added = headers.iter().filter(|(name, value)| plain.get(*name) != Some(*value));
     added.map(|(name, value)| (name.to_string(), text(value))).collect()
@@ -83,7 +83,7 @@ const CALLER: [(&str, &str); 5] = [
 
 #[test]
 fn without_rules_only_what_passes_by_default_goes_up() {
-    assert!(HeaderRules::new(&[], &[]).is_none());
+    assert!(HeaderRules::new(&[], &[], &[]).is_none());
     assert_sent(&[], &CALLER, &[("traceparent", "00-1")]);
 }
 
@@ -148,7 +148,7 @@ fn the_providers_own_headers_replace_those_of_the_rules() {
     let rules = [insert("authorization", "Bearer rule"), insert("content-type", "text/plain")];
     assert_sent(&rules, &CALLER, &[("traceparent", "00-1")]);
     let mut keyless = HeaderMap::new();
-    complete(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[]).as_ref());
+    complete(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[], &[]).as_ref());
     assert_eq!(keyless.get(AUTHORIZATION), Some(&value("Bearer rule")), "there is none of its own");
     assert_eq!(keyless.get(CONTENT_TYPE), None);
 }
@@ -159,7 +159,7 @@ fn agent_and_accept_may_be_changed_and_removed() {
     let caller = [("user-agent", "app/1"), ("accept", "image/png")];
     assert_sent(&rules, &caller, &[("user-agent", "app/1"), ("accept", "text/plain")]);
     let mut headers = own();
-    let rules = HeaderRules::new(&[HeaderRule::Remove(matching("."))], &[]);
+    let rules = HeaderRules::new(&[HeaderRule::Remove(matching("."))], &[], &[]);
     complete(&mut headers, &map(&caller), rules.as_ref());
     assert_eq!(headers, map(&[("authorization", "Bearer own"), ("content-type", "application/json")]));
 }
@@ -217,6 +217,39 @@ fn no_rule_sends_what_is_the_callers_alone() {
     }
 }
 
+#[test]
+fn a_pattern_takes_nothing_that_says_who_calls_and_a_name_does() {
+    let telling = [
+        "x-auth-user",
+        "x-id-token",
+        "my-cookie",
+        "x-client-secret",
+        "x-jwt",
+        "x-saml-assertion",
+        "x-credentials",
+        "x-session-id",
+        "my-api-key",
+        "my-apikey",
+        "x-oidc-data",
+        "x-csrf",
+        "x-password",
+    ];
+    let ours = [name("x-user-id"), name("x-team"), name("x-mark")];
+    let caller = telling.into_iter().chain(["x-user-id", "x-team", "x-mark", "x-custom"]);
+    let caller = map(&caller.map(|name| (name, "1")).collect::<Vec<_>>());
+    let sent = |rules: &[HeaderRule]| {
+        let mut headers = HeaderMap::new();
+        complete(&mut headers, &caller, HeaderRules::new(rules, &[], &ours).as_ref());
+        headers.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&[forward(matching("."), None, None)]), ["x-custom"]);
+    assert_eq!(sent(&[forward(matching("^x-user-id$"), None, Some("y"))]), [""; 0]);
+    for named in telling.into_iter().chain(["x-user-id", "x-mark"]) {
+        assert_eq!(sent(&[forward(one(named), None, None)]), [named]);
+        assert_eq!(sent(&[forward(one(named), None, None), HeaderRule::Remove(matching("."))]), [""; 0]);
+    }
+}
+
 const NAMES: [&str; 14] = [
     "accept",
     "authorization",
@@ -270,7 +303,7 @@ proptest! {
         let mut caller = map(&sent.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
         caller.insert(CONNECTION, value(&hop.join(" , ")));
         let (mut headers, own) = (own(), own());
-        complete(&mut headers, &caller, HeaderRules::new(&provider, &model).as_ref());
+        complete(&mut headers, &caller, HeaderRules::new(&provider, &model, &[]).as_ref());
         for (to, value) in &headers {
             if to == AUTHORIZATION || to == CONTENT_TYPE {
                 prop_assert_eq!(Some(value), own.get(to), "the provider's own");

@@ -94,7 +94,7 @@ impl Seen {
         let (query, headers) = (Some(self.query.as_str()), &self.caller);
         let request_id = &HeaderValue::from_static("id");
         let client = Client { query, headers, request_id, key: forwarded };
-        let rules = HeaderRules::new(&self.rules[0], &self.rules[1]);
+        let rules = HeaderRules::new(&self.rules[0], &self.rules[1], &[]);
         let request = server.request(Call::Chat, &client, rules.as_ref(), Rope::new());
         for (name, value) in request.headers() {
             let text = value.to_str().expect("all that is sent here is text");

@@ -101,6 +101,20 @@ async fn retry_after_is_true() {
 }
 
 #[tokio::test]
+async fn of_two_refusals_the_longer_wait_is_told() {
+    let both =
+        limits("global = { limit = 2, interval = \"10s\" }\nper_ip = { limit = 1, interval = \"1h\" }");
+    let nexus = Nexus::start(&format!("{both}{LAST_HOP}{ECHO}")).await;
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        from(address).send(&nexus).await.fine();
+    }
+    let seconds = refused(&from("192.0.2.1").send(&nexus).await, PER_IP).unwrap();
+    assert!(seconds > 3_000, "{seconds}");
+    let seconds = refused(&from("192.0.2.3").send(&nexus).await, GLOBAL).unwrap();
+    assert!(seconds <= 11, "{seconds}");
+}
+
+#[tokio::test]
 async fn a_limit_of_nothing_refuses_for_ever_before_identity_on_every_route_there_is() {
     let never = limits("per_ip = { limit = 0, interval = \"10s\" }");
     let nexus = Nexus::start(&format!("{never}{IDENTIFIED}{ECHO}")).await;

@@ -243,7 +243,7 @@ fn no_secret_is_in_debug() {
     leaks.look(&secrets, "Config", &format!("{config:?}"));
     leaks.look(&secrets, "Rules", &format!("{:?}", config.identification));
     leaks.look(&secrets, "Report", &format!("{report:?}"));
-    leaks.look(&secrets, "Routes", &format!("{:?}", Routes::new(&config.providers)));
+    leaks.look(&secrets, "Routes", &format!("{:?}", Routes::new(&config)));
     leaks.are_none();
 }
 
