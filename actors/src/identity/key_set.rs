@@ -3,7 +3,7 @@
 //! What a key may do is settled when it is read: it holds a verifier for each algorithm that its type, size and `alg`
 //! allow, so no token can talk it into another.
 
-use std::{error, fmt};
+use std::{collections::HashSet, error, fmt};
 
 use aws_lc_rs::{
     digest::{Context, SHA256, SHA256_OUTPUT_LEN},
@@ -18,10 +18,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The most keys in a set; entries behind the last of these are not read.
-const MAX_KEYS: usize = 64;
+const MAX_KEYS: usize = 1024;
 /// The most keys that one token is tried with, the first in the set that serve its algorithm: a token that names no key
 /// costs its sender nothing, and each try takes tens of microseconds.
-const MAX_TRIES: usize = 8;
+const MAX_TRIES: usize = 64;
 /// Sizes of RSA moduli, in bits: RFC 7518 §3.3 asks for 2048, and a verification takes time by the square of it.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The longest RSA exponent that the library takes, in bits.
@@ -30,9 +30,10 @@ const RSA_EXPONENT_BITS: usize = 33;
 /// as many as the hash has; 256 bits are beyond guessing under any of them.)
 const SECRET_BYTES: usize = 32;
 
-/// The keys that verify tokens: at least one, at most 64.
+/// The keys that verify tokens: at least one, at most 1,024.
 pub struct KeySet {
     keys: Vec<Key>,
+    ids: HashSet<KeyId>,
     skipped: usize,
 }
 
@@ -112,7 +113,10 @@ impl KeySet {
             }
         }
         match (keys.is_empty(), reason) {
-            (false, _) => Ok(Self { skipped: entries.len() - keys.len(), keys }),
+            (false, _) => {
+                let ids = keys.iter().map(|key: &Key| key.id).collect();
+                Ok(Self { skipped: entries.len() - keys.len(), keys, ids })
+            }
             (true, Some(why)) => Err(KeySetError(Fault::Unusable(entries.len(), why))),
             (true, None) => Err(KeySetError(Fault::Empty)),
         }
@@ -129,18 +133,23 @@ impl KeySet {
         self.skipped
     }
 
+    /// Whether there may be more keys in the document than a set holds.
+    pub(super) fn is_full(&self) -> bool {
+        self.keys.len() == MAX_KEYS
+    }
+
     /// Whether this very key is in the set.
     pub(super) fn holds(&self, key: &KeyId) -> bool {
-        self.keys.iter().any(|known| known.id == *key)
+        self.ids.contains(key)
     }
 
     /// Whether every key of `older` is still in this set.
     pub(super) fn holds_all_of(&self, older: &Self) -> bool {
-        older.keys.iter().all(|key| self.holds(&key.id))
+        older.ids.is_subset(&self.ids)
     }
 
-    /// The key whose signature of `message` this is: of those that have the `kid`, or of all where none is named, eight
-    /// at most are tried.
+    /// The key whose signature of `message` this is: of those that have the `kid`, or of all where none is named, 64 at
+    /// most are tried.
     ///
     /// # Errors
     /// There is no such key.

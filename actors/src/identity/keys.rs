@@ -300,6 +300,12 @@ impl Keeper {
     fn adopt(&mut self, keys: Arc<KeySet>) {
         self.refresh.on_loaded(Instant::now());
         self.own.set(KEYS, count(Some(&keys)));
+        if keys.is_full() {
+            tracing::warn!(
+                keys = keys.len(),
+                "no more keys than these are read: any behind them verify nothing"
+            );
+        }
         if self.keys.is_none() {
             tracing::info!(keys = keys.len(), skipped = keys.skipped(), "keys loaded");
         } else {

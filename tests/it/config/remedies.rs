@@ -1,8 +1,7 @@
 //! What a file is answered that goes wrong where an attacker or a hurried operator would: the remedy is true, and no secret
 //! is printed.
 
-use actors::identity::Algorithm;
-use actors::identity::Networks;
+use actors::identity::{Algorithm, Networks};
 use http::HeaderName;
 use nexus::config::{Config, diagnostic::Diagnostic, render};
 
