@@ -4,13 +4,12 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc, 
 
 use actors::{
     gate::Gate,
-    identity::Identity,
+    identity::{Identity, Room},
     observe::{Registry, Reporter},
     provider::{self, Endpoint, Worker},
     quota::Quota,
     supervisor::Supervisor,
 };
-use http::HeaderValue;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -20,12 +19,12 @@ use tokio::{
 
 use crate::{
     cli::{CUT_OFF, Serve},
-    config::{self, Config, ProviderKind, edge::ProtectedResource},
+    config::{self, Config, ProviderKind},
     protocol::Prefixes,
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
-        edge::{ClientIp, Edge, Limited, RequestLimits},
+        edge::{ClientIp, Edge, Limited, RequestLimits, challenge},
         phase::{Phase, Phases},
         router::{Provider, Router, Upstream},
     },
@@ -38,6 +37,10 @@ use crate::{
 const ACTORS_FINISH: Duration = Duration::from_secs(5);
 /// The most quota actors that share the addresses of callers.
 const ADDRESS_SHARDS: usize = 4;
+/// Of the calls in flight, one in so many may wait for keys that verify its token, up to [`MOST_WAITING`].
+const WAITING_SHARE: usize = 8;
+/// Whoever has a good token waits for one fetch only: more than this is no crowd but an attack.
+const MOST_WAITING: usize = 512;
 /// For connections to end after their calls were cut.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
@@ -128,8 +131,10 @@ impl App {
         let tls =
             tls.map_err(|error| StartError(format!("Failed to load TLS certificate and key: {error}")))?;
         let listeners = Listeners::bind(&config.server)?;
-        let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config.providers));
+        let (mut supervisors, routes) = (Supervisors::start().await, Routes::new(&config));
         let metrics = Metrics::new(routes.all()).map_err(|error| StartError(format!("metrics: {error}")))?;
+        let challenge = challenge(config.server.protected_resource.as_ref());
+        let challenge = challenge.map_err(|error| StartError(format!("protected_resource: {error}")))?;
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
         let identity = supervisors.identity(&config).await?;
         let quota = supervisors.quota(&config).await;
@@ -149,7 +154,7 @@ impl App {
             routes,
             providers,
             identity,
-            challenge: challenge(config.server.protected_resource.as_ref())?,
+            challenge,
             quota,
             counting: Counting::new(counter),
             in_flight: Gate::new(config.server.max_in_flight),
@@ -319,8 +324,12 @@ impl Supervisors {
 
     async fn identity(&mut self, config: &Config) -> Result<Identity, StartError> {
         let rules = config.identification.clone().map(Arc::new);
-        let count = at_least_one(config.actors.identity_workers);
-        let identity = Identity::spawn(&mut self.identity, count, config.actors.mailbox_limit, rules).await;
+        let room = Room {
+            workers: at_least_one(config.actors.identity_workers),
+            mailbox_limit: config.actors.mailbox_limit,
+            waiting: (config.server.max_in_flight / WAITING_SHARE).clamp(1, MOST_WAITING),
+        };
+        let identity = Identity::spawn(&mut self.identity, room, rules).await;
         identity.map_err(|error| StartError(error.to_string()))
     }
 
@@ -343,8 +352,7 @@ impl Supervisors {
             let quota = self.quota_actors("quota-edge", count, config, *max_clients).await;
             limits.per_ip = Some(Limited::per_ip(limit, quota));
         }
-        let trusted = config.identification.as_ref().map(|rules| rules.trusted_proxies.clone());
-        limits.client_ip = ClientIp::new(config.server.client_ip.clone(), trusted.unwrap_or_default());
+        limits.client_ip = ClientIp::new(config.server.client_ip.clone());
         limits
     }
 
@@ -379,9 +387,9 @@ impl Supervisors {
                 let endpoint =
                     Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout);
                 let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
-                let (secret, forward_token) = (remote.api_key.clone(), provider.forward_token);
+                let (key, forward_token) = (remote.api_key.clone(), provider.forward_token);
                 let stream_usage = kind.stream_usage();
-                (Some(Arc::new(endpoint)), Upstream::Remote { server, secret, forward_token, stream_usage })
+                (Some(Arc::new(endpoint)), Upstream::Remote { server, key, forward_token, stream_usage })
             }
         };
         let gate = Gate::new(provider.max_in_flight);
@@ -412,37 +420,7 @@ impl Supervisors {
     }
 }
 
-/// What `WWW-Authenticate` says (RFC 6750, 3; `resource_metadata`: RFC 9728, 5.1).
-fn challenge(resource: Option<&ProtectedResource>) -> Result<HeaderValue, StartError> {
-    let Some(ProtectedResource { resource, .. }) = resource else {
-        return Ok(HeaderValue::from_static("Bearer"));
-    };
-    let resource = resource.strip_suffix('/').unwrap_or(resource);
-    let text = format!("Bearer resource_metadata=\"{resource}/.well-known/oauth-protected-resource\"");
-    HeaderValue::try_from(text)
-        .map_err(|_| StartError(format!("protected_resource: '{resource}' cannot be in a header")))
-}
-
 /// The configuration has refused zero.
 fn at_least_one(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_challenge_names_the_metadata_of_the_resource_if_there_is_one() {
-        let of = |resource: &str| {
-            let resource = resource.to_owned();
-            challenge(Some(&ProtectedResource { resource, authorization_servers: Vec::new() })).unwrap()
-        };
-        let named = "Bearer resource_metadata=\"https://a.example/.well-known/oauth-protected-resource\"";
-        assert_eq!(
-            (of("https://a.example/"), of("https://a.example")),
-            (named.try_into().unwrap(), named.try_into().unwrap())
-        );
-        assert_eq!(challenge(None).unwrap(), "Bearer");
-    }
 }

@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use actors::{Group, identity::Rules, quota::Limit};
+use actors::{
+    Group,
+    identity::{Rules, Source},
+    quota::Limit,
+};
 use http::{HeaderName, Uri};
 
 use self::{
@@ -187,6 +191,8 @@ pub struct Provider {
     pub forward_token: bool,
     /// Its header rules, in order.
     pub headers: Vec<HeaderRule>,
+    /// The values of those rules that are secret.
+    pub header_secrets: Vec<Secret>,
 }
 
 /// The kinds of provider this version speaks to.
@@ -316,6 +322,8 @@ pub struct Model {
     pub headers: Vec<HeaderRule>,
     /// The length of an answer where the provider demands one and the caller gave none, in tokens.
     pub max_tokens: u64,
+    /// The values of those rules that are secret.
+    pub header_secrets: Vec<Secret>,
 }
 
 /// The outcome of the four-level walk for one model, for every caller.
@@ -357,9 +365,41 @@ impl ProviderKind {
             _ => false,
         }
     }
+
+    /// What opens it, as far as the configuration says.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let key = self.remote().and_then(|remote| remote.api_key.as_ref());
+        let others = match self {
+            Self::Azure { entra: Some(entra), .. } => [Some(&entra.client_secret), None, None],
+            Self::Bedrock { credentials, .. } => credentials.secrets(),
+            _ => [None; 3],
+        };
+        key.into_iter().chain(others.into_iter().flatten())
+    }
+}
+
+impl AwsCredentials {
+    fn secrets(&self) -> [Option<&Secret>; 3] {
+        match self {
+            Self::Keys { access_key_id, secret_access_key, session_token } => {
+                [Some(access_key_id), Some(secret_access_key), session_token.as_ref()]
+            }
+            Self::Profile(_) | Self::Chain => [None; 3],
+        }
+    }
 }
 
 impl Config {
+    /// The headers that are for this server: who calls, in which group, and that no foreign page does.
+    pub fn own_headers(&self) -> Vec<HeaderName> {
+        let sources = self.identification.iter().flat_map(|rules| [&rules.client, &rules.group]).flatten();
+        let identity = sources.filter_map(|source| match source {
+            Source::Header(name) => Some(name),
+            Source::Claim(_) | Source::Certificate(_) => None,
+        });
+        identity.chain(&self.server.csrf).cloned().collect()
+    }
+
     /// Reads a file. With it come its warnings.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod error;
+mod header;
 pub mod protocol;
 pub mod route;
 pub mod server;

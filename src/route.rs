@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use actors::{Group, Principal};
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::{
-    config::{self, PerUser, Rule},
+    config::{self, PerUser, Rule, secret::Secrets},
     error::Caller,
     upstream::headers::HeaderRules,
 };
@@ -43,6 +44,8 @@ pub struct Target {
     pub max_tokens: u64,
     /// Whether usage is asked for in streams whose caller did not.
     pub stream_usage: bool,
+    /// What no text of the provider may tell a caller: its key, and what header rules send it.
+    pub secrets: Secrets,
     access: Access,
     per_user: PerUser,
 }
@@ -54,11 +57,14 @@ struct Access {
 }
 
 impl Routes {
-    /// The routes of these providers, which are sorted by name as their models are.
-    pub fn new(providers: &[config::Provider]) -> Self {
+    /// The routes of the providers, which are sorted by name as their models are.
+    pub fn new(config: &config::Config) -> Self {
+        let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
-        let listed: Vec<_> =
-            pairs.enumerate().map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m))).collect();
+        let listed: Vec<_> = pairs
+            .enumerate()
+            .map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m, &ours)))
+            .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
         Self { by_id, listed, providers: providers.iter().map(|p| Arc::clone(&p.name)).collect() }
     }
@@ -94,7 +100,13 @@ impl Routes {
 }
 
 impl Target {
-    fn new(index: usize, provider_index: usize, provider: &config::Provider, model: &config::Model) -> Self {
+    fn new(
+        index: usize,
+        provider_index: usize,
+        provider: &config::Provider,
+        model: &config::Model,
+        ours: &[HeaderName],
+    ) -> Self {
         let id = format!("{}/{}", provider.name, model.name);
         Self {
             id_json: json_string(&id),
@@ -106,7 +118,8 @@ impl Target {
             index,
             max_tokens: model.max_tokens,
             stream_usage: provider.kind.stream_usage(),
-            headers: HeaderRules::new(&provider.headers, &model.headers),
+            headers: HeaderRules::new(&provider.headers, &model.headers, ours),
+            secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),
         }
@@ -124,6 +137,11 @@ impl Target {
         let allowed = self.access.allow.as_ref().is_none_or(|allow| group.is_some_and(|g| allow.contains(g)));
         allowed && !group.is_some_and(|g| self.access.deny.contains(g))
     }
+}
+
+fn secrets(provider: &config::Provider, model: &config::Model) -> Secrets {
+    let keys = provider.kind.secrets();
+    Secrets::new(keys.chain(&provider.header_secrets).chain(&model.header_secrets))
 }
 
 fn json_string(text: &str) -> Bytes {

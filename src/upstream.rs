@@ -12,7 +12,7 @@ pub mod query;
 
 mod keyed;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
@@ -23,7 +23,10 @@ use smallvec::SmallVec;
 
 use self::{anthropic::Anthropic, azure::Azure, google::Google, headers::HeaderRules, openai::OpenAi};
 use crate::{
-    config::{ProviderKind, secret::Secret},
+    config::{
+        ProviderKind,
+        secret::{Secret, Secrets},
+    },
     protocol::splice::Rope,
 };
 
@@ -99,7 +102,6 @@ pub struct Wanted<'a> {
 }
 
 /// What a client's request has to do with the one that goes upstream, its body apart.
-#[derive(Debug)]
 pub struct Client<'a> {
     /// Its query, as it came.
     pub query: Option<&'a str>,
@@ -194,6 +196,13 @@ impl Server {
     }
 }
 
+impl fmt::Debug for Client<'_> {
+    /// Not the query and the headers: they hold the caller's credentials, and nothing marks those.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Client<'a> {
     /// What of its query goes up without being asked for.
     fn passing_query(&self) -> Option<Cow<'a, str>> {
@@ -202,13 +211,15 @@ impl<'a> Client<'a> {
 }
 
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
-/// the secret.
-pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
-    let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
-    for name in named.iter().filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(',')) {
-        headers.remove(name.trim());
+/// a secret.
+pub fn passing(mut headers: HeaderMap, secrets: &Secrets) -> HeaderMap {
+    let of_the_hop: SmallVec<[HeaderName; 2]> = named_in_connection(&headers)
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .collect();
+    for name in &of_the_hop {
+        headers.remove(name);
     }
-    let told = |value: &HeaderValue| secret.is_some_and(|secret| secret.is_in(value.as_bytes()));
+    let told = |value: &HeaderValue| secrets.are_in(value.as_bytes());
     let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || told(value));
     let unwanted: SmallVec<[HeaderName; 6]> = unwanted.map(|(name, _)| name.clone()).collect();
     for name in &unwanted {
@@ -220,6 +231,14 @@ pub fn passing(mut headers: HeaderMap, secret: Option<&Secret>) -> HeaderMap {
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
     headers
+}
+
+/// The names in `Connection`, as they are written: what goes by them is for one hop (RFC 9110, section 7.6.1).
+fn named_in_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    let names = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    // What is no text is no name.
+    names.filter_map(|name| str::from_utf8(name).ok()).filter(|name| !name.is_empty())
 }
 
 fn is_kept_back(name: &HeaderName) -> bool {

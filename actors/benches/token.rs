@@ -78,7 +78,7 @@ fn issuer(algorithm: Algorithm) -> Option<Issuer> {
         audience: Some("nexus".to_owned()),
         algorithms: ALGORITHMS.to_vec(),
     };
-    let keys = KeySet::parse(document.as_bytes(), false).ok()?;
+    let keys = KeySet::parse(document.as_bytes(), &ALGORITHMS).ok()?;
     Some(Issuer { keys, policy, token: format!("{message}.{}", encode(signature)) })
 }
 

@@ -15,6 +15,7 @@
 pub mod address;
 pub mod backoff;
 mod fetch;
+pub mod file;
 pub mod gate;
 mod guarded;
 pub mod identity;

@@ -133,6 +133,13 @@ impl Gauges {
         self.wait.record(nanos(wait));
     }
 
+    /// Adds to the number at position `index` of the actor's own. A position outside of these is ignored.
+    pub(crate) fn add(&self, index: usize, difference: i64) {
+        if let Some(number) = self.own.get(index) {
+            number.fetch_add(difference, Relaxed);
+        }
+    }
+
     pub(crate) fn handled(&self) {
         self.handled.fetch_add(1, Relaxed);
     }
@@ -193,9 +200,7 @@ impl Own {
 
     /// Adds to the number at position `index`. A position outside of [`State::OWN`](crate::State::OWN) is ignored.
     pub fn add(&self, index: usize, difference: i64) {
-        if let Some(number) = self.0.own.get(index) {
-            number.fetch_add(difference, Relaxed);
-        }
+        self.0.add(index, difference);
     }
 
     /// The number at position `index`; zero outside of [`State::OWN`](crate::State::OWN).

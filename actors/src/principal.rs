@@ -36,6 +36,9 @@ impl ClientId {
 }
 
 impl Group {
+    /// The longest name that a caller may bring, in bytes.
+    pub const MAX_BYTES: usize = 1024;
+
     /// A group by its configured name.
     pub fn new(name: &str) -> Self {
         Self(name.into())

@@ -15,7 +15,7 @@ pub(super) fn hide(report: &mut Report, byte: usize) {
     let start = match line.split_once('=') {
         _ if is_head(line) => return,
         None => line.len() - line.trim_start().len(),
-        Some((key, rest)) if is_open(key) && !rest.contains('=') && !rest.contains("{{") => return,
+        Some((key, rest)) if is_open(key) && !rest.contains(['=', '@']) && !rest.contains("{{") => return,
         Some((key, rest)) => key.len() + 1 + (rest.len() - rest.trim_start().len()),
     };
     let end = line.trim_end().len();
@@ -83,6 +83,12 @@ fn is_open(key: &str) -> bool {
         .filter(|known| known.name == name)
         .map(|known| known.kind)
         .collect();
+    // What stands in place of a table may be a secret of it.
+    if found.iter().any(|kind| matches!(kind, Kind::Table(_) | Kind::Tables(_))) {
+        return false;
+    }
     !found.is_empty()
-        && !found.iter().any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link))
+        && !found
+            .iter()
+            .any(|kind| matches!(kind, Kind::Secret | Kind::Any | Kind::Url | Kind::Link | Kind::Links))
 }

@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use actors::identity::Networks;
 use http::{HeaderName, Method};
+
+/// Where the metadata of a protected resource is found (RFC 9728, section 3).
+pub const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// `[server.tls]`. The files are read by the listener, at start and whenever they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,19 +19,19 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
-/// `[server.cors]`. A list that is absent allows nothing beyond what browsers allow by themselves.
+/// `[server.cors]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {
     /// Whether credentials are allowed; then no list is [`Allowed::Any`].
     pub allow_credentials: bool,
-    /// Origins as browsers write them, `scheme://host[:port]` without a default port, lower case; a `*` in one stands for
-    /// any characters but `/` and `:`.
+    /// Origins as browsers write them, `scheme://host[:port]` without a default port, lower case; a `*` in the host stands
+    /// for one or more of `a-z`, `0-9`, `-` and `.`, one for the port for any. Absent = none.
     pub origins: Option<Allowed<String>>,
-    /// Methods, `OPTIONS` among them.
+    /// Methods, `OPTIONS` among them. Absent = those that are served.
     pub methods: Option<Allowed<Method>>,
-    /// Request headers.
+    /// Request headers. Absent = those that a page asks for.
     pub headers: Option<Allowed<HeaderName>>,
-    /// Response headers.
+    /// Response headers. Absent = those that every page may read.
     pub expose: Option<Allowed<HeaderName>>,
     /// How long a browser remembers a preflight, whole seconds.
     pub max_age: Option<Duration>,
@@ -51,6 +55,8 @@ pub struct ClientIp {
     pub x_real_ip: bool,
     /// The entry of `X-Forwarded-For` so many places left of the rightmost.
     pub trusted_hops: Option<usize>,
+    /// Peers whose headers are believed (those of the identification, be it on or off); empty = all peers.
+    pub trusted_proxies: Networks,
 }
 
 /// `[server.rate_limits]` `global` and `per_ip`; both absent when they are switched off.
@@ -74,7 +80,7 @@ pub struct RequestLimit {
 /// `[server.oauth.protected_resource]`: what is published of this server (RFC 9728). URLs as written, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedResource {
-    /// This server.
+    /// This server; holds no query.
     pub resource: String,
     /// Who issues tokens for it.
     pub authorization_servers: Vec<String>,

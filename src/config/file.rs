@@ -3,7 +3,14 @@
 //! It knows TOML, not meaning: which keys exist is `keys`, whether a value fits is `shape`, what it all means is
 //! `validate`. Positions are byte ranges of the file.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, ops::Range, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+    str::FromStr,
+    time::Duration,
+};
 
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
@@ -264,6 +271,9 @@ fn node(value: &DeValue<'_>, span: Range<usize>, report: &mut Report, references
     let value = match value {
         DeValue::String(text) => {
             let had = report.hidden.len();
+            if holds_password(text) {
+                report.hidden.push(span.clone());
+            }
             let text = references.replace(text, &span, report);
             quotable = report.hidden.len() == had;
             text.map_or(Value::Unreadable, Value::Text)
@@ -278,6 +288,11 @@ fn node(value: &DeValue<'_>, span: Range<usize>, report: &mut Report, references
         DeValue::Table(entries) => Value::Table(table(entries, span.clone(), report, references)),
     };
     Node { span, value, quotable }
+}
+
+/// Whether a string looks like `scheme://user:password@host`, under whatever key it stands.
+pub(super) fn holds_password(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
 }
 
 // === impl Read ===
@@ -331,11 +346,18 @@ impl Read for Uri {
     }
 }
 
-/// A bare address is the network of that address alone.
+/// A bare address is the network of that address alone. One within `::ffff:0:0/96` is the IPv4 network it stands for, since
+/// that is how peers are known.
 impl Read for IpNet {
     fn read(node: &Node) -> Option<Self> {
         let text = node.text()?;
-        text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
+        let written: Self =
+            text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into())).ok()?;
+        let (address, length) = (written.addr(), written.prefix_len());
+        match (address.to_canonical(), length.checked_sub(96)) {
+            (IpAddr::V4(v4), Some(length)) if address.is_ipv6() => Self::new(v4.into(), length).ok(),
+            _ => Some(written),
+        }
     }
 }
 

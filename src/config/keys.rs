@@ -8,6 +8,7 @@ mod llm;
 mod server;
 
 pub use llm::PROVIDER_TYPES;
+pub(super) use server::mistaken;
 
 /// A table of the file.
 #[derive(Debug)]

@@ -41,7 +41,9 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
         },
         Kind::Size if Size::read(node).is_none() => wrong(Code::InvalidSize, "no size above zero"),
         Kind::Url | Kind::Link => match url_fault(text, matches!(key.kind, Kind::Url)) {
-            Some(fault) => Err(at(Code::InvalidUrl, node, format!("the URL {fault}")).help(advice(key))),
+            Some(fault) => {
+                Err(at(Code::InvalidUrl, node, format!("the URL {fault}")).help(url_advice(fault, key)))
+            }
             None => Ok(()),
         },
         Kind::Bool
@@ -58,7 +60,13 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
 
 /// Whether a value may hold a password although its key is not secret.
 pub(super) fn holds_password(kind: Kind, node: &Node) -> bool {
-    matches!(kind, Kind::Url | Kind::Link) && node.text().is_some_and(|text| text.contains('@'))
+    // In front of the host, or in the query: some servers want a key there.
+    let holds = |node: &Node| node.text().is_some_and(|text| text.contains(['@', '?']));
+    match (kind, &node.value) {
+        (Kind::Links, Value::List(nodes)) => nodes.iter().any(holds),
+        (Kind::Url | Kind::Link | Kind::Links, _) => holds(node),
+        _ => false,
+    }
 }
 
 /// Something that may be written under a key, for advice.
@@ -75,8 +83,9 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff => "\"60s\"",
         Kind::File => "\"file.pem\"",
         Kind::HeaderName => "\"X-User-Id\"",
-        Kind::Integer(1.., _) => "4",
-        Kind::Integer(..) => "1000",
+        Kind::Integer(low @ 1.., high) => return 4.clamp(low, high).to_string(),
+        Kind::Integer(_, 1_000..) => "1000",
+        Kind::Integer(..) => "1",
         Kind::Link => "\"https://id.example.com\"",
         Kind::Links => "[\"https://id.example.com\"]",
         Kind::Networks => "[\"10.0.0.0/8\"]",
@@ -130,9 +139,8 @@ pub(super) fn schema(kind: Kind) -> Json {
         Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Kind::Number => json!({ "type": ["number", "string"], "minimum": 0 }),
         Kind::Choices(known) => json!({ "type": "array", "items": { "enum": known } }),
-        Kind::Networks | Kind::Links | Kind::Texts => {
-            json!({ "type": "array", "items": { "type": "string" } })
-        }
+        Kind::Networks => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+        Kind::Links | Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::TextOrTexts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
         Kind::Path => json!({ "type": "string", "pattern": "^/.*[^/]$" }),
         Kind::Table(section) => json!({ "$ref": format!("#/$defs/{}", super::schema::name(section)) }),
@@ -195,9 +203,17 @@ fn check_duration(key: &Key, node: &Node) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Choices that exist elsewhere, and are another thing than the ones that read alike.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("ES512", "ES512 is not supported, ES256 and ES384 are"),
+    ("ES256K", "ES256K is not supported, ES256 and ES384 are"),
+];
+
 fn unknown_choice(known: &[&str], text: &str, node: &Node) -> Diagnostic {
-    let help = match nearest(text, known.iter().copied()) {
-        Some(near) if node.quotable => format!("did you mean \"{near}\"?"),
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    let help = match (elsewhere, nearest(text, known.iter().copied())) {
+        (Some((_, remedy)), _) => (*remedy).to_owned(),
+        (None, Some(near)) if node.quotable => format!("did you mean \"{near}\"?"),
         _ => format!(
             "write one of {}",
             known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
@@ -247,8 +263,29 @@ fn path_fault(path: &str) -> Option<&'static str> {
     }
 }
 
+/// What a URL with credentials in it is told.
+const USER_INFO: &str = "must not hold a user name or password";
+
+fn url_advice(fault: &str, key: &Key) -> String {
+    match key.kind {
+        Kind::Url if fault == USER_INFO => {
+            "write it without; what the server asks for goes into `api_key`, or into a header rule: \
+             `{ rule = \"insert\", name = \"Authorization\", value = \"Basic {{ env.NAME }}\" }`"
+                .to_owned()
+        }
+        _ if fault == USER_INFO => format!("write it without; {}", advice(key)),
+        _ => advice(key),
+    }
+}
+
 /// `base`: paths will be added to it.
 fn url_fault(text: &str, base: bool) -> Option<&'static str> {
+    // RFC 3986, section 2: these are no part of any URL, and would end the quotes that one stands in.
+    let foreign =
+        |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
+    if text.contains(foreign) {
+        return Some("holds characters that a URL must write as `%…`");
+    }
     let Ok(uri) = text.parse::<Uri>() else { return Some("cannot be read") };
     let host = uri.host().unwrap_or_default();
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -256,7 +293,7 @@ fn url_fault(text: &str, base: bool) -> Option<&'static str> {
     } else if host.is_empty() {
         Some("has no host")
     } else if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        Some("must not hold a user name or password")
+        Some(USER_INFO)
     } else if text.contains('#') || base && text.contains('?') {
         Some(if base { "must not hold a query or fragment" } else { "must not hold a fragment" })
     } else if base && text.ends_with('/') {
@@ -282,6 +319,21 @@ mod tests {
                     section.title,
                     key.name
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_of_one_value_is_a_value_of_its_kind() {
+        for section in FILE.tree() {
+            for key in section.keys {
+                let example = super::example(key);
+                let Some(node) = file::fragment(&example) else { continue }; // a table
+                if matches!(node.value, file::Value::List(_)) {
+                    continue;
+                }
+                let fault = super::check(key, key.name, &node).err();
+                assert!(fault.is_none(), "{} {} = {example}", section.title, key.name);
             }
         }
     }

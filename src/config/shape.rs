@@ -5,7 +5,7 @@
 use super::{
     diagnostic::{Code, Diagnostic, Report},
     file::{Entry, Node, Table, Value},
-    keys::{FILE, Key, Kind, Section, Support},
+    keys::{FILE, Key, Kind, Section, Support, mistaken},
     kind,
     limits::key,
 };
@@ -96,7 +96,9 @@ impl Walker<'_> {
 
     /// Reports a value that does not fit its kind, if it does not.
     fn misfit(&mut self, place: Place<'_>, node: &Node) {
-        if matches!(node.value, Value::List(_) | Value::Table(_)) {
+        // What stands where a table belongs may be a key of one, or a secret of it.
+        let for_table = matches!(place.key.kind, Kind::Table(_) | Kind::Tables(_));
+        if for_table || matches!(node.value, Value::List(_) | Value::Table(_)) {
             node.hide(self.report);
         }
         if let Err(diagnostic) = kind::check(place.key, place.name, node) {
@@ -125,13 +127,15 @@ impl Walker<'_> {
     fn unknown(&mut self, section: &Section, path: &str, name: &str, entry: &Entry) {
         entry.node.hide(self.report);
         let names = section.keys.iter().map(|key| key.name);
-        let help = match nearest(name, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name))
-            {
-                Some(other) => format!("it belongs in {}", other.title),
-                None => format!("known here: {}", list(&names.collect::<Vec<_>>())),
-            },
+        let help = match (mistaken(section, name), nearest(name, names.clone())) {
+            (Some(remedy), _) => remedy.to_owned(),
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            (None, None) => {
+                match FILE.tree().into_iter().find(|other| other.keys.iter().any(|key| key.name == name)) {
+                    Some(other) => format!("it belongs in {}", other.title),
+                    None => format!("known here: {}", list(&names.collect::<Vec<_>>())),
+                }
+            }
         };
         let place = if path.is_empty() { "the file".to_owned() } else { format!("[{path}]") };
         let message = format!("unknown key `{name}` in {place}");

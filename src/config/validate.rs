@@ -13,7 +13,12 @@ mod provider;
 mod remote;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use http::Uri;
 
 use super::{
     Config,
@@ -50,6 +55,15 @@ pub(super) fn config(
         protocols,
         counting: llm::counting(root.table("llm").table("limits")),
         providers: provider::providers(root, &callers, &mut check),
+    }
+}
+
+/// Whether a URL leads to this machine, by its name (RFC 6761, section 6.3) or its address.
+fn is_of_this_machine(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 

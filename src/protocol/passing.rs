@@ -16,12 +16,15 @@ use super::{
 };
 use crate::chat::usage::Usage;
 
+/// What a provider's own words must not tell: its key and the like, the longest first.
+pub type Needles = Arc<[Box<str>]>;
+
 /// A wire format, as far as its streams are watched on their way through.
 pub trait Dialect {
     /// What is written where the answer finished but its terminator did not come; empty where the format has none.
     const TERMINATOR: &'static [u8];
 
-    /// Reads one event and notes in `seen` what it tells. An event may be read twice, the second time without the secret
+    /// Reads one event and notes in `seen` what it tells. An event may be read twice, the second time without the secrets
     /// in it, and must not be counted twice.
     fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a>;
 
@@ -67,6 +70,8 @@ pub struct Whole {
     pub usage: Option<Usage>,
     /// Whether it is an error that came with a good status.
     pub error: bool,
+    /// Whether it has what an answer is made of.
+    pub answer: bool,
 }
 
 /// How a stream came to its end.
@@ -90,8 +95,8 @@ struct Edit<D> {
     dialect: D,
     /// The public model name as a JSON string.
     model: Bytes,
-    /// The provider's key, should its own errors hold it.
-    secret: Option<Arc<str>>,
+    /// What its own errors must not tell.
+    secrets: Option<Needles>,
     seen: Seen,
 }
 
@@ -103,9 +108,9 @@ impl Seen {
 }
 
 impl<D: Dialect> Stream<D> {
-    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
-    pub fn of(dialect: D, model: Bytes, secret: Option<Arc<str>>) -> Self {
-        let edit = Edit { dialect, model, secret, seen: Seen::default() };
+    /// A stream whose model becomes this JSON string. `secrets` are taken out of error events and comments.
+    pub fn of(dialect: D, model: Bytes, secrets: Option<Needles>) -> Self {
+        let edit = Edit { dialect, model, secrets, seen: Seen::default() };
         Self { splitter: Splitter::default(), edit }
     }
 
@@ -169,10 +174,14 @@ impl<D: Dialect> Edit<D> {
     /// `failed`: an error came before.
     fn pass(&mut self, event: &[u8], failed: bool, out: &mut BytesMut) {
         let Fields { name, data } = sse::fields(event);
-        let Some(data) = data else { return out.put_slice(event) };
+        let Some(data) = data else {
+            // A comment, or a field of the protocol's own.
+            let clean = scrubbed(self.secrets.as_ref(), event);
+            return out.put_slice(clean.as_deref().map_or(event, str::as_bytes));
+        };
         let mut reading = self.dialect.read(Frame { name, data: &data }, &mut self.seen);
         if !reading.answer
-            && let Some(clean) = self.scrubbed(event)
+            && let Some(clean) = scrubbed(self.secrets.as_ref(), event)
         {
             return self.pass(clean.as_bytes(), failed, out);
         }
@@ -219,13 +228,16 @@ impl<D: Dialect> Edit<D> {
         });
         out.put_slice(b"\n\n");
     }
+}
 
-    /// The event without the secret, if it holds it.
-    fn scrubbed(&self, event: &[u8]) -> Option<String> {
-        let secret = self.secret.as_deref()?;
-        memchr::memmem::find(event, secret.as_bytes())?;
-        Some(String::from_utf8_lossy(event).replace(secret, "…"))
-    }
+/// The bytes without the secrets, if they hold any.
+pub(super) fn scrubbed(secrets: Option<&Needles>, bytes: &[u8]) -> Option<String> {
+    let secrets = secrets?;
+    let told = |secret: &str| memchr::memmem::find(bytes, secret.as_bytes()).is_some();
+    secrets.iter().any(|secret| told(secret)).then(|| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        secrets.iter().fold(text, |text, secret| text.replace(&**secret, "…"))
+    })
 }
 
 /// Whether bytes without a blank line behind them are an event all the same: `[DONE]`, or whole JSON.
@@ -271,7 +283,7 @@ mod tests {
     }
 
     fn stream() -> Stream<Toy> {
-        Stream::of(Toy, Bytes::from_static(b"\"new\""), Some("key".into()))
+        Stream::of(Toy, Bytes::from_static(b"\"new\""), Some(["key".into()].into()))
     }
 
     #[test]
@@ -303,6 +315,11 @@ mod tests {
         let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\n"));
         assert_eq!(out, error.replace("key", "…"));
         assert_eq!(failed.finish(), (Bytes::new(), Ending::Broken));
+    }
+
+    #[test]
+    fn a_comment_tells_no_secret() {
+        assert_eq!(pass(&mut stream(), ": bad key\n\n: b\nid: key\n\n"), ": bad …\n\n: b\nid: …\n\n");
     }
 
     #[test]

@@ -3,12 +3,10 @@
 //! Watched like a stream that passes ([`super::passing`]): whether any output came, how it ends, what it cost. Nothing here
 //! knows a wire format.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::{
-    passing::{Ending, Seen},
+    passing::{Ending, Needles, Seen, scrubbed},
     sse::{self, Splitter},
     translate::{Decoder, Encoder, Frame},
 };
@@ -24,8 +22,8 @@ pub struct Translated {
 /// The side of the client.
 struct Writer {
     encoder: Box<dyn Encoder + Send>,
-    /// The provider's key, should its own errors hold it.
-    secret: Option<Arc<str>>,
+    /// What the provider's own errors must not tell.
+    secrets: Option<Needles>,
     /// Choices that have begun and that have finished; an answer has at most 128.
     begun: u128,
     finished: u128,
@@ -34,14 +32,14 @@ struct Writer {
 }
 
 impl Translated {
-    /// A stream from one format into another. `secret` is taken out of error events.
+    /// A stream from one format into another. `secrets` are taken out of all that the provider says.
     pub fn new(
         decoder: Box<dyn Decoder + Send>,
         encoder: Box<dyn Encoder + Send>,
-        secret: Option<Arc<str>>,
+        secrets: Option<Needles>,
     ) -> Self {
         let (seen, out) = (Seen::default(), Vec::new());
-        let writer = Writer { encoder, secret, begun: 0, finished: 0, seen, out };
+        let writer = Writer { encoder, secrets, begun: 0, finished: 0, seen, out };
         Self { splitter: Splitter::default(), decoder, writer }
     }
 
@@ -90,10 +88,13 @@ impl Translated {
 
 /// One event of the provider's.
 fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
-    let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
     if writer.seen.error {
         return;
     }
+    // All of it, since an error is shortened when it is read, which might leave the half of one.
+    let clean = scrubbed(writer.secrets.as_ref(), event);
+    let event = clean.as_deref().map_or(event, str::as_bytes);
+    let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
     let read = decoder.push(Frame { name, data: &data }, &mut |event| writer.event(event));
     if let Err(unreadable) = read {
         writer.fail(502, &format!("the provider's stream cannot be read: {unreadable}"));
@@ -128,12 +129,9 @@ impl Writer {
             return;
         }
         self.seen.error = true;
-        match self.secret.as_deref() {
-            Some(secret) if message.contains(secret) => {
-                self.encoder.fail(status, &message.replace(secret, "…"), &mut self.out);
-            }
-            _ => self.encoder.fail(status, message, &mut self.out),
-        }
+        // Once more, for it may have had escapes.
+        let clean = scrubbed(self.secrets.as_ref(), message.as_bytes());
+        self.encoder.fail(status, clean.as_deref().unwrap_or(message), &mut self.out);
     }
 
     fn take(&mut self) -> Bytes {
@@ -159,7 +157,7 @@ mod tests {
     fn stream() -> Translated {
         let asked = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
         let encoder = Client::Messages.encoder(&Request::default(), &asked);
-        Translated::new(Spoken::Chat.decoder(asked.unique), encoder, Some("sk-secret-key".into()))
+        Translated::new(Spoken::Chat.decoder(asked.unique), encoder, Some(["sk-secret-key".into()].into()))
     }
 
     fn text(bytes: &Bytes) -> String {

@@ -19,7 +19,7 @@ use super::{
     translation::{DROPPED, Translation},
 };
 use crate::{
-    config::secret::Secret,
+    config::secret::Secrets,
     error::{Error, Ours, Provider as Fault},
     protocol::splice,
     upstream,
@@ -80,7 +80,7 @@ pub(super) async fn answer(
     while let Some(piece) = source.next_piece(&mut silence).await? {
         gathered.push(piece)?;
     }
-    Ok(whole(router, &ask, head, gathered.finish(), call).await?)
+    Ok(whole(&ask, head, gathered.finish(), call).await?)
 }
 
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
@@ -97,9 +97,10 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let secret = router.provider(&ask.target).secret(&call.key);
-    let headers = Box::new(upstream::passing(head.headers, secret));
-    let (status, body) = (head.status, gathered.finish().bytes);
+    let secrets = call.secrets();
+    let headers = Box::new(upstream::passing(head.headers, &secrets));
+    // Before it is shortened, which might leave the half of one.
+    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &secrets));
     let meaning = ask.translation.as_ref().map(|translation| translation.fault(status.as_u16(), &body));
     Ok(Fault::Status { status, body, headers, meaning })
 }
@@ -112,15 +113,14 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secret = router.provider(&ask.target).secret(&call.key);
-    let needle = secret.and_then(Secret::needle).cloned();
-    let machine = ask.machine(needle);
+    let secrets = call.secrets();
+    let machine = ask.machine(secrets.needles());
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
     // An error as the first event is no output: the head already says that the tokens are back.
     let failed = relay.began_with_error();
-    let mut response = respond(head, Content::Stream(Box::new(relay)), secret);
+    let mut response = respond(head, Content::Stream(Box::new(relay)), &secrets);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if ask.translation.is_some() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(ask.content_type()));
@@ -130,28 +130,25 @@ async fn stream(
     Ok(response)
 }
 
-async fn whole(
-    router: &Router,
-    ask: &Ask<'_>,
-    head: Head,
-    held: Held,
-    call: &mut Call,
-) -> Result<Response<Content>, Fault> {
+async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
     if let Some(translation) = &ask.translation {
         return translated(translation, ask, head, Held { bytes, memory }, call).await;
     }
-    let secret = router.provider(&ask.target).secret(&call.key);
+    let secrets = call.secrets();
     let mut read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
         call.error = Some("provider_error_body");
-        bytes = respond::scrubbed(bytes, secret);
+    }
+    // What is no answer is an error in one shape or another, and may tell a secret.
+    if read.error || !read.answer {
+        bytes = respond::scrubbed(bytes, &secrets);
         read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     }
     let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
     let rope: Rope = splice::splice(&bytes, edit);
-    let mut response = respond(head, Content::Whole(rope, Some(memory)), secret);
+    let mut response = respond(head, Content::Whole(rope, Some(memory)), &secrets);
     state_limit(&mut response, call, read.error).await;
     call.answering();
     call.settle(read.usage);
@@ -169,10 +166,13 @@ async fn translated(
     if ask.is_stream() {
         return Err(Fault::Unreadable("it is no stream".to_owned()));
     }
+    let secrets = call.secrets();
+    // All of it, since what it says when it is no answer is shortened.
+    let bytes = respond::scrubbed(bytes, &secrets);
     let answer = translation.answer(&bytes, ask.body(), &ask.target.id);
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
-    let mut response = respond(head, content, None);
+    let mut response = respond(head, content, &secrets);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, false).await;
@@ -188,10 +188,10 @@ fn name_dropped(response: &mut Response<Content>, ask: &Ask<'_>) {
     }
 }
 
-fn respond(head: Head, content: Content, secret: Option<&Secret>) -> Response<Content> {
+fn respond(head: Head, content: Content, secrets: &Secrets) -> Response<Content> {
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    *response.headers_mut() = upstream::passing(head.headers, secret);
+    *response.headers_mut() = upstream::passing(head.headers, secrets);
     response
 }
 

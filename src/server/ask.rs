@@ -16,7 +16,7 @@ use crate::{
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
-        passing::Whole,
+        passing::{Needles, Whole},
         splice::{Rope, splice},
         translated::Translated,
     },
@@ -216,30 +216,30 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The machine through which the answer's stream goes. `secret` is kept out of its errors.
-    pub(super) fn machine(&mut self, secret: Option<Arc<str>>) -> Machine {
+    /// The machine through which the answer's stream goes. `secrets` are kept out of its errors.
+    pub(super) fn machine(&mut self, secrets: Option<Needles>) -> Machine {
         let model = self.target.id_json.clone();
         match (&mut self.translation, &self.read) {
             (Some(translation), _) => {
                 let (decoder, encoder) = translation.machines(&self.held.bytes, &self.target.id);
-                Machine::Translated(Box::new(Translated::new(decoder, encoder, secret)))
+                Machine::Translated(Box::new(Translated::new(decoder, encoder, secrets)))
             }
             (None, Read::Responses(_)) => {
-                Machine::Responses(openai_responses::passing::stream::Stream::new(model, secret))
+                Machine::Responses(openai_responses::passing::stream::Stream::new(model, secrets))
             }
             (None, Read::Messages(_)) => {
-                Machine::Messages(anthropic::passing::stream::Stream::new(model, secret))
+                Machine::Messages(anthropic::passing::stream::Stream::new(model, secrets))
             }
             (None, Read::Gemini(.., Some(Framing::Array))) => {
-                Machine::GeminiArray(gemini::passing::array::Stream::new(model, secret))
+                Machine::GeminiArray(gemini::passing::array::Stream::new(model, secrets))
             }
-            (None, Read::Gemini(..)) => Machine::Gemini(gemini::passing::stream::Stream::new(model, secret)),
+            (None, Read::Gemini(..)) => Machine::Gemini(gemini::passing::stream::Stream::new(model, secrets)),
             (None, Read::Chat(request)) => {
                 let hide = !request.include_usage();
-                Machine::Chat(openai_chat::passing::stream::Stream::new(model, hide, secret))
+                Machine::Chat(openai_chat::passing::stream::Stream::new(model, hide, secrets))
             }
             (None, Read::Embeddings(_)) => {
-                Machine::Chat(openai_chat::passing::stream::Stream::new(model, false, secret))
+                Machine::Chat(openai_chat::passing::stream::Stream::new(model, false, secrets))
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{socket::Beat, text::Plain};
 use crate::{
     chat::usage::Usage,
-    config::secret::Secret,
+    config::secret::{Secret, Secrets},
     protocol::{self, Protocol},
     route::Target,
     telemetry::metrics::{Metrics, Outcome},
@@ -73,6 +73,15 @@ impl Call {
             ended: false,
             beat,
         })
+    }
+
+    /// What its provider's texts might tell: the secrets of the target, and the caller's own key.
+    pub(super) fn secrets(&self) -> Secrets {
+        match (&self.target, &self.key) {
+            (None, _) => Secrets::default(),
+            (Some(target), None) => target.secrets.clone(),
+            (Some(target), Some(key)) => target.secrets.and(key),
+        }
     }
 
     /// The call takes its place in flight.

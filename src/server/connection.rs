@@ -1,8 +1,14 @@
 //! One client connection: its socket, its TLS, its HTTP version, its end. What a request means is the pipeline's matter.
 
 use std::{
-    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
-    time::Duration,
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, SystemTime},
 };
 
 use actors::{gate::Place, identity::Peer};
@@ -84,7 +90,7 @@ async fn plain(stream: TcpStream, peer: SocketAddr, limits: Limits, router: &Arc
     let pulse = Arc::new(Pulse::new(version));
     let stream = Timed::new(stream, Arc::clone(&pulse), limits);
     let caller = Peer { address: peer.ip(), certificate: None };
-    let ended = speak(stream, version, &pulse, caller, limits, router).await;
+    let ended = speak(stream, version, &pulse, caller, None, limits, router).await;
     tracing::debug!(%peer, ?ended, "connection ended");
 }
 
@@ -111,10 +117,11 @@ async fn secure(
     let version = if session.alpn_protocol() == Some(tls::H2) { Version::HTTP_2 } else { Version::HTTP_11 };
     let begun = session.process_new_packets().is_ok_and(|read| read.plaintext_bytes_to_read() > 0);
     socket.greeted(version, begun);
-    let shown = session.peer_certificates().and_then(<[_]>::first);
-    let certificate = shown.map(|shown| Arc::new(tls::certificate(shown)));
-    let caller = Peer { address: peer.ip(), certificate };
-    let ended = speak(stream, version, &pulse, caller, limits, router).await;
+    let shown = session.peer_certificates().and_then(<[_]>::first).map(tls::Shown::read);
+    let until = shown.as_ref().and_then(|shown| shown.until);
+    let left = until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
+    let caller = Peer { address: peer.ip(), certificate: shown.map(|shown| Arc::new(shown.names)) };
+    let ended = speak(stream, version, &pulse, caller, left, limits, router).await;
     tracing::debug!(%peer, ?ended, "connection ended");
 }
 
@@ -130,12 +137,13 @@ async fn handshake(stream: Timed, tls: Arc<ServerConfig>, pulse: &Pulse) -> io::
     }
 }
 
-/// Speaks HTTP until the connection ends.
+/// Speaks HTTP until the connection ends; `left` is for how long the caller's certificate holds.
 async fn speak<S>(
     stream: S,
     version: Version,
     pulse: &Arc<Pulse>,
     caller: Peer,
+    left: Option<Duration>,
     limits: Limits,
     router: &Arc<Router>,
 ) -> hyper::Result<()>
@@ -151,8 +159,10 @@ where
     });
     match version {
         // On the heap, so that the many connections of HTTP/1.1 do not take the space of one of HTTP/2.
-        Version::HTTP_2 => Box::pin(drive(h2(limits).serve_connection(io, service), &router.phases)).await,
-        _ => drive(h1(limits).serve_connection(io, service), &router.phases).await,
+        Version::HTTP_2 => {
+            Box::pin(drive(h2(limits).serve_connection(io, service), left, &router.phases)).await
+        }
+        _ => drive(h1(limits).serve_connection(io, service), left, &router.phases).await,
     }
 }
 
@@ -170,13 +180,23 @@ async fn version(stream: &TcpStream) -> io::Result<Version> {
     }
 }
 
-/// Runs a connection to its end. When the server drains, it ends after the calls it has; when those are cut off, soon.
-async fn drive<C: GracefulConnection>(connection: C, phases: &Phases) -> Result<(), C::Error> {
+/// Runs a connection to its end. When the server drains, or `left` is over, it ends after the calls it has; when those are
+/// cut off, soon.
+async fn drive<C>(connection: C, left: Option<Duration>, phases: &Phases) -> Result<(), C::Error>
+where
+    C: GracefulConnection,
+{
     let mut connection = pin!(connection);
     let mut draining = Some(phases.awaited(Phase::Draining));
+    // On the heap, for the many connections that show no certificate.
+    let mut over = left.map(|left| Box::pin(sleep(left)));
     let ended = poll_fn(|cx| {
         if draining.as_mut().is_some_and(|draining| draining.is_now(cx)) {
             draining = None;
+            connection.as_mut().graceful_shutdown();
+        }
+        if over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            over = None;
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(cx)

@@ -9,7 +9,9 @@ mod request_limits;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, header::InvalidHeaderValue, request::Parts,
+};
 use serde::Serialize;
 
 pub use self::{
@@ -19,15 +21,17 @@ pub use self::{
 use self::{cors::Cors, csrf::Csrf};
 use super::{body::Content, respond};
 use crate::{
-    config::{self, edge::ProtectedResource},
+    config::{
+        self,
+        edge::{METADATA, ProtectedResource},
+        secret::Secrets,
+    },
     error::{Caller, Error},
     protocol::dialect::Client,
 };
 
 /// What a healthy server says.
 pub(super) const HEALTHY: &str = r#"{"status":"healthy"}"#;
-/// Where the metadata of a protected resource is found (RFC 9728, section 3).
-const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The edge as configured. What is not configured is absent, and costs nothing.
 pub struct Edge {
@@ -41,7 +45,7 @@ pub struct Edge {
 
 /// A JSON document that never changes.
 struct Page {
-    path: String,
+    paths: Vec<String>,
     body: Bytes,
 }
 
@@ -52,7 +56,7 @@ impl Edge {
         Self {
             cors: server.cors.as_ref().map(Cors::new),
             csrf: server.csrf.clone().map(Csrf::new),
-            health: health.map(|health| Page { path: health.path.clone(), body: HEALTHY.into() }),
+            health: health.map(|health| Page { paths: vec![health.path.clone()], body: HEALTHY.into() }),
             metadata: server.protected_resource.as_ref().map(Page::metadata),
             limits,
         }
@@ -94,16 +98,40 @@ impl Page {
         let metadata = Metadata { resource: &of.resource, authorization_servers: &of.authorization_servers };
         // A struct of strings always serialises.
         let body = serde_json::to_vec(&metadata).unwrap_or_default();
-        Self { path: METADATA.to_owned(), body: body.into() }
+        Self { paths: places(&of.resource), body: body.into() }
     }
 
     /// The document, if the request is for it.
     fn answer(&self, head: &Parts) -> Option<Response<Content>> {
-        (self.path == head.uri.path()).then(|| match head.method {
+        self.paths.iter().any(|path| path == head.uri.path()).then(|| match head.method {
             Method::GET | Method::HEAD => respond::json(StatusCode::OK, self.body.clone()),
-            _ => respond::error(&Caller::Method("GET, HEAD").into(), Client::Chat, None),
+            _ => respond::error(&Caller::Method("GET, HEAD").into(), Client::Chat, &Secrets::default()),
         })
     }
+}
+
+/// What `WWW-Authenticate` says (RFC 6750, section 3; `resource_metadata`: RFC 9728, section 5.1).
+///
+/// # Errors
+/// When the URL of the resource cannot be in a header.
+pub fn challenge(resource: Option<&ProtectedResource>) -> Result<HeaderValue, InvalidHeaderValue> {
+    let Some(ProtectedResource { resource, .. }) = resource else {
+        return Ok(HeaderValue::from_static("Bearer"));
+    };
+    let resource = resource.strip_suffix('/').unwrap_or(resource);
+    HeaderValue::try_from(format!("Bearer resource_metadata=\"{resource}{METADATA}\""))
+}
+
+/// The paths of a resource's metadata. Where the resource has a path, clients look behind it (that is what the challenge
+/// says) and before it (RFC 9728, section 3.1); a proxy that has taken it off leaves neither.
+fn places(resource: &str) -> Vec<String> {
+    let path = resource.splitn(4, '/').nth(3).unwrap_or_default();
+    let mut places = vec![METADATA.to_owned()];
+    if !path.is_empty() {
+        places.push(format!("{METADATA}/{path}"));
+        places.push(format!("/{}{METADATA}", path.strip_suffix('/').unwrap_or(path)));
+    }
+    places
 }
 
 #[cfg(test)]

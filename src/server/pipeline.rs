@@ -55,16 +55,14 @@ pub(super) async fn serve(
     let (head, mut body) = request.into_parts();
     let id = router.ids.of(&head.headers);
     let mut call = Call::new(Arc::clone(&router.metrics), id.clone(), beat);
-    let outcome = match router.edge.answer(&head) {
-        _ if head.headers.len() > MAX_HEADERS || size(&head) > MAX_HEAD => Err(Caller::HeadTooLarge.into()),
-        Some(answer) => {
-            call.recorded = answer.is_err();
-            answer
-        }
-        None => {
-            let steps = pin!(steps(&router, &head, &mut body, &peer, &mut call));
-            unless_cut(&router, steps).await
-        }
+    let outcome = if is_too_large(&head) {
+        Err(Caller::HeadTooLarge.into())
+    } else if let Some(answer) = router.edge.answer(&head) {
+        call.recorded = answer.is_err();
+        answer
+    } else {
+        let steps = pin!(steps(&router, &head, &mut body, &peer, &mut call));
+        unless_cut(&router, steps).await
     };
     let mut response = match outcome {
         Ok(response) => response,
@@ -156,10 +154,11 @@ fn whose_models(head: &Parts) -> Protocol {
     }
 }
 
-/// The bytes of a request head, as HTTP/1.1 writes it.
-fn size(head: &Parts) -> usize {
+/// Whether a request head has too many headers, or too many bytes as HTTP/1.1 writes it.
+fn is_too_large(head: &Parts) -> bool {
     let line = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
-    line + head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+    let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    head.headers.len() > MAX_HEADERS || line + lines.sum::<usize>() > MAX_HEAD
 }
 
 /// Step 2: asks an identity actor. A probe names nobody.
@@ -291,8 +290,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let secret = call.target.as_ref().and_then(|target| router.provider(target).secret(&call.key));
-    let mut response = respond::error(error, call.spoken.errors(), secret);
+    let mut response = respond::error(error, call.spoken.errors(), &call.secrets());
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), call.spoken.errors(), &reservation.refund().await);

@@ -1,6 +1,6 @@
 //! The one place that turns an error into an answer: status, headers and a body in the caller's protocol.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::time::SystemTime;
 
 use actors::{identity::Denied, quota::Standing};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{body::Content, text};
 use crate::{
     chat::fault::{Fault, FaultKind},
-    config::secret::Secret,
+    config::secret::Secrets,
     error::{Caller, Error, Provider, Quota},
     protocol::{
         dialect::Client,
@@ -53,8 +53,8 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
     response
 }
 
-/// The answer to a call that failed. `secret` is the provider's key, which no upstream's text may bring to light.
-pub(super) fn error(error: &Error, client: Client, secret: Option<&Secret>) -> Response<Content> {
+/// The answer to a call that failed. `secrets` are what no upstream's text may bring to light.
+pub(super) fn error(error: &Error, client: Client, secrets: &Secrets) -> Response<Content> {
     let status = error.status();
     let code = status.as_u16();
     let say = |message: &str, limit: Option<&str>| {
@@ -64,14 +64,15 @@ pub(super) fn error(error: &Error, client: Client, secret: Option<&Secret>) -> R
         Error::Identity(denied) => json(status, flat(denied)),
         Error::Provider(Provider::Status { status: upstream, body, headers, meaning }) => {
             let statuses = (upstream.as_u16(), code);
-            let mut response = json(status, provider_error(client, statuses, body, meaning.as_ref(), secret));
+            let mut response =
+                json(status, provider_error(client, statuses, body, meaning.as_ref(), secrets));
             merge(response.headers_mut(), headers);
             response
         }
         Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => say(&error.message(), Some(INPUT_LIMIT)),
         Error::Requests { rule, .. } => say(&error.message(), Some(rule)),
         Error::Caller(Caller::Csrf) => empty(status),
-        _ => say(&scrub(&error.message(), secret), None),
+        _ => say(&secrets.scrub(&error.message()), None),
     };
     headers(error, client, response.headers_mut());
     response
@@ -132,38 +133,35 @@ fn merge(headers: &mut HeaderMap, upstream: &HeaderMap) {
     }
 }
 
-/// What a client reads of a provider's error: its own words where both speak the same format, else their meaning.
+/// What a client reads of a provider's error: its own words where both speak the same format, else their meaning. The body
+/// holds no secret as it is written, but may have escapes.
 fn provider_error(
     client: Client,
     (upstream, status): (u16, u16),
     body: &Bytes,
     meaning: Option<&Fault<'_>>,
-    secret: Option<&Secret>,
+    secrets: &Secrets,
 ) -> Bytes {
     if let Some(fault) = meaning {
-        return client.error(fault.kind, status, &scrub(&fault.message, secret), (None, None));
+        return client.error(fault.kind, status, &secrets.scrub(&fault.message), (None, None));
     }
     if client.is_error(body) {
-        return scrubbed(body.clone(), secret);
+        return body.clone();
     }
     let text = match openai::read_upstream(body) {
         Upstream::Text(text) => text,
         Upstream::Dialect => openai::read(upstream, body).message.into_owned(),
     };
     let kind = if upstream == 403 { FaultKind::Quota } else { FaultKind::of_status(status) };
-    client.error(kind, status, &openai::upstream_message(upstream, &scrub(&text, secret)), (None, None))
+    client.error(kind, status, &openai::upstream_message(upstream, &secrets.scrub(&text)), (None, None))
 }
 
-/// A body without the secret in it.
-pub(super) fn scrubbed(body: Bytes, secret: Option<&Secret>) -> Bytes {
-    match secret.filter(|secret| secret.is_in(&body)) {
-        Some(secret) => secret.scrub(&String::from_utf8_lossy(&body)).into_owned().into(),
-        None => body,
+/// A body without the secrets in it.
+pub(super) fn scrubbed(body: Bytes, secrets: &Secrets) -> Bytes {
+    if !secrets.are_in(&body) {
+        return body;
     }
-}
-
-fn scrub<'a>(text: &'a str, secret: Option<&Secret>) -> Cow<'a, str> {
-    secret.map_or_else(|| text.into(), |secret| secret.scrub(text))
+    secrets.scrub(&String::from_utf8_lossy(&body)).into_owned().into()
 }
 
 /// Identification errors keep the flat shape of the original on every protocol.

@@ -66,8 +66,8 @@ pub enum Upstream {
     Remote {
         /// Its URLs and headers.
         server: Server,
-        /// Its key, to be kept out of every text.
-        secret: Option<Secret>,
+        /// Its own key.
+        key: Option<Secret>,
         /// Whether a caller's own key is taken in its place.
         forward_token: bool,
         /// Whether streams are asked for their usage.
@@ -95,16 +95,8 @@ impl Provider {
     /// The key that a caller brings along for it; `None` where its own serves, or it needs none.
     pub(super) fn forwarded_key(&self, caller: &HeaderMap) -> Result<Option<Secret>, Caller> {
         match &self.upstream {
-            Upstream::Remote { forward_token: true, secret, .. } => key::forwarded(caller, secret.as_ref()),
+            Upstream::Remote { forward_token: true, key, .. } => key::forwarded(caller, key.as_ref()),
             Upstream::Remote { .. } | Upstream::Echo { .. } => Ok(None),
-        }
-    }
-
-    /// The secret that its texts might hold: the key it was called with.
-    pub(super) fn secret<'a>(&'a self, forwarded: &'a Option<Secret>) -> Option<&'a Secret> {
-        match &self.upstream {
-            Upstream::Remote { secret, .. } => forwarded.as_ref().or(secret.as_ref()),
-            Upstream::Echo { .. } => None,
         }
     }
 }

@@ -139,7 +139,7 @@ impl Timed {
     /// so there only the time without a request counts.
     fn arrived(&mut self) {
         let idle = self.pulse.open.load(Ordering::Relaxed) == 0 && !self.pulse.http2.load(Ordering::Relaxed);
-        if idle && !self.present_wait().is_some_and(|wait| wait.head) {
+        if idle && !self.is_within_head() {
             self.begin_wait(true, self.limits.header);
         }
     }
@@ -160,6 +160,11 @@ impl Timed {
 
     fn present_wait(&self) -> Option<Wait> {
         self.wait.filter(|wait| wait.after == self.pulse.begun.load(Ordering::Relaxed))
+    }
+
+    /// A head has begun to come and no call has begun: at the end of a connection, `hyper` itself has refused it.
+    fn is_within_head(&self) -> bool {
+        self.present_wait().is_some_and(|wait| wait.head)
     }
 
     fn begin_wait(&mut self, head: bool, limit: Duration) -> Instant {
@@ -230,7 +235,7 @@ impl AsyncWrite for Timed {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger_by.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            if !self.pulse.unread.load(Ordering::Relaxed) {
+            if !self.pulse.unread.load(Ordering::Relaxed) && !self.is_within_head() {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 pub use self::files::TlsError;
 use self::files::{Files, Mark};
-pub(super) use self::names::certificate;
+pub(super) use self::names::Shown;
 use super::phase::{Phase, Phases};
 use crate::config::edge;
 
@@ -49,12 +49,17 @@ struct Present {
     mark: Mark,
 }
 
-/// What was seen of the files at one time.
-struct Look {
-    seen: Result<Mark, TlsError>,
-    /// Whether it was taken over or told of.
-    judged: bool,
+/// What was seen of the files at one time, and what came of it.
+#[derive(PartialEq, Eq)]
+enum Look {
+    /// In use, or told of as of no use: nothing to do until it changes.
+    Settled(Seen),
+    /// Of no use, but perhaps half written: told of when it is still there at the next look.
+    Doubtful(Seen),
 }
+
+/// Which contents, or why there are none.
+type Seen = Result<Mark, TlsError>;
 
 impl Tls {
     /// Reads the files.
@@ -80,7 +85,7 @@ impl Tls {
     /// Looks at the files until the server has ended, and takes over what is new and good. What is not is told once.
     pub async fn follow(self, phases: Phases) {
         let looking = async {
-            let mut last = Look { seen: Ok(self.present.load().mark), judged: true };
+            let mut last = Look::Settled(Ok(self.present.load().mark));
             loop {
                 sleep(LOOK).await;
                 last = self.look(last).await;
@@ -97,31 +102,31 @@ impl Tls {
         // A disk may keep its reader waiting.
         let Ok(read) = tokio::task::spawn_blocking(move || Files::read(paths)).await else { return last };
         let seen = read.as_ref().map(Files::mark).map_err(Clone::clone);
-        let again = seen == last.seen;
-        if again && last.judged {
+        if last == Look::Settled(seen.clone()) {
             return last;
         }
-        let judged = match read.and_then(|files| Present::of(&files)) {
-            // The files that are in use are back after others that were told of.
-            Ok(present) if present.mark == self.present.load().mark => {
-                if last.judged {
-                    tracing::info!("the TLS files are good again");
-                }
-                true
-            }
+        match read.and_then(|files| Present::of(&files)) {
             Ok(present) => {
-                self.present.store(Arc::new(present));
-                tracing::info!(certificate = %self.paths.certificate.display(), "new TLS certificate in use");
-                true
+                self.take_over(present, &last);
+                Look::Settled(seen)
             }
-            Err(error) if again => {
+            Err(error) if last == Look::Doubtful(seen.clone()) => {
                 tracing::error!(%error, "the TLS files have changed and cannot be used; keeping what is in use");
-                true
+                Look::Settled(seen)
             }
             // Files that are being written one after the other are whole at the next look.
-            Err(_) => false,
-        };
-        Look { seen, judged }
+            Err(_) => Look::Doubtful(seen),
+        }
+    }
+
+    fn take_over(&self, present: Present, last: &Look) {
+        if present.mark != self.present.load().mark {
+            self.present.store(Arc::new(present));
+            tracing::info!(certificate = %self.paths.certificate.display(), "new TLS certificate in use");
+        } else if matches!(last, Look::Settled(_)) {
+            // What is in use is back after other files that were told of.
+            tracing::info!("the TLS files are good again");
+        }
     }
 }
 

@@ -4,16 +4,14 @@
 //! Whatever the rules say, nothing is taken from a caller that `config::headers` rules out, nor anything that the
 //! caller's `Connection` header names: that was for the hop to us.
 
-use std::str;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT, CONNECTION, USER_AGENT},
+    header::{ACCEPT, USER_AGENT},
 };
 use smallvec::SmallVec;
 
-use super::Client;
-use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set};
+use super::{Client, named_in_connection};
+use crate::config::headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set, sounds_secret};
 
 /// The version of Anthropic's API that is spoken.
 pub(super) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -25,9 +23,17 @@ const CHANGEABLE: [HeaderName; 3] = [ACCEPT, USER_AGENT, ANTHROPIC_VERSION];
 static TRACE: [HeaderName; 2] =
     [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
+/// The most names that a caller's `Connection` header may hold. Clients write one or two; with more than these, none of
+/// its headers goes up, and nobody looks for them one by one.
+const MOST_NAMES: usize = 32;
+
 /// The rules of one model: those of its provider, then its own.
 #[derive(Debug)]
-pub struct HeaderRules(Box<[HeaderRule]>);
+pub struct HeaderRules {
+    rules: Box<[HeaderRule]>,
+    /// Headers that are meant for us, which no pattern takes along.
+    ours: Box<[HeaderName]>,
+}
 
 /// Completes a provider's own headers with what goes up of the client's; `protocol` are those that only mean something in
 /// the provider's own protocol. Own ones stay as they are, apart from `accept`, `user-agent` and the version of the API,
@@ -68,8 +74,8 @@ struct Caller<'a> {
     headers: &'a HeaderMap,
     /// The headers of its protocol, if that is the provider's too.
     protocol: &'static [HeaderName],
-    /// Headers that it sent and that its `Connection` header names.
-    hop: SmallVec<[&'a str; 2]>,
+    /// Names in its `Connection` header; `None` = too many.
+    hop: Option<SmallVec<[&'a str; 2]>>,
 }
 
 /// Headers on their way upstream, in order.
@@ -80,14 +86,26 @@ struct Chosen(SmallVec<[(HeaderName, HeaderValue); 8]>);
 
 impl HeaderRules {
     /// The rules in their order; `None` where there are none. One that would set what no rule may is left out: a
-    /// configuration that holds such a rule has been refused before.
-    pub fn new(provider: &[HeaderRule], model: &[HeaderRule]) -> Option<Self> {
+    /// configuration that holds such a rule has been refused before. `ours` are headers that no pattern takes along.
+    pub fn new(provider: &[HeaderRule], model: &[HeaderRule], ours: &[HeaderName]) -> Option<Self> {
         let rules: Box<[_]> = provider.iter().chain(model).filter(|rule| is_allowed(rule)).cloned().collect();
-        (!rules.is_empty()).then_some(Self(rules))
+        (!rules.is_empty()).then(|| Self { rules, ours: ours.into() })
+    }
+
+    /// The caller's headers whose names match. Who writes a pattern has not thought of every name it covers, so it covers
+    /// none that says who calls.
+    fn matching<'a>(
+        &self,
+        caller: &Caller<'a>,
+        Pattern(pattern): &Pattern,
+    ) -> SmallVec<[(&'a HeaderName, &'a HeaderValue); 8]> {
+        let names = caller.headers.keys().filter(|name| pattern.is_match(name.as_str().as_bytes()));
+        let names = names.filter(|name| !self.ours.contains(name) && !sounds_secret(name));
+        names.filter_map(|name| Some((name, caller.first(name)?))).collect()
     }
 
     fn apply(&self, caller: &Caller<'_>, chosen: &mut Chosen) {
-        for rule in &self.0 {
+        for rule in &self.rules {
             match rule {
                 HeaderRule::Forward { from: Names::One(name), default, rename } => {
                     if let Some(value) = caller.first(name).or(default.as_ref()) {
@@ -96,7 +114,8 @@ impl HeaderRules {
                     }
                 }
                 HeaderRule::Forward { from: Names::Matching(pattern), rename, .. } => {
-                    chosen.add_matching(caller, pattern, rename.as_ref());
+                    let matching = self.matching(caller, pattern);
+                    chosen.add_matching(&matching, rename.as_ref());
                 }
                 HeaderRule::Insert { name, value } => chosen.set(name, value),
                 HeaderRule::Remove(names) => chosen.remove(|name| names.hold(name)),
@@ -138,33 +157,27 @@ impl Names {
 
 impl<'a> Caller<'a> {
     fn new(headers: &'a HeaderMap, protocol: &'static [HeaderName]) -> Self {
-        let mut hop: SmallVec<[&str; 2]> = SmallVec::new();
-        let names =
-            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-        for name in names.filter_map(|name| str::from_utf8(name.trim_ascii()).ok()) {
-            // Each once, so that a caller cannot make the list long.
-            if headers.contains_key(name) && !is_in(&hop, name) {
-                hop.push(name);
-            }
-        }
-        Self { headers, protocol, hop }
+        let hop: SmallVec<_> = named_in_connection(headers).take(MOST_NAMES + 1).collect();
+        Self { headers, protocol, hop: Some(hop).filter(|names| names.len() <= MOST_NAMES) }
+    }
+
+    /// Whether a header of that name was for the hop to us.
+    fn was_for_us(&self, name: &HeaderName) -> bool {
+        let named = |names: &[&str]| names.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()));
+        self.hop.as_deref().is_none_or(named)
     }
 
     /// What goes up without any rule.
     fn passed_on(&self) -> impl Iterator<Item = (&'static HeaderName, &'a HeaderValue)> {
-        let names = self.protocol.iter().chain(&TRACE).filter(|name| !is_in(&self.hop, name.as_str()));
+        let names = self.protocol.iter().chain(&TRACE).filter(|name| !self.was_for_us(name));
         names.flat_map(|name| self.headers.get_all(name).iter().map(move |value| (name, value)))
     }
 
     /// The first value of a header, if it may go upstream.
     fn first(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
-        let may = !is_never_forwarded(name) && !is_in(&self.hop, name.as_str());
+        let may = !is_never_forwarded(name) && !self.was_for_us(name);
         may.then(|| self.headers.get(name)).flatten()
     }
-}
-
-fn is_in(names: &[&str], name: &str) -> bool {
-    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 // === impl Chosen ===
@@ -180,17 +193,14 @@ impl Chosen {
         self.0.retain(|(name, _)| !which(name));
     }
 
-    /// Every header of the caller whose name matches; all of them under the one name where it is given.
-    fn add_matching(&mut self, caller: &Caller<'_>, Pattern(pattern): &Pattern, rename: Option<&HeaderName>) {
-        let matching = caller.headers.keys().filter(|name| pattern.is_match(name.as_str().as_bytes()));
-        let matching = matching.filter_map(|name| Some((name, caller.first(name)?)));
-        let matching: SmallVec<[_; 8]> = matching.collect();
+    /// All of these; under the one name where it is given.
+    fn add_matching(&mut self, matching: &[(&HeaderName, &HeaderValue)], rename: Option<&HeaderName>) {
         if matching.is_empty() {
             return;
         }
         self.remove(|name| Some(name) == rename || matching.iter().any(|(matching, _)| *matching == name));
-        let added = matching.into_iter();
-        self.0.extend(added.map(|(name, value)| (rename.unwrap_or(name).clone(), value.clone())));
+        let added = matching.iter();
+        self.0.extend(added.map(|(name, value)| (rename.unwrap_or(name).clone(), (*value).clone())));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::{config::secret::Secret, error::Caller};
+use crate::{config::secret::Secret, error::Caller, header::Sent};
 
 /// Where a caller puts a key of its own for the provider.
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-api-key");
@@ -12,12 +12,14 @@ const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-api-key");
 /// # Errors
 /// When there is neither, or the caller's cannot be used: then the configured one must not stand in for it.
 pub fn forwarded(caller: &HeaderMap, configured: Option<&Secret>) -> Result<Option<Secret>, Caller> {
-    let mut keys = caller.get_all(PROVIDER_KEY).iter();
-    let (first, more) = (keys.next(), keys.next());
-    if more.is_some() {
-        return Err(Caller::Key("The X-Provider-API-Key header was sent more than once"));
-    }
-    match first.filter(|key| !key.is_empty()) {
+    let key = match Sent::of(caller, &PROVIDER_KEY) {
+        Sent::Never => None,
+        Sent::Once(key) => Some(key).filter(|key| !key.is_empty()),
+        Sent::Repeatedly => {
+            return Err(Caller::Key("The X-Provider-API-Key header was sent more than once"));
+        }
+    };
+    match key {
         Some(key) if key.as_bytes().iter().all(u8::is_ascii_graphic) => {
             Ok(key.to_str().ok().map(|key| Secret::new(key.to_owned())))
         }

@@ -96,6 +96,8 @@ mod tests {
             ("key", None),
             ("key=", None),
             ("api_key=secret&key=secret&access_token=secret", None),
+            ("access_token=secret&b", Some("b")),
+            ("access%5ftoken=secret", None),
             ("a=1&key=secret&b=2", Some("a=1&b=2")),
             ("key=secret&b=%32+x&&c", Some("b=%32+x&&c")),
             ("a=key&key=s&a=key=1", Some("a=key&a=key=1")),

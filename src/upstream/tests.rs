@@ -6,7 +6,7 @@ use http::{
 };
 
 use super::*;
-use crate::config::{Remote, Vertex};
+use crate::config::{Remote, Vertex, headers::HeaderRule};
 
 /// The headers that a key may stand in.
 const KEYS: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
@@ -301,7 +301,7 @@ fn rate_limits_pass_and_cookies_do_not() {
     {
         upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
     }
-    let passing = passing(upstream, None);
+    let passing = passing(upstream, &Secrets::default());
     let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["retry-after", "x-ratelimit-remaining-requests", "x-upstream-request-id"]);
@@ -317,11 +317,49 @@ fn the_upstreams_own_id_has_one_name_whatever_the_upstream_calls_it() {
     ] {
         let pairs =
             sent.iter().map(|(name, id)| (HeaderName::from_static(name), HeaderValue::from_static(id)));
-        let passing = passing(HeaderMap::from_iter(pairs), None);
+        let passing = passing(HeaderMap::from_iter(pairs), &Secrets::default());
         let found = passing.get(UPSTREAM_REQUEST_ID).map(|id| id.to_str().expect("text"));
         assert_eq!(found, id);
         assert!(!passing.contains_key(REQUEST_ID), "that one is ours");
         let kept = sent.iter().filter(|(name, _)| name.ends_with("request-id") && !name.starts_with('x'));
         assert!(kept.clone().all(|(name, id)| passing[*name] == *id), "SDKs look for it");
+    }
+}
+
+#[test]
+fn what_the_upstreams_connection_names_ends_here() {
+    let mut upstream = HeaderMap::new();
+    for (name, value) in [
+        ("connection", "close, X-A ,, \u{e9}"),
+        ("connection", "x-b"),
+        ("x-a", "1"),
+        ("x-b", "2"),
+        ("x-c", "3"),
+    ] {
+        upstream.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+    }
+    let passing = passing(upstream, &Secrets::default());
+    assert_eq!(passing.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-c"]);
+}
+
+#[test]
+fn what_goes_up_and_who_sent_it_print_no_secret() {
+    let servers: [OfKey; 4] = [openai, anthropic, google, |key| azure("http://h", None, key)];
+    let caller = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer hidden-2"))]);
+    let mut value = HeaderValue::from_static("hidden-3");
+    value.set_sensitive(true); // as the configuration marks it
+    let rule = HeaderRule::Insert { name: HeaderName::from_static("x-rule"), value };
+    let rules = HeaderRules::new(&[rule], &[], &[]);
+    let wanted = Wanted { operation: Operation::Chat, model: "m", stream: false };
+    let (own, token) = (Secret::new("sk-hidden-4".to_owned()), Secret::new("hidden-6".to_owned()));
+    for server in servers.map(|of_key| of_key(Some("sk-hidden-1"))) {
+        for (key, token) in [(None, None), (Some(&own), None), (None, Some(&token))] {
+            let (query, request_id) = (Some("key=hidden-5&a=1"), &HeaderValue::from_static("id"));
+            let client = Client { query, headers: &caller, request_id, key, token, same_protocol: true };
+            let request = server.request(&wanted, &client, rules.as_ref(), Rope::new());
+            let shown = format!("{request:?} {client:?} {server:?} {rules:?}");
+            assert!(shown.contains("x-rule") && shown.contains("a=1"), "{shown}");
+            assert!(!shown.contains("hidden"), "{shown}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod identity;
 mod meaning;
 mod providers;
 mod reference;
+mod remedies;
 
 /// An environment made of two lists.
 #[derive(Default)]
@@ -95,7 +96,7 @@ group_values = ["premium", "basic"]
 const PROVIDER: &str = r#"
 [llm.providers.openai]
 type = "openai"
-api_key = "sk-..."
+api_key = "sk-of-tests"
 [llm.providers.openai.models."gpt-4o"]
 rename = "gpt-4o-0123"
 [llm.providers.openai.models."gpt-4o-mini"]
@@ -201,7 +202,7 @@ interval = "60s"
     assert_eq!(gpt.per_user, mini.per_user, "a provider's limit is shared by its models");
     let Remote { base_url, api_key, .. } = config.providers[0].kind.remote().unwrap();
     assert_eq!(base_url.to_string(), "https://api.openai.com/v1");
-    assert_eq!(api_key.as_ref().unwrap().expose(), "sk-...");
+    assert_eq!(api_key.as_ref().unwrap().expose(), "sk-of-tests");
 }
 
 #[test]
@@ -228,11 +229,11 @@ models.m = { rename = "{{ env.NOPE | }}x" }
 #[test]
 fn anything_else_in_braces_is_an_error() {
     for inside in ["env.A-B", "foo.NAME", "env", "env.", "env.A.B", "file.", "", " ", "env.A", "NAME"] {
-        let text = PROVIDER.replace("sk-...", &format!("{{{{ {inside} }}}}"));
+        let text = PROVIDER.replace("sk-of-tests", &format!("{{{{ {inside} }}}}"));
         let expected = if inside == "env.A" { "missing-variable" } else { "invalid-reference" };
         assert_eq!(codes(&report(&text, &World::default())), [expected], "{inside:?}");
     }
-    let open = PROVIDER.replace("sk-...", "{{ env.A");
+    let open = PROVIDER.replace("sk-of-tests", "{{ env.A");
     assert_eq!(codes(&report(&open, &World::default())), ["invalid-reference"]);
 }
 
@@ -283,7 +284,7 @@ fn the_place_of_a_byte_that_is_not_utf8_is_said_and_nothing_secret_with_it() {
 #[test]
 fn secrets_are_printed_nowhere() {
     let world = World { variables: BTreeMap::from([("KEY", "hidden-env")]), ..World::default() };
-    let good = PROVIDER.replace("sk-...", "hidden-{{ env.KEY }}");
+    let good = PROVIDER.replace("sk-of-tests", "hidden-{{ env.KEY }}");
     let (config, _) = Config::read(Path::new("n"), &good, &world).unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
     let rule =
@@ -310,6 +311,14 @@ fn secrets_are_printed_nowhere() {
         "[[server.api_keys]]\nclient = \"a\"\nsha256 = \"hidden-17\"\n",
         "[[server.api_keys]]\nsha256 = [\"hidden-18\"]\n",
         "[server.oauth]\nurl = \"https://u:hidden-19@h/jwks\"\n",
+        "[server.oauth]\nurl = \"https://u:hidden-24@h:port/jwks\"\n",
+        "[server.oauth]\nurl = https://u:hidden-25@h/jwks\n",
+        "[server.oauth.protected_resource]\nresource = \"https://u:hidden-26@h\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = [\"https://a\", \"https://u:hidden-27@h\"]\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = \"https://u:hidden-28@h\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = https://u:hidden-29@h\n",
+        "[server.oauth]\nurl = \"https://h/jwks?key=hidden-30#f\"\n",
+        "[server.oauth.protected_resource]\nauthorization_servers = [\"h/?key=hidden-31\"]\n",
         "[server.oauth]\nurl = \"{{ env.KEY }}\"\nalgorithms = [\"{{ env.KEY }}\"]\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"cookie\"\nvalue = \"hidden-20\"\n",
         "[[llm.providers.p.headers]]\nrule = \"insert\"\nname = \"x\"\nvalue = \"hidden-21\\n\"\n",
@@ -322,6 +331,32 @@ fn secrets_are_printed_nowhere() {
         for shown in [render::text(&report, false), render::text(&report, true), render::json(&report)] {
             assert!(!shown.contains("hidden"), "{broken}\n--\n{shown}");
         }
+    }
+}
+
+#[test]
+fn credentials_in_a_url_are_refused_with_what_to_write_instead() {
+    let userinfo = "https://me:hidden@h/";
+    for (text, remedy) in [
+        (format!("[server.oauth]\nurl = \"{userinfo}jwks\"\n"), "write it without; for example `url = "),
+        (
+            format!("[server.oauth.protected_resource]\nresource = \"{userinfo}\"\n"),
+            "write it without; for example `resource = ",
+        ),
+        (
+            format!("[server.oauth.protected_resource]\nauthorization_servers = [\"{userinfo}\"]\n"),
+            "write it without; for example `authorization_servers = ",
+        ),
+        (
+            format!("[llm.providers.p]\ntype = \"openai\"\nbase_url = \"{userinfo}v1\"\nmodels.m = {{}}\n"),
+            "write it without; what the server asks for goes into `api_key`, or into a header rule: ",
+        ),
+    ] {
+        let report = report(&text, &World::default());
+        let found = report.diagnostics.iter().find(|found| found.code.name() == "invalid-url").unwrap();
+        assert_eq!(found.message, "the URL must not hold a user name or password", "{text}");
+        assert!(found.help.as_ref().unwrap().starts_with(remedy), "{text}: {found:?}");
+        assert!(!render::text(&report, false).contains("hidden"), "{text}");
     }
 }
 

@@ -146,6 +146,20 @@ async fn a_head_that_is_too_large_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_head_beyond_all_bounds_is_refused_while_it_comes_and_its_client_is_not_cut_off() {
+    let nexus = Nexus::start(ECHO).await;
+    let mut raw = Raw::connect(nexus.address()).await;
+    let begun = format!("GET /v1/models HTTP/1.1\r\nhost: x\r\nx-long: {}", "y".repeat(512 * 1024));
+    let answer = raw.write(begun).await.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    for piece in 0..8 {
+        // Time for a reset to come, which the end of the answer does not tell of.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(raw.can_write([b'y'; 64 * 1024]).await, "reset at piece {piece}");
+    }
+}
+
+#[tokio::test]
 async fn over_http2_a_head_that_is_too_large_is_refused_in_the_same_words_and_the_connection_lives() {
     let nexus = Nexus::start(ECHO).await;
     let mut connection = Connection::http2(nexus.address()).await;

@@ -102,6 +102,27 @@ async fn only_a_listed_origin_is_named_in_an_answer() {
 }
 
 #[tokio::test]
+async fn with_origins_alone_a_page_may_send_what_an_sdk_sends() {
+    let cors = "[server.cors]\nallow_origins = [\"https://*.preview.test:8443\"]\n";
+    let nexus = Nexus::start(&format!("{cors}{ECHO}")).await;
+    let asked = |origin| {
+        let request = Request::get(CHAT).method(Method::OPTIONS).header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "authorization,content-type,x-stainless-lang")
+    };
+    let answer = asked("https://pr-7.preview.test:8443").send(&nexus).await.fine();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://pr-7.preview.test:8443"));
+    assert_eq!(list(&answer, "access-control-allow-methods"), ["get", "head", "options", "post"]);
+    let headers = ["authorization", "content-type", "x-stainless-lang"];
+    assert_eq!(list(&answer, "access-control-allow-headers"), headers);
+    for origin in ["https://evil.com#.preview.test:8443", "https://.preview.test:8443", "https://evil.test"] {
+        let answer = asked(origin).send(&nexus).await.fine();
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+        assert_eq!(answer.header("access-control-allow-headers"), None, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_is_readable_by_browsers_errors_too() {
     let upstream = Upstream::always(|| Reply::json("{").header("access-control-allow-origin", "*")).await;
     let none = provider_limit("echo", 1, "60s");

@@ -272,3 +272,16 @@ async fn a_key_in_the_query_ends_here_and_the_rest_passes_as_it_is() {
         assert_eq!(upstream.last().uri.query(), passed, "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_pattern_takes_no_header_that_says_who_calls() {
+    let rules =
+        r#"headers = [{ rule = "forward", pattern = "^x-" }, { rule = "forward", name = "X-Session-Id" }]"#;
+    let upstream = Upstream::always(|| Reply::completion("Hi")).await;
+    let csrf = "[server.csrf]\nenabled = true\nheader_name = \"X-Mark\"\n";
+    let nexus = Nexus::start(&format!("{csrf}{IDENTIFIED}{}", openai(&upstream, rules))).await;
+    let request = hello().client("alice").group("basic").header("x-mark", "1").header("x-session-id", "1");
+    let request = request.header("x-id-token", "secret").header("x-amz-secret", "secret");
+    request.header("x-custom", "1").send(&nexus).await.fine();
+    assert_eq!(seen(&upstream.last()), [("x-custom", "1"), ("x-session-id", "1")]);
+}

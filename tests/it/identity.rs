@@ -2,13 +2,20 @@
 //!
 //! Identification errors keep a flat shape of their own on every protocol: `{"error", "error_description"}`.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::StatusCode;
 use serde_json::json;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::support::{
-    client::{Answer, CHAT, MODELS, Request},
+    client::{Answer, CHAT, Connection, MODELS, Request},
     nexus::Nexus,
     setup::{ECHO, IDENTIFIED},
 };
+
+mod certificates;
+mod tokens;
 
 const MISSING_CLIENT: (&str, &str) = ("missing_client_id", "Client identification is required");
 const MISSING_GROUP: (&str, &str) = ("missing_group_id", "Group identification is required");
@@ -86,6 +93,15 @@ async fn a_client_id_over_1024_bytes_is_refused() {
     assert_eq!(answer.status, 400, "{answer:?}");
     assert_eq!(answer.json()["error"], "invalid_client_id");
     assert!(answer.json()["error_description"].is_string());
+}
+
+#[tokio::test]
+async fn a_group_over_1024_bytes_is_refused() {
+    let nexus = start(&format!("{CLIENT_ONLY}group_id.http_header = \"X-Group-Id\"\n")).await;
+    let of = |length: usize| hello().client("alice").group(&"x".repeat(length));
+    of(1024).send(&nexus).await.fine();
+    let too_long = ("invalid_group", "The group is longer than 1024 bytes");
+    refused_flat(&of(1025).send(&nexus).await, too_long);
 }
 
 #[tokio::test]
@@ -180,6 +196,18 @@ async fn identity_headers_of_untrusted_peers_are_absent() {
 }
 
 #[tokio::test]
+async fn a_proxys_token_without_a_subject_in_text_is_absent() {
+    let nexus = start("[server.client_identification]\nenabled = true\njwt_verification = \"none\"\n").await;
+    // Header, payload, no signature: {"alg":"none"}, then {"sub":"a"}, {"sub":7}, {"sub":null}.
+    let bearer =
+        |payload: &str| hello().header("authorization", format!("Bearer eyJhbGciOiJub25lIn0.{payload}."));
+    bearer("eyJzdWIiOiJhIn0").send(&nexus).await.fine();
+    for payload in ["eyJzdWIiOjd9", "eyJzdWIiOm51bGx9"] {
+        refused_flat(&bearer(payload).send(&nexus).await, MISSING_CLIENT);
+    }
+}
+
+#[tokio::test]
 async fn route_and_method_come_before_identity_and_identity_before_the_body() {
     let nexus = start(CLIENT_ONLY).await;
     assert_eq!(Request::get("/nowhere").send(&nexus).await.status, 404);
@@ -197,5 +225,44 @@ async fn every_number_of_identity_actors_says_the_same() {
             hello().client(client).group("basic").send(&nexus).await.fine();
             refused_flat(&hello().client(client).group("gold").send(&nexus).await, INVALID_GROUP);
         }
+    }
+}
+
+/// A token that nobody has signed, by a key of this name.
+fn made_up(kid: usize) -> String {
+    let header = json!({"alg": "RS256", "kid": kid.to_string()}).to_string();
+    let [header, payload] = [header, "{}".to_owned()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    format!("Bearer {header}.{payload}.AAAA")
+}
+
+#[tokio::test]
+async fn callers_who_wait_for_keys_that_do_not_come_leave_room_for_all_others() {
+    let (places, waiting) = (64, 8);
+    // It accepts connections, as the system does by itself, and never answers.
+    let issuer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hash: String =
+        digest(&SHA256, b"team-key").as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let nexus = Nexus::start(&format!(
+        "[server]\nmax_in_flight = {places}\n\
+         [server.oauth]\nurl = \"http://{}/jwks\"\n\
+         [[server.api_keys]]\nclient = \"team\"\nsha256 = \"{hash}\"\n{ECHO}",
+        issuer.local_addr().unwrap()
+    ))
+    .await;
+    let connection = Connection::http2(nexus.address()).await;
+    let mut crowd = JoinSet::new();
+    for kid in 0..200 {
+        let mut connection = connection.share();
+        crowd.spawn(async move { connection.send(hello().header("authorization", made_up(kid))).await });
+    }
+    for _ in waiting..200 {
+        let answer = crowd.join_next().await.unwrap().unwrap();
+        answer.refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error");
+    }
+    hello().header("authorization", "Bearer team-key").send(&nexus).await.fine();
+    hello().header("x-api-key", "team-key").send(&nexus).await.fine();
+    // Whoever waited longest is told that it is not their fault.
+    while let Some(answer) = crowd.join_next().await {
+        assert_eq!(answer.unwrap().status, 500);
     }
 }

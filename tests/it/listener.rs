@@ -192,18 +192,20 @@ async fn what_is_left_at_the_cut_gets_its_error_event_over_tls() {
     let config =
         format!("[server]\nshutdown_timeout = \"300ms\"\n{}{}", tls("edge_ec", ""), openai(&upstream, ""));
     let mut nexus = Nexus::start_tls(&config, &[]).await;
-    for protocol in ["h2", "http/1.1"] {
-        let client = Client::new(&[protocol]);
-        let mut connection = match protocol {
-            "h2" => client.http2(nexus.address()).await,
-            _ => client.http1(nexus.address()).await,
-        };
+    let mut connections = [
+        Client::new(&["h2"]).http2(nexus.address()).await,
+        Client::new(&["http/1.1"]).http1(nexus.address()).await,
+    ];
+    let mut streams = Vec::new();
+    for connection in &mut connections {
         let mut stream = connection.open(Request::stream("openai/gpt-4o", "Hello")).await.unwrap();
         stream.event().await.unwrap();
-        if protocol == "http/1.1" {
-            nexus.signal("TERM");
-            assert!(stream.rest().await.contains("error"));
-        }
+        streams.push(stream);
+    }
+    nexus.signal("TERM");
+    for (stream, protocol) in streams.iter_mut().zip(["h2", "http/1.1"]) {
+        let rest = stream.rest().await;
+        assert!(rest.contains("\"error\"") && !rest.contains("[DONE]"), "{protocol}: {rest}");
     }
     assert_eq!(nexus.exit_code().await, Some(3), "{:?}", nexus.log());
 }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::time::Instant;
 
 use crate::support::{
     client::{Answer, Request},
@@ -317,17 +316,16 @@ async fn a_prompt_that_is_larger_than_the_limit_by_far_is_refused_without_being_
     // Letters without a blank: many seconds of work, if all of them were counted.
     let letter = |at: u32| char::from(b'a' + (at.wrapping_mul(2_654_435_761) >> 16) as u8 % 26);
     let letters: String = (0..5 << 20).map(letter).collect();
-    let mut quickest = Duration::MAX;
-    // The best of some: this machine may be busy with something else.
+    let mut least = Duration::MAX;
     for number in 0..3 {
         let request = Request::chat("echo/m", &format!("{number} {letters}")).client("alice");
-        let asked = Instant::now();
+        let before = nexus.cpu();
         let answer = request.send(&nexus).await;
-        quickest = quickest.min(asked.elapsed());
+        least = least.min(nexus.cpu() - before);
         let error = answer.refused(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error");
         assert_eq!((error.message.as_str(), answer.header("retry-after")), (OVERSIZE, None));
         assert_eq!(answer.header("x-should-retry"), Some("false"));
         assert_eq!(answer.number("x-ratelimit-remaining-tokens"), 500, "it costs nothing");
     }
-    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    assert!(least < Duration::from_secs(1), "{least:?}");
 }

@@ -1,4 +1,4 @@
-//! The provider's key in what the provider says: it never reaches a client.
+//! The provider's key in what the provider says: it never reaches a client. `everywhere` looks for all kinds of secrets.
 
 use serde_json::json;
 
@@ -8,6 +8,9 @@ use crate::support::{
     setup::{API_KEY, openai},
     upstream::{Reply, Step, Upstream},
 };
+
+mod everywhere;
+mod world;
 
 const WORD: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
 
@@ -118,4 +121,15 @@ async fn a_short_dummy_key_garbles_no_text() {
         let text = Request::stream("openai/gpt-4o", "Hello").open(&nexus).await.rest().await;
         assert_eq!(text, format!("data: {body}\n\n"));
     }
+}
+
+/// What the contract says of bodies in the same protocol: the words of an answer are its author's.
+#[tokio::test]
+async fn the_words_of_an_answer_pass_as_they_are() {
+    let answer = answered(|| Reply::completion(API_KEY)).await;
+    assert_eq!(answer.content(), API_KEY);
+    let word = WORD.replace("\"x\"", &format!("\"{API_KEY}\""));
+    let event = word.clone();
+    let text = streamed(move || vec![Step::send(event.clone())]).await;
+    assert!(text.starts_with(&word), "{text}");
 }

@@ -217,7 +217,7 @@ async fn a_client_that_hangs_up_cancels_the_upstream_call_at_once() {
     let left = tokio::time::Instant::now();
     stream.hang_up();
     upstream.until("the call to be cancelled", |seen| seen.hung_up == 1).await;
-    assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
+    assert!(left.elapsed() < Duration::from_secs(10), "{:?}", left.elapsed());
 }
 
 #[tokio::test]

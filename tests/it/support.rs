@@ -6,6 +6,7 @@
 use std::{future::Future, time::Duration};
 
 pub(crate) mod client;
+pub(crate) mod issuer;
 pub(crate) mod nexus;
 pub(crate) mod ports;
 pub(crate) mod setup;

@@ -131,5 +131,5 @@ async fn a_handshake_that_does_not_end_is_cut_off_by_the_connect_time_limit() {
     let answer = hello().send(&nexus).await;
     assert!(answer.status == 502 || answer.status == 504, "{answer:?}");
     answer.error();
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }

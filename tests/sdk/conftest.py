@@ -4,19 +4,14 @@ The provider decides by the text of the last message: what a test sends is what 
 """
 
 import json
-import os
-import socket
 import struct
-import subprocess
 import threading
-import time
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import openai
 import pytest
+from router import Router
 
 CONFIG = """
 [server.client_identification]
@@ -126,43 +121,14 @@ class Provider(BaseHTTPRequestHandler):
         return {"id": "chatcmpl-1", "object": kind, "created": 1719475200, "model": "gpt-4o-0123"}
 
 
-def free_port():
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until_healthy(address, process, log):
-    """Waits until the server serves, or fails with what it said."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://{address}/health", timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.02)
-    process.kill()
-    pytest.exit(f"the server did not start:\n{log.read_text()}", returncode=1)
-
-
 @pytest.fixture(scope="session")
 def nexus(tmp_path_factory):
     """The address of a running server."""
     provider = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     provider.daemon_threads = True
     threading.Thread(target=provider.serve_forever, daemon=True).start()
-    folder = tmp_path_factory.mktemp("nexus")
-    config = folder / "nexus.toml"
-    config.write_text(CONFIG.replace("{port}", str(provider.server_port)))
-    address, log = f"127.0.0.1:{free_port()}", folder / "log"
-    with open(log, "wb") as output:
-        command = [os.environ["NEXUS_BINARY"], "--config", str(config), "--listen-address", address]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    wait_until_healthy(address, process, log)
-    yield address
-    process.terminate()
-    assert process.wait(10) == 0, "a clean stop"
+    with Router(tmp_path_factory.mktemp("nexus"), CONFIG.replace("{port}", str(provider.server_port))) as router:
+        yield router.address
     provider.shutdown()
 
 

@@ -68,7 +68,16 @@ mod tests {
     #[test]
     fn no_keys_find_nothing_and_debug_prints_no_hash() {
         assert!(keys(&[]).is_empty() && keys(&[]).find(&Digest::of(b"")).is_none());
-        let shown = format!("{:?}", keys(&["a"]));
-        assert!(shown.contains("premium") && !shown.contains("sha256"), "{shown}");
+        let keys = keys(&["a"]);
+        let shown = format!("{keys:?} {keys:#?}");
+        assert!(shown.contains("premium"), "{shown}");
+        // In decimals, as a list of bytes prints itself, in hexadecimal digits, or raw.
+        let numbers: Vec<&str> = shown.split(|c: char| !c.is_ascii_hexdigit()).collect();
+        for bytes in keys.0[0].sha256.windows(3) {
+            let decimal: Vec<_> = bytes.iter().map(u8::to_string).collect();
+            assert!(!numbers.windows(3).any(|three| three == decimal), "{shown}");
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(!shown.to_ascii_lowercase().contains(&hex), "{shown}");
+        }
     }
 }

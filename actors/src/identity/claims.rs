@@ -59,12 +59,13 @@ impl Claims {
     /// A point in time in seconds, rounded up to the next whole one: never before 0, and never after the largest.
     ///
     /// # Errors
-    /// It is there and no number.
+    /// It is there and no number, or one beyond all that a float can hold.
     pub(super) fn seconds(&self, name: &str) -> Result<Option<u64>, WrongType> {
         let Some(value) = self.member(name) else { return Ok(None) };
         let exact = value.get().parse::<u64>().ok();
-        // Of all JSON only numbers are floats to Rust. Negative, huge or infinite: `as` stops at the ends.
-        let rounded = || value.get().parse::<f64>().ok().map(|seconds| seconds.ceil() as u64);
+        // Of all JSON only numbers are floats to Rust. Negative or huge: `as` stops at the ends.
+        let float = || value.get().parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+        let rounded = || float().map(|seconds| seconds.ceil() as u64);
         exact.or_else(rounded).map(Some).ok_or(WrongType)
     }
 

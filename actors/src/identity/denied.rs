@@ -26,6 +26,8 @@ pub enum Denied {
     MissingGroup,
     /// A group that is not listed.
     UnlistedGroup,
+    /// A group over [`Group::MAX_BYTES`](crate::Group::MAX_BYTES).
+    GroupTooLong,
     /// Several group headers.
     RepeatedGroup,
     /// Several `Authorization` headers: which one another proxy would believe is anyone's guess.
@@ -61,6 +63,7 @@ impl Denied {
             | Self::InvalidClientId(_)
             | Self::MissingGroup
             | Self::UnlistedGroup
+            | Self::GroupTooLong
             | Self::RepeatedGroup => StatusCode::BAD_REQUEST,
             Self::RepeatedAuthorization
             | Self::RepeatedKey
@@ -78,7 +81,7 @@ impl Denied {
             Self::MissingClientId => "missing_client_id",
             Self::InvalidClientId(_) => "invalid_client_id",
             Self::MissingGroup => "missing_group_id",
-            Self::UnlistedGroup | Self::RepeatedGroup => "invalid_group",
+            Self::UnlistedGroup | Self::GroupTooLong | Self::RepeatedGroup => "invalid_group",
             Self::RepeatedAuthorization
             | Self::RepeatedKey
             | Self::MissingToken
@@ -99,6 +102,7 @@ impl Denied {
             Self::InvalidClientId(InvalidClientId::TooLong) => "The client id is longer than 1024 bytes",
             Self::MissingGroup => "Group identification is required",
             Self::UnlistedGroup => "The specified group is not valid",
+            Self::GroupTooLong => "The group is longer than 1024 bytes",
             Self::RepeatedGroup => "The group header must be sent exactly once",
             Self::RepeatedAuthorization => "The Authorization header must be sent at most once",
             Self::RepeatedKey => "The API key header must be sent at most once",

@@ -3,7 +3,7 @@
 //! What a key may do is settled when it is read: it holds a verifier for each algorithm that its type, size and `alg`
 //! allow, so no token can talk it into another.
 
-use std::{error, fmt};
+use std::{collections::HashSet, error, fmt};
 
 use aws_lc_rs::{
     digest::{Context, SHA256, SHA256_OUTPUT_LEN},
@@ -17,8 +17,11 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The most keys in a set; further ones are skipped. A token without `kid` is tried with each that fits.
-const MAX_KEYS: usize = 64;
+/// The most keys in a set; entries behind the last of these are not read.
+const MAX_KEYS: usize = 1024;
+/// The most keys that one token is tried with, the first in the set that serve its algorithm: a token that names no key
+/// costs its sender nothing, and each try takes tens of microseconds.
+const MAX_TRIES: usize = 64;
 /// Sizes of RSA moduli, in bits: RFC 7518 §3.3 asks for 2048, and a verification takes time by the square of it.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The longest RSA exponent that the library takes, in bits.
@@ -27,9 +30,10 @@ const RSA_EXPONENT_BITS: usize = 33;
 /// as many as the hash has; 256 bits are beyond guessing under any of them.)
 const SECRET_BYTES: usize = 32;
 
-/// The keys that verify tokens: at least one, at most 64.
+/// The keys that verify tokens: at least one, at most 1,024.
 pub struct KeySet {
     keys: Vec<Key>,
+    ids: HashSet<KeyId>,
     skipped: usize,
 }
 
@@ -85,12 +89,12 @@ struct Document<'a> {
 
 impl KeySet {
     /// Reads a JWKS. Entries that cannot be used are skipped: of an unknown type or curve, for something else than
-    /// verifying (`use`, `key_ops`, `alg`), broken or too small, beyond the most that a set may have; and symmetric
-    /// ones unless `symmetric` says that the document is a local secret.
+    /// verifying (`use`, `key_ops`, `alg`), for none of `accepted`, broken or too small, or beyond the most that a set
+    /// may have. Symmetric algorithms may be in `accepted` only if the document is a local secret.
     ///
     /// # Errors
     /// The document is no JWKS, or no entry can be used.
-    pub fn parse(document: &[u8], symmetric: bool) -> Result<Self, KeySetError> {
+    pub fn parse(document: &[u8], accepted: &[Algorithm]) -> Result<Self, KeySetError> {
         let Document { keys: entries } = serde_json::from_slice(document).map_err(|error| {
             // Not the library's own words: they cite what they stumble over.
             KeySetError(match error.is_data() {
@@ -100,21 +104,26 @@ impl KeySet {
         })?;
         let (mut keys, mut reason) = (Vec::new(), None);
         for entry in &entries {
-            match Key::read(entry, symmetric) {
-                Ok(key) if keys.len() < MAX_KEYS => keys.push(key),
-                Ok(_) => {}
+            match Key::read(entry, accepted) {
+                Ok(key) => keys.push(key),
                 Err(why) => reason = reason.or(Some(why)),
+            }
+            if keys.len() == MAX_KEYS {
+                break;
             }
         }
         match (keys.is_empty(), reason) {
-            (false, _) => Ok(Self { skipped: entries.len() - keys.len(), keys }),
+            (false, _) => {
+                let ids = keys.iter().map(|key: &Key| key.id).collect();
+                Ok(Self { skipped: entries.len() - keys.len(), keys, ids })
+            }
             (true, Some(why)) => Err(KeySetError(Fault::Unusable(entries.len(), why))),
             (true, None) => Err(KeySetError(Fault::Empty)),
         }
     }
 
     /// How many keys there are; never 0.
-    #[allow(clippy::len_without_is_empty)]
+    #[allow(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
@@ -124,13 +133,23 @@ impl KeySet {
         self.skipped
     }
 
-    /// Whether this very key is in the set.
-    pub(super) fn holds(&self, key: &KeyId) -> bool {
-        self.keys.iter().any(|known| known.id == *key)
+    /// Whether there may be more keys in the document than a set holds.
+    pub(super) fn is_full(&self) -> bool {
+        self.keys.len() == MAX_KEYS
     }
 
-    /// The key whose signature of `message` this is. Where a `kid` is named all keys of that name are tried, where none
-    /// is named all keys.
+    /// Whether this very key is in the set.
+    pub(super) fn holds(&self, key: &KeyId) -> bool {
+        self.ids.contains(key)
+    }
+
+    /// Whether every key of `older` is still in this set.
+    pub(super) fn holds_all_of(&self, older: &Self) -> bool {
+        older.ids.is_subset(&self.ids)
+    }
+
+    /// The key whose signature of `message` this is: of those that have the `kid`, or of all where none is named, 64 at
+    /// most are tried.
     ///
     /// # Errors
     /// There is no such key.
@@ -146,15 +165,16 @@ impl KeySet {
         if named.peek().is_none() {
             return Err(Mismatch::UnknownKid);
         }
-        let signer = named.find(|key| key.verifies(algorithm, message, signature));
-        signer.map(|key| key.id).ok_or(Mismatch::Signature)
+        let mut serving = named.filter_map(|key| Some((key.id, key.verifier(algorithm)?))).take(MAX_TRIES);
+        let signer = serving.find(|(_, verifier)| verifier.accepts(message, signature));
+        signer.map(|(id, _)| id).ok_or(Mismatch::Signature)
     }
 }
 
 impl Key {
     /// # Errors
     /// Why the entry cannot be used.
-    fn read(entry: &RawValue, symmetric: bool) -> Result<Self, &'static str> {
+    fn read(entry: &RawValue, accepted: &[Algorithm]) -> Result<Self, &'static str> {
         let jwk: Jwk = serde_json::from_str(entry.get()).map_err(|_| "it is no JWK")?;
         let common = &jwk.common;
         if common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
@@ -165,21 +185,24 @@ impl Key {
         }
         let alg = common.key_algorithm.map(Algorithm::try_from).transpose();
         let alg = alg.map_err(|_| "its `alg` is not known as one for signatures")?;
-        let possible = algorithms(&jwk.algorithm, symmetric)?;
+        let possible = algorithms(&jwk.algorithm)?;
         let material = DecodingKey::from_jwk(&jwk).map_err(|_| "it is not in base64url")?;
+        if alg.is_some_and(|alg| !possible.contains(&alg)) {
+            return Err("its `alg` does not fit its type");
+        }
         let served = possible.iter().filter(|possible| alg.is_none_or(|alg| alg == **possible));
+        let served = served.filter(|served| accepted.contains(served));
         let verifier = |served: &Algorithm| Verifier::new(*served, material.kind()).map(|it| (*served, it));
         let verifiers = served.map(verifier).collect::<Result<Vec<_>, _>>()?;
         if verifiers.is_empty() {
-            return Err("its `alg` does not fit its type");
+            return Err("it serves none of the accepted algorithms");
         }
         let kid = common.key_id.as_deref();
         Ok(Self { id: KeyId::of(kid, alg, material.kind()), kid: kid.map(Into::into), verifiers })
     }
 
-    fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        let verifier = self.verifiers.iter().find(|(served, _)| *served == algorithm);
-        verifier.is_some_and(|(_, verifier)| verifier.accepts(message, signature))
+    fn verifier(&self, algorithm: Algorithm) -> Option<&Verifier> {
+        self.verifiers.iter().find(|(served, _)| *served == algorithm).map(|(_, verifier)| verifier)
     }
 }
 
@@ -269,15 +292,14 @@ impl Verifier {
 }
 
 /// What a key of this type can verify.
-fn algorithms(key: &AlgorithmParameters, symmetric: bool) -> Result<&'static [Algorithm], &'static str> {
+fn algorithms(key: &AlgorithmParameters) -> Result<&'static [Algorithm], &'static str> {
     use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
     match key {
         AlgorithmParameters::RSA(_) => Ok(&[RS256, RS384, RS512, PS256, PS384, PS512]),
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Ok(&[ES256]),
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P384 => Ok(&[ES384]),
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Ok(&[EdDSA]),
-        AlgorithmParameters::OctetKey(_) if symmetric => Ok(&[HS256, HS384, HS512]),
-        AlgorithmParameters::OctetKey(_) => Err("a symmetric key serves only from a local file"),
+        AlgorithmParameters::OctetKey(_) => Ok(&[HS256, HS384, HS512]),
         _ => Err("its type or curve is not known"),
     }
 }

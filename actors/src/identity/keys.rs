@@ -2,12 +2,11 @@
 //!
 //! State: the newest good set, and the callers that wait for a newer one. Fetching and parsing run in a spawned task that
 //! reports back as a message, one at a time; when, decides [`Refresh`]. A new set goes to every identity worker. A panic
-//! keeps the set; a restart from nothing begins as the first start did.
+//! keeps the set; after a restart from nothing it is fetched again, and what the start had found is not believed any more.
 
 use std::{
     fmt, io,
-    io::Read as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -16,10 +15,13 @@ use std::{
 };
 
 use http::Uri;
-use tokio::time::Instant;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 use super::{
-    Algorithm, KeySource, Verification,
+    Algorithm, KeySource, Room, Verification,
     key_set::{KeySet, KeySetError},
     refresh::{OnUnknown, Refresh},
     worker,
@@ -27,6 +29,8 @@ use super::{
 use crate::{
     address::{Address, Reply, Unreachable},
     fetch::{self, FetchError},
+    file,
+    gate::Gate,
     guarded::State,
     observe::Own,
     provider::{Endpoint, EndpointError},
@@ -34,8 +38,6 @@ use crate::{
     supervisor::Supervisor,
 };
 
-/// Calls that wait for a fetch at one time.
-const WAITING: usize = 4096;
 /// How long a call waits: for a whole fetch, and for a message on its way.
 const WITHIN: Duration = Duration::from_secs(fetch::WITHIN.as_secs() + 1);
 
@@ -60,16 +62,16 @@ enum Wrong {
 }
 
 /// Where a set comes from.
-#[derive(Debug)]
 pub(super) struct Origin {
     place: Place,
-    /// Whether symmetric keys are taken: only from a local file, and only if an algorithm asks for them.
-    symmetric: bool,
+    /// Which algorithms its keys may serve: symmetric ones only if it is a local file.
+    algorithms: Vec<Algorithm>,
 }
 
 enum Place {
     Url(Box<Endpoint>, Uri),
-    File(PathBuf),
+    /// With one place, held while the file is read: a disk that hangs takes one thread, not one more each time.
+    File(PathBuf, Arc<Gate>),
 }
 
 /// Why there is no set.
@@ -77,27 +79,33 @@ enum Place {
 enum LoadError {
     Fetch(FetchError),
     Read(io::Error),
-    TooLarge,
+    /// The file was not read in time.
+    Late,
     Parse(KeySetError),
     Panicked,
+    /// Nothing was heard of the fetch.
+    Lost,
 }
 
 /// What the actor understands.
 enum Message {
     /// A newer set than this is needed; the newest is given, now or after a fetch.
     Newer(Option<Arc<KeySet>>, Reply<Newest>),
-    /// What a fetch brought.
+    /// What a fetch brought, or the start has found.
     Loaded(Result<KeySet, LoadError>),
     /// Begin, rather than wait for the first tick.
     Begin,
+    /// Be as after a restart that found no state.
+    #[cfg(test)]
+    Forget,
 }
 
 /// What never changes.
 struct Fixed {
     origin: Arc<Origin>,
     poll_interval: Option<Duration>,
-    /// What the start found.
-    first: Option<Arc<KeySet>>,
+    /// The most callers that wait.
+    room: usize,
     workers: Shards<worker::Message>,
     /// Where the task that fetches reports to: this very actor.
     home: OnceLock<Address<Message>>,
@@ -128,23 +136,27 @@ impl Keys {
     /// Starts the actor. `first` is what [`Origin::read`] gave.
     pub(super) async fn spawn(
         supervisor: &mut Supervisor,
-        mailbox_limit: usize,
+        room: Room,
         verification: &Verification,
-        (origin, first): (Arc<Origin>, Option<Arc<KeySet>>),
+        (origin, first): (Arc<Origin>, Option<KeySet>),
         workers: Shards<worker::Message>,
     ) -> Self {
         let ready = Arc::new(AtomicBool::new(first.is_some()));
         let fixed = Arc::new(Fixed {
             origin,
             poll_interval: verification.poll_interval,
-            first,
+            room: room.waiting,
             workers,
             home: OnceLock::new(),
             ready: Arc::clone(&ready),
         });
         let theirs = Arc::clone(&fixed);
         let keeper = move |own| Keeper::new(Arc::clone(&theirs), own);
-        let actor = supervisor.spawn("identity-keys", mailbox_limit, keeper).await;
+        let actor = supervisor.spawn("identity-keys", room.mailbox_limit, keeper).await;
+        if let Some(first) = first {
+            // Before it can fetch: what is there already need not be fetched.
+            actor.cast(Message::Loaded(Ok(first)));
+        }
         // It is set nowhere else.
         let _ = fixed.home.set(actor.clone());
         actor.cast(Message::Begin);
@@ -170,6 +182,12 @@ impl Keys {
     pub(super) fn actor(&self) -> ractor::ActorCell {
         self.actor.actor()
     }
+
+    /// As if the actor had ended without leaving its state.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.actor.cast(Message::Forget);
+    }
 }
 
 // === impl Origin ===
@@ -179,23 +197,22 @@ impl Origin {
     ///
     /// # Errors
     /// When the URL is none, or the file cannot be read or holds no usable key: then it is of no use to start.
-    pub(super) async fn read(
-        verification: &Verification,
-    ) -> Result<(Arc<Self>, Option<Arc<KeySet>>), KeysError> {
+    pub(super) async fn read(verification: &Verification) -> Result<(Arc<Self>, Option<KeySet>), KeysError> {
+        let mut algorithms = verification.algorithms.clone();
         match &verification.keys {
             KeySource::Url(uri) => {
                 let endpoint = Endpoint::new(uri, None, fetch::WITHIN);
                 let endpoint = endpoint.map_err(|error| KeysError(Wrong::Endpoint(error)))?;
                 let place = Place::Url(Box::new(endpoint), uri.clone());
-                Ok((Arc::new(Self { place, symmetric: false }), None))
+                algorithms.retain(|algorithm| !Verification::is_symmetric(*algorithm));
+                Ok((Arc::new(Self { place, algorithms }), None))
             }
             KeySource::File(path) => {
-                let symmetric = verification.algorithms.iter().any(is_symmetric);
-                let origin = Arc::new(Self { place: Place::File(path.clone()), symmetric });
+                let place = Place::File(path.clone(), Gate::new(1));
+                let origin = Arc::new(Self { place, algorithms });
                 let keys = Arc::clone(&origin).load().await;
                 let keys = keys.map_err(|error| KeysError(Wrong::File(path.clone(), error)))?;
-                tracing::info!(keys = keys.len(), skipped = keys.skipped(), "keys loaded");
-                Ok((origin, Some(Arc::new(keys))))
+                Ok((origin, Some(keys)))
             }
         }
     }
@@ -203,39 +220,31 @@ impl Origin {
     /// Fetches or reads the set, and parses it.
     async fn load(self: Arc<Self>) -> Result<KeySet, LoadError> {
         let document = match &self.place {
-            Place::Url(endpoint, uri) => {
-                fetch::document(endpoint, uri).await.map_err(LoadError::Fetch)?.to_vec()
-            }
-            Place::File(path) => {
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || read(&path)).await;
-                read.map_err(|_| LoadError::Panicked)??
-            }
+            Place::Url(endpoint, uri) => fetch::document(endpoint, uri).await.map_err(LoadError::Fetch)?,
+            Place::File(path, reading) => read(path.clone(), reading).await?.into(),
         };
-        KeySet::parse(&document, self.symmetric).map_err(LoadError::Parse)
+        KeySet::parse(&document, &self.algorithms).map_err(LoadError::Parse)
     }
 }
 
-fn is_symmetric(algorithm: &Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let mut document = Vec::new();
-    let file = std::fs::File::open(path).map_err(LoadError::Read)?;
-    // One byte more than is accepted tells that there is more.
-    file.take(fetch::LARGEST as u64 + 1).read_to_end(&mut document).map_err(LoadError::Read)?;
-    if document.len() > fetch::LARGEST { Err(LoadError::TooLarge) } else { Ok(document) }
+/// Reads the file, unless it is being read still.
+async fn read(path: PathBuf, reading: &Arc<Gate>) -> Result<Vec<u8>, LoadError> {
+    let place = reading.enter(1).ok_or(LoadError::Late)?;
+    let read = spawn_blocking(move || {
+        let _place = place;
+        file::read(&path)
+    });
+    let read = timeout(fetch::WITHIN, read).await.map_err(|_| LoadError::Late)?;
+    read.map_err(|_| LoadError::Panicked)?.map_err(LoadError::Read)
 }
 
 // === impl Keeper ===
 
 impl Keeper {
     fn new(fixed: Arc<Fixed>, own: Own) -> Self {
-        let keys = fixed.first.clone();
-        let refresh = Refresh::new(fixed.poll_interval, keys.is_some(), Instant::now());
-        own.set(KEYS, count(keys.as_deref()));
-        Self { fixed, refresh, keys, waiting: Vec::new(), own }
+        let refresh = Refresh::new(fixed.poll_interval, Instant::now());
+        own.set(KEYS, 0);
+        Self { fixed, refresh, keys: None, waiting: Vec::new(), own }
     }
 
     fn on_newer(&mut self, known: Option<&Arc<KeySet>>, reply: Reply<Newest>) {
@@ -244,6 +253,9 @@ impl Keeper {
             (newest, _) => newest.is_none(),
         };
         if !is_newest {
+            if known.is_none() {
+                self.hand_out();
+            }
             drop(reply.send(Ok(self.keys.clone())));
             return;
         }
@@ -258,10 +270,11 @@ impl Keeper {
     }
 
     fn wait(&mut self, reply: Reply<Newest>) {
-        if self.waiting.len() >= WAITING {
+        let room = self.fixed.room;
+        if self.waiting.len() >= room {
             self.waiting.retain(|reply| !reply.is_closed());
         }
-        if self.waiting.len() >= WAITING {
+        if self.waiting.len() >= room {
             drop(reply.send(Err(Unreachable::Full)));
         } else {
             self.waiting.push(reply);
@@ -287,19 +300,31 @@ impl Keeper {
     fn adopt(&mut self, keys: Arc<KeySet>) {
         self.refresh.on_loaded(Instant::now());
         self.own.set(KEYS, count(Some(&keys)));
+        if keys.is_full() {
+            tracing::warn!(
+                keys = keys.len(),
+                "no more keys than these are read: any behind them verify nothing"
+            );
+        }
         if self.keys.is_none() {
             tracing::info!(keys = keys.len(), skipped = keys.skipped(), "keys loaded");
         } else {
             tracing::debug!(keys = keys.len(), skipped = keys.skipped(), "keys refreshed");
         }
-        for worker in self.fixed.workers.iter() {
-            worker.cast(worker::Message::Adopt(Arc::clone(&keys)));
-        }
         self.keys = Some(keys);
+        self.hand_out();
         self.fixed.ready.store(true, Relaxed);
     }
 
-    /// Starts the task that fetches. It reports in any case, or no other fetch would ever be started.
+    /// Gives every worker the newest set: when it is new, and when one of them has none, having been started from nothing.
+    fn hand_out(&self) {
+        let Some(keys) = &self.keys else { return };
+        for worker in self.fixed.workers.iter() {
+            worker.cast(worker::Message::Adopt(Arc::clone(keys)));
+        }
+    }
+
+    /// Starts the task that fetches. It reports in any case, and in time.
     fn fetch(&mut self) {
         let Some(home) = self.fixed.home.get().cloned() else { return };
         self.own.add(FETCHES, 1);
@@ -311,6 +336,9 @@ impl Keeper {
     }
 
     fn fetch_if_due(&mut self) {
+        if self.refresh.is_lost(Instant::now()) {
+            self.on_loaded(Err(LoadError::Lost));
+        }
         // Before the address is known there would be nobody to report to.
         if self.fixed.home.get().is_some() && self.refresh.is_due(Instant::now()) {
             self.fetch();
@@ -329,6 +357,8 @@ impl State for Keeper {
             Message::Newer(known, reply) => self.on_newer(known.as_ref(), reply),
             Message::Loaded(loaded) => self.on_loaded(loaded),
             Message::Begin => self.fetch_if_due(),
+            #[cfg(test)]
+            Message::Forget => *self = Self::new(Arc::clone(&self.fixed), self.own.clone()),
         }
     }
 
@@ -339,15 +369,6 @@ impl State for Keeper {
 
 fn count(keys: Option<&KeySet>) -> i64 {
     keys.map_or(0, |keys| i64::try_from(keys.len()).unwrap_or(i64::MAX))
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(_, uri) => f.debug_tuple("Url").field(&uri.host()).finish(),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-        }
-    }
 }
 
 impl fmt::Display for KeysError {
@@ -366,9 +387,13 @@ impl fmt::Display for LoadError {
         match self {
             Self::Fetch(error) => error.fmt(f),
             Self::Read(error) => write!(f, "cannot be read: {error}"),
-            Self::TooLarge => write!(f, "larger than {} bytes", fetch::LARGEST),
+            Self::Late => write!(f, "not read within {} s", fetch::WITHIN.as_secs()),
             Self::Parse(error) => error.fmt(f),
             Self::Panicked => f.write_str("reading it failed"),
+            Self::Lost => f.write_str("nothing was heard of the fetch"),
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! What a request presents of an identity, wherever the rules look for it: headers, the claims of a token, the TLS
 //! client's certificate. And who that makes the caller. Pure: nothing is verified or remembered here.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    CertificateField, Denied, InvalidClientId, Peer, Rules, Source,
+    Denied, InvalidClientId, Peer, Rules, Source,
     claims::{Claim, Claims},
 };
 use crate::principal::{ClientId, Group, Principal};
@@ -23,7 +23,7 @@ const SCHEME: &[u8] = b"bearer ";
 const AUDIENCE: &str = "aud";
 
 /// The token or key of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Credential<'h> {
     /// There is none, or it is empty.
     Absent,
@@ -51,8 +51,10 @@ enum Presence {
     Once(HeaderValue),
     /// A header more than once: nobody can say which one a proxy in front has checked.
     Repeated,
-    /// Text of a token or a certificate.
+    /// Text of a token.
     Text(Box<str>),
+    /// A name in a certificate, made into an id once for all calls of its connection.
+    Shown(Result<ClientId, InvalidClientId>),
     /// A list in a token.
     List(Vec<Box<str>>),
 }
@@ -62,6 +64,17 @@ enum Presence {
 pub(super) struct Told {
     client: Option<Result<ClientId, Denied>>,
     group: Option<Result<Option<Group>, Denied>>,
+}
+
+impl fmt::Debug for Credential<'_> {
+    /// Not the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::NotBearer => "NotBearer",
+            Self::Token(_) => "Token(\"…\")",
+        })
+    }
 }
 
 impl<'h> Credential<'h> {
@@ -112,8 +125,13 @@ impl Presented {
     /// Takes what `rules` ask for, and nothing else, from a request of `peer`, its token apart.
     pub(super) fn of(rules: &Rules, headers: &HeaderMap, peer: &Peer) -> Self {
         let of = |source: Option<&Source>| match source {
-            Some(Source::Header(name)) if rules.believe(peer.address) => Presence::of_header(name, headers),
-            Some(Source::Certificate(field)) => Presence::of_certificate(*field, peer),
+            Some(Source::Header(name)) if rules.trusted_proxies.believe(peer.address) => {
+                Presence::of_header(name, headers)
+            }
+            Some(Source::Certificate(field)) => {
+                let shown = peer.certificate.as_deref().and_then(|certificate| certificate.name(*field));
+                shown.map_or(Presence::Absent, |name| Presence::Shown(name.clone()))
+            }
             Some(Source::Header(_) | Source::Claim(_)) | None => Presence::Absent,
         };
         let (client, group) = (of(rules.client.as_ref()), of(rules.group.as_ref()));
@@ -153,14 +171,6 @@ impl Presence {
         }
     }
 
-    fn of_certificate(field: CertificateField, peer: &Peer) -> Self {
-        let text = peer.certificate.as_deref().and_then(|certificate| match field {
-            CertificateField::SanUri => certificate.san_uri.as_ref(),
-            CertificateField::SubjectCn => certificate.subject_cn.as_ref(),
-        });
-        text.map_or(Self::Absent, |text| Self::Text(text.clone()))
-    }
-
     fn of_claim(name: &str, claims: &Claims) -> Self {
         match claims.find(name) {
             Claim::Absent => Self::Absent,
@@ -196,54 +206,57 @@ impl Told {
 
 fn client(presence: &Presence) -> Result<ClientId, Denied> {
     let id = match presence {
-        Presence::Absent | Presence::List(_) => Err(Denied::MissingClientId),
-        Presence::Repeated => Err(Denied::InvalidClientId(InvalidClientId::Repeated)),
-        Presence::Once(value) => value.to_str().map_err(|_| Denied::MissingClientId),
-        Presence::Text(text) => Ok(&**text),
-    }?;
-    if id.len() > ClientId::MAX_BYTES {
-        return Err(Denied::InvalidClientId(InvalidClientId::TooLong));
-    }
-    Ok(ClientId::new(id))
+        Presence::Absent | Presence::List(_) => return Err(Denied::MissingClientId),
+        Presence::Repeated => Err(InvalidClientId::Repeated),
+        Presence::Once(value) => client_id(value.to_str().map_err(|_| Denied::MissingClientId)?),
+        Presence::Text(text) => client_id(text),
+        Presence::Shown(name) => name.clone(),
+    };
+    id.map_err(Denied::InvalidClientId)
+}
+
+/// The id of this name, if it is not too long for one.
+pub(super) fn client_id(name: &str) -> Result<ClientId, InvalidClientId> {
+    if name.len() > ClientId::MAX_BYTES { Err(InvalidClientId::TooLong) } else { Ok(ClientId::new(name)) }
 }
 
 impl Rules {
-    /// Whether identity headers and unverified tokens of this peer count; for any other they are absent.
-    pub(super) fn believe(&self, peer: IpAddr) -> bool {
-        // A listener for both families sees IPv4 peers as `::ffff:a.b.c.d`: they are in IPv4 networks all the same.
-        let peer = peer.to_canonical();
-        self.trusted_proxies.is_empty() || self.trusted_proxies.iter().any(|network| network.contains(&peer))
-    }
-
     fn group(&self, presence: &Presence) -> Result<Option<Group>, Denied> {
         let name = match presence {
             Presence::Absent => None,
             Presence::Repeated => return Err(Denied::RepeatedGroup),
             Presence::Once(value) => value.to_str().ok(),
             Presence::Text(text) => Some(&**text),
+            Presence::Shown(name) => name.as_ref().ok().map(ClientId::as_str),
             Presence::List(names) => return self.first_of(names).map(Some),
         };
         match name {
             None if self.require_group => Err(Denied::MissingGroup),
             None => Ok(None),
-            Some(name) => self.listed(name).map(Some).ok_or_else(|| unlisted(name)),
+            Some(name) => self.listed(name).map(Some).ok_or_else(|| refused(name)),
         }
     }
 
     /// The first listed group of a list.
     fn first_of(&self, names: &[Box<str>]) -> Result<Group, Denied> {
         let listed = names.iter().find_map(|name| self.listed(name));
-        listed.ok_or_else(|| unlisted(names.first().map_or("", |name| &**name)))
+        listed.ok_or_else(|| refused(names.first().map_or("", |name| &**name)))
     }
 
     /// The group of this name, if callers may be of it. The listed one is shared, not copied.
     fn listed(&self, name: &str) -> Option<Group> {
+        if name.len() > Group::MAX_BYTES {
+            return None;
+        }
         let group = Group::new(name);
         if self.groups.is_empty() { Some(group) } else { self.groups.get(&group).cloned() }
     }
 }
 
-fn unlisted(name: &str) -> Denied {
+fn refused(name: &str) -> Denied {
+    if name.len() > Group::MAX_BYTES {
+        return Denied::GroupTooLong;
+    }
     tracing::debug!(group = name, "group is not listed");
     Denied::UnlistedGroup
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::fetch;
+
 /// Between the starts of two fetches that unknown keys cause: whoever makes up names of keys causes no more.
 pub(super) const UNKNOWN_EVERY: Duration = Duration::from_secs(10);
 /// Without any keys no token is answered: the first new try comes after this long, the next ones after twice as long
@@ -15,11 +17,15 @@ const RETRY_CEILING: Duration = Duration::from_secs(8);
 /// With keys that still serve, a poll that failed is made again after this long.
 const RETRY_HOLDING: Duration = Duration::from_secs(10);
 
+/// A fetch that has not reported by then never will, or too late: each has its own time limit, of half of this.
+const LOST: Duration = fetch::WITHIN.saturating_mul(2);
+
 /// Where the refreshing of one key set stands.
 #[derive(Clone, Debug)]
 pub(super) struct Refresh {
     poll_interval: Option<Duration>,
-    running: bool,
+    /// When the fetch was begun that has not reported yet.
+    running: Option<Instant>,
     /// When to fetch next, whoever asks or not.
     due: Option<Instant>,
     /// When an unknown key may cause a fetch again.
@@ -42,42 +48,51 @@ pub(super) enum OnUnknown {
 }
 
 impl Refresh {
-    /// Begins `now`: with keys the first poll is one interval away, without any it is due at once.
-    pub(super) fn new(poll_interval: Option<Duration>, holds: bool, now: Instant) -> Self {
-        let due = if holds { after(now, poll_interval) } else { Some(now) };
-        Self { poll_interval, running: false, due, unknown_after: None, failures: 0, holds }
+    /// Begins `now`, without keys: to fetch them is due at once.
+    pub(super) fn new(poll_interval: Option<Duration>, now: Instant) -> Self {
+        Self { poll_interval, running: None, due: Some(now), unknown_after: None, failures: 0, holds: false }
     }
 
     /// Whether to fetch because it is time. A `true` counts as the start of the fetch.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let due = !self.running && self.due.is_some_and(|due| due <= now);
-        self.running |= due;
+        let due = self.running.is_none() && self.due.is_some_and(|due| due <= now);
+        if due {
+            self.running = Some(now);
+        }
         due
+    }
+
+    /// Whether the fetch that runs counts as failed: its report was lost with the actor, or it hangs.
+    pub(super) fn is_lost(&self, now: Instant) -> bool {
+        self.running.is_some_and(|since| now.duration_since(since) >= LOST)
     }
 
     /// A token names a key that is not in the newest set, or there is no set yet.
     pub(super) fn on_unknown(&mut self, now: Instant) -> OnUnknown {
-        if self.running {
+        if self.running.is_some() {
             return OnUnknown::Wait;
         }
         // Without keys the retries decide, or every caller would fetch.
-        if !self.holds || self.unknown_after.is_some_and(|after| now < after) {
+        if !self.holds {
+            return if self.is_due(now) { OnUnknown::Fetch } else { OnUnknown::Refuse };
+        }
+        if self.unknown_after.is_some_and(|after| now < after) {
             return OnUnknown::Refuse;
         }
         self.unknown_after = Some(now + UNKNOWN_EVERY);
-        self.running = true;
+        self.running = Some(now);
         OnUnknown::Fetch
     }
 
     /// The fetch brought keys.
     pub(super) fn on_loaded(&mut self, now: Instant) {
-        (self.running, self.failures, self.holds) = (false, 0, true);
+        (self.running, self.failures, self.holds) = (None, 0, true);
         self.due = after(now, self.poll_interval);
     }
 
     /// The fetch brought none. Says when the next one starts by itself, if it does.
     pub(super) fn on_failed(&mut self, now: Instant) -> Option<Duration> {
-        self.running = false;
+        self.running = None;
         let wait = if self.holds {
             self.poll_interval.map(|poll| poll.min(RETRY_HOLDING))
         } else {
@@ -107,7 +122,7 @@ mod tests {
 
     /// One that has fetched at its start.
     fn loaded(poll_interval: Option<Duration>, now: Instant) -> Refresh {
-        let mut refresh = Refresh::new(poll_interval, false, now);
+        let mut refresh = Refresh::new(poll_interval, now);
         assert!(refresh.is_due(now), "fetched at the start");
         refresh.on_loaded(now);
         refresh
@@ -132,11 +147,38 @@ mod tests {
         assert_eq!(refresh.on_unknown(now + seconds(1)), OnUnknown::Fetch);
         assert_eq!(refresh.on_failed(now + seconds(2)), None);
         assert!(!refresh.is_due(now + seconds(1_000_000)));
-        assert!(
-            !Refresh::new(None, true, now).is_due(now + seconds(1_000_000)),
-            "keys were there at the start"
-        );
-        assert!(!Refresh::new(Some(Duration::MAX), true, now).is_due(now + seconds(1_000_000)));
+        assert!(!loaded(Some(Duration::MAX), now).is_due(now + seconds(1_000_000)), "beyond all time");
+    }
+
+    #[test]
+    fn keys_that_the_start_has_found_are_as_good_as_fetched_ones() {
+        let now = Instant::now();
+        let mut refresh = Refresh::new(HOUR, now);
+        refresh.on_loaded(now);
+        assert!(!refresh.is_due(now + seconds(3599)) && refresh.is_due(now + seconds(3600)));
+    }
+
+    #[test]
+    fn a_fetch_that_never_reports_is_lost_after_twice_its_time_and_stops_nothing() {
+        let now = Instant::now();
+        let mut refresh = loaded(HOUR, now);
+        assert!(!refresh.is_lost(now + seconds(3600)), "none runs");
+        let begun = now + seconds(3600);
+        assert!(refresh.is_due(begun));
+        assert!(!refresh.is_lost(begun + seconds(9)) && refresh.is_lost(begun + seconds(10)));
+        let lost = begun + seconds(10);
+        assert_eq!(refresh.on_failed(lost), Some(seconds(10)));
+        assert_eq!(refresh.on_unknown(lost), OnUnknown::Fetch, "nothing runs any more");
+        assert!(!refresh.is_lost(lost + seconds(9)) && refresh.is_lost(lost + seconds(10)));
+    }
+
+    #[test]
+    fn without_keys_whoever_asks_first_begins_the_fetch_that_is_due() {
+        let now = Instant::now();
+        let mut refresh = Refresh::new(HOUR, now);
+        assert_eq!(refresh.on_unknown(now), OnUnknown::Fetch);
+        assert_eq!(refresh.on_unknown(now), OnUnknown::Wait);
+        assert!(!refresh.is_due(now));
     }
 
     #[test]
@@ -170,7 +212,7 @@ mod tests {
     #[test]
     fn without_keys_it_is_tried_again_within_ten_seconds_for_ever_and_tokens_cause_nothing() {
         let mut now = Instant::now();
-        let mut refresh = Refresh::new(HOUR, false, now);
+        let mut refresh = Refresh::new(HOUR, now);
         let mut waits = Vec::new();
         for _ in 0..40 {
             assert!(refresh.is_due(now));

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, Uri};
-use ipnet::IpNet;
 pub use jsonwebtoken::Algorithm;
 
+use super::Networks;
 use crate::principal::{ClientId, Group};
 
 /// How callers are identified. Never changes while the server runs.
@@ -19,8 +19,8 @@ pub struct Rules {
     pub groups: BTreeSet<Group>,
     /// Whether a caller without a group is refused.
     pub require_group: bool,
-    /// Peers whose identity headers and unverified tokens are believed; empty = all peers.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Peers whose identity headers and unverified tokens are believed; for others they are absent.
+    pub trusted_proxies: Networks,
     /// What becomes of tokens.
     pub tokens: Tokens,
     /// Keys handed out to callers.
@@ -74,7 +74,7 @@ pub struct Verification {
 }
 
 /// Where keys come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// A JWKS by HTTP or HTTPS.
     Url(Uri),
@@ -93,11 +93,53 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
 }
 
+impl Verification {
+    /// Algorithms whose keys may be published.
+    pub const ASYMMETRIC: [Algorithm; 9] = [
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+    ];
+
+    /// Whether a key of this algorithm signs as well as it verifies: only a local file may hold one.
+    pub fn is_symmetric(algorithm: Algorithm) -> bool {
+        !Self::ASYMMETRIC.contains(&algorithm)
+    }
+}
+
+impl fmt::Debug for KeySource {
+    /// Of a URL only the host: its path and query may be as good as a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(uri) => f.debug_tuple("Url").field(&uri.host().unwrap_or_default()).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKey")
             .field("client", &self.client)
             .field("group", &self.group)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_of_keys_prints_no_path_and_no_query_of_its_url() {
+        let url = KeySource::Url(Uri::from_static("https://id.example/tenant-7/jwks?code=hush"));
+        assert_eq!(format!("{url:?}"), r#"Url("id.example")"#);
+        assert_eq!(format!("{:?}", KeySource::File("a.json".into())), r#"File("a.json")"#);
     }
 }

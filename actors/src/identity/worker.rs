@@ -14,10 +14,16 @@ use super::{
     memory::{Memory, Remembered},
     presented::{Presented, Told},
 };
-use crate::{address::Reply, guarded::State, observe::Own, principal::Principal};
+use crate::{
+    address::{Address, Reply},
+    guarded::State,
+    observe::Own,
+    principal::Principal,
+};
 
-/// Verified tokens remembered by all workers together: some 20 MB.
-const REMEMBERED: usize = 64 * 1024;
+/// Verified tokens remembered by all workers together: some 20 MB with ids and groups of ordinary length,
+/// 150 MB if all were of the longest.
+pub(super) const REMEMBERED: usize = 64 * 1024;
 
 /// What an identity worker understands.
 #[derive(Debug)]
@@ -26,10 +32,13 @@ pub(super) enum Message {
     Decide(Presented, Reply<Result<Principal, Denied>>),
     /// Who presents the token or key of this hash, at this Unix second?
     Recall(Digest, u64, Reply<Recalled>),
-    /// A token of this hash was verified with one of these keys.
-    Remember(Digest, Box<Remembered>, Arc<KeySet>),
+    /// A token of this hash was verified.
+    Remember(Digest, Box<Remembered>),
     /// These keys hold from now on.
     Adopt(Arc<KeySet>),
+    /// Be as after a restart that found no state.
+    #[cfg(test)]
+    Forget,
 }
 
 /// What a worker knows of a token or key.
@@ -48,15 +57,16 @@ pub(super) enum Recalled {
 pub(super) struct Fixed {
     pub(super) rules: Arc<Rules>,
     pub(super) api_keys: ApiKeys,
-    /// The keys that were there at the start.
-    pub(super) keys: Option<Arc<KeySet>>,
-    pub(super) workers: usize,
+    /// Tokens that one worker remembers.
+    pub(super) capacity: usize,
 }
 
 /// The state of an identity worker.
 #[derive(Debug)]
 pub(super) struct Worker {
     fixed: Arc<Fixed>,
+    /// What new tokens are verified with. While a worker has none its callers ask `identity-keys`, which then hands them
+    /// to the worker: after a restart from nothing, what the start has found may be long out of date.
     keys: Option<Arc<KeySet>>,
     memory: Memory,
     own: Own,
@@ -73,15 +83,15 @@ const NEW: usize = 2;
 /// Calls refused with 400, 401 or, for want of keys, 500.
 const DENIED: usize = 3;
 
+/// Notes a call that was refused, by the worker or on the way to it.
+pub(super) fn denied(worker: &Address<Message>) {
+    worker.gauges().add(DENIED, 1);
+}
+
 impl Worker {
     pub(super) fn new(fixed: Arc<Fixed>, own: Own) -> Self {
-        let (keys, memory) = (fixed.keys.clone(), Memory::new(REMEMBERED / fixed.workers.max(1)));
-        Self { fixed, keys, memory, own }
-    }
-
-    /// Notes a call that the worker of these numbers, or its caller, has refused.
-    pub(super) fn denied(own: &Own) {
-        own.add(DENIED, 1);
+        let memory = Memory::new(fixed.capacity);
+        Self { fixed, keys: None, memory, own }
     }
 
     fn recall(&mut self, digest: &Digest, now: u64) -> Recalled {
@@ -105,15 +115,17 @@ impl Worker {
     }
 
     /// A key may have left the set while its caller was verifying.
-    fn on_remember(&mut self, digest: Digest, remembered: Remembered, keys: Arc<KeySet>) {
-        // Only a worker that was started from nothing has none by now.
-        if self.keys.get_or_insert(keys).holds(&remembered.key) {
+    fn on_remember(&mut self, digest: Digest, remembered: Remembered) {
+        if self.keys.as_ref().is_some_and(|keys| keys.holds(&remembered.key)) {
             self.memory.keep(digest, remembered);
         }
     }
 
     fn on_adopt(&mut self, keys: Arc<KeySet>) {
-        self.memory.forget(&keys);
+        // Most polls bring the same keys again, and the memory is large.
+        if self.keys.as_ref().is_some_and(|old| !keys.holds_all_of(old)) {
+            self.memory.forget(&keys);
+        }
         self.keys = Some(keys);
     }
 }
@@ -127,9 +139,14 @@ impl State for Worker {
         match message {
             Message::Decide(presented, reply) => drop(reply.send(presented.decide(&self.fixed.rules))),
             Message::Recall(digest, now, reply) => self.on_recall(&digest, now, reply),
-            Message::Remember(digest, remembered, keys) => self.on_remember(digest, *remembered, keys),
+            Message::Remember(digest, remembered) => self.on_remember(digest, *remembered),
             Message::Adopt(keys) => self.on_adopt(keys),
+            #[cfg(test)]
+            Message::Forget => *self = Self::new(Arc::clone(&self.fixed), self.own.clone()),
         }
         self.own.set(TOKENS, i64::try_from(self.memory.len()).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,7 @@ static PRICE: Section = Section { title: "[llm.providers.NAME.models.MODEL.price
 static HEADER_RULE: Section = Section { title: "[[llm.providers.NAME.headers]], of a model likewise", names: None, keys: &[
     Key::new("rule", Kind::Choice(&["forward", "insert", "remove", "rename_duplicate"]), "", "What is done: the caller's header goes upstream; one is set; one that would go does not; the caller's goes under two names.").required(),
     Key::new("name", Kind::HeaderName, "", "The header."),
-    Key::new("pattern", Kind::Text, "", "Instead of `name`: the headers whose names match this regular expression, whatever their case.").only(&["forward", "remove"]),
+    Key::new("pattern", Kind::Text, "", "Instead of `name`: the headers whose names match this regular expression, whatever their case; `forward` skips those that sound like credentials or name the caller.").only(&["forward", "remove"]),
     Key::new("value", Kind::Secret, "", "What is set.").only(&["insert"]),
     Key::new("default", Kind::Secret, "", "What is sent when the caller sent none; not with `pattern`.").only(&["forward", "rename_duplicate"]),
     Key::new("rename", Kind::HeaderName, "", "The name it goes upstream under; of `rename_duplicate`, the second one.").only(&["forward", "rename_duplicate"]),

@@ -15,6 +15,27 @@ const ALGORITHMS: &[&str] = &[
     "HS512",
 ];
 
+/// Keys that people expect in a table which does not have them: its title, their names, and what to do.
+const MISTAKEN: &[(&str, &[&str], &str)] = &[
+    (
+        API_KEY.title,
+        &["key", "api_key", "apikey", "token", "value", "secret", "hash", "key_hash"],
+        "the SHA-256 of the key belongs here, never the key itself: write the `sha256 = \"…\"` that \
+         `nexus key new` prints with a new key",
+    ),
+    (
+        OAUTH_SERVER.title,
+        &["secret", "client_secret", "client_id"],
+        "remove it: tokens are verified by the public keys of `url`, so that no secret is needed here",
+    ),
+];
+
+/// What to do about a key that the table does not have, if that is known better than by the likeness of names.
+pub(in crate::config) fn mistaken(section: &Section, name: &str) -> Option<&'static str> {
+    let found = MISTAKEN.iter().find(|(title, names, _)| *title == section.title && names.contains(&name));
+    found.map(|(.., remedy)| *remedy)
+}
+
 #[rustfmt::skip]
 pub(super) static SERVER: Section = Section { title: "[server]", names: None, keys: &[
     Key::new("listen_address", Kind::Address, "\"127.0.0.1:8000\"", "Where clients connect."),
@@ -57,7 +78,7 @@ static IDENTIFICATION: Section = Section { title: "[server.client_identification
     Key::new("enabled", Kind::Bool, "false", "Whether every call must say who makes it."),
     Key::new("client_id", Kind::Table(&SOURCE), "", "Where the client id is read from; absent = the JWT claim `sub`."),
     Key::new("group_id", Kind::Table(&GROUP_SOURCE), "", "Where the group is read from; absent = no groups."),
-    Key::new("trusted_proxies", Kind::Networks, "[]", "Header identity, and tokens nobody verifies, are believed only from these peers; empty = from all."),
+    Key::new("trusted_proxies", Kind::Networks, "", "Header identity, tokens nobody verifies, and the headers of [server.client_ip] are believed only from these peers; absent = from all."),
     Key::new("validation", Kind::Table(&VALIDATION), "", "What a valid identity is."),
     Key::new("jwt_verification", Kind::Choice(&["none"]), "", "`\"none\"`: a proxy in front has verified the token; stands without [server.oauth]."),
 ] };
@@ -90,7 +111,7 @@ static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: No
     Key::new("max_clients", Kind::Integer(1, 1 << 32), "1000000", "Clients with a live window, over all shards; a new one beyond it gets 503."),
     Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept."),
     Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together."),
-    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address."),
+    Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address; of IPv6, of one /64 network."),
 ] };
 
 #[rustfmt::skip]
@@ -134,15 +155,15 @@ static REQUEST_LIMIT: Section = Section { title: "[server.rate_limits.global], p
 static TLS: Section = Section { title: "[server.tls]", names: None, keys: &[
     Key::new("certificate", Kind::File, "", "Certificate chain, PEM, the server's own first.").required(),
     Key::new("key", Kind::File, "", "Its key, PEM.").required(),
-    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from, PEM; absent = clients show none."),
+    Key::new("client_ca", Kind::File, "", "Roots that client certificates must come from, PEM; absent = clients show none. A root that is removed lets nobody in any more; who is connected stays until the connection ends, or the certificate."),
 ] };
 
 #[rustfmt::skip]
 static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
     Key::new("allow_credentials", Kind::Bool, "false", "Whether pages may send credentials; then no list may be `\"*\"`."),
-    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or origins, `scheme://host[:port]`; a `*` in a host stands for any characters but `/` and `:`."),
-    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or methods; OPTIONS is always among them."),
-    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may send."),
+    Key::new("allow_origins", Kind::TextOrTexts, "", "`\"*\"` or origins, `scheme://host[:port]`; a `*` in a host stands for one or more of `a-z`, `0-9`, `-` and `.`, one in place of the port for any port."),
+    Key::new("allow_methods", Kind::TextOrTexts, "", "`\"*\"` or methods; OPTIONS is always among them; absent = those that are served: GET, HEAD, POST, OPTIONS."),
+    Key::new("allow_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may send; absent = whatever a page of an allowed origin asks for."),
     Key::new("expose_headers", Kind::TextOrTexts, "", "`\"*\"` or headers pages may read."),
     Key::new("max_age", Kind::Duration(1, MONTH), "", "How long a browser remembers what is allowed."),
     Key::new("allow_private_network", Kind::Bool, "false", "Whether pages of public networks may call a server in a private one."),
@@ -151,7 +172,7 @@ static CORS: Section = Section { title: "[server.cors]", names: None, keys: &[
 #[rustfmt::skip]
 static CSRF: Section = Section { title: "[server.csrf]", names: None, keys: &[
     Key::new("enabled", Kind::Bool, "false", "Whether every request but OPTIONS must carry the header, whatever its value; without it 403."),
-    Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header."),
+    Key::new("header_name", Kind::HeaderName, "\"X-Nexus-CSRF-Protection\"", "The header; none that browsers or proxies send by themselves."),
 ] };
 
 #[rustfmt::skip]
@@ -164,16 +185,16 @@ static CLIENT_IP: Section = Section { title: "[server.client_ip]", names: None, 
 static OAUTH_SERVER: Section = Section { title: "[server.oauth]", names: None, keys: &[
     Key::new("url", Kind::Link, "", "A JWKS; either this or `keys_file`."),
     Key::new("keys_file", Kind::File, "", "A local JWKS."),
-    Key::new("poll_interval", Kind::Duration(1, MONTH), "", "Between two fetches; absent = only when a token names an unknown key."),
+    Key::new("poll_interval", Kind::Duration(1, MONTH), "\"1h\"", "Between two fetches, after which a revoked key is not honoured any more; a token that names an unknown key brings one sooner."),
     Key::new("expected_issuer", Kind::Text, "", "`iss` must be this."),
     Key::new("expected_audience", Kind::Text, "", "`aud` must be or hold this."),
     Key::new("algorithms", Kind::Choices(ALGORITHMS), "", "The algorithms that are accepted; absent = all but HS*, which needs a `keys_file`."),
-    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "What is published of this server at `/.well-known/oauth-protected-resource`."),
+    Key::new("protected_resource", Kind::Table(&PROTECTED_RESOURCE), "", "What is published of this server at `/.well-known/oauth-protected-resource`, and there with the path of `resource` after it."),
 ] };
 
 #[rustfmt::skip]
 static PROTECTED_RESOURCE: Section = Section { title: "[server.oauth.protected_resource]", names: None, keys: &[
-    Key::new("resource", Kind::Link, "", "This server.").required(),
+    Key::new("resource", Kind::Link, "", "This server, as clients address it; without a query.").required(),
     Key::new("authorization_servers", Kind::Links, "", "Who issues tokens for it.").required(),
 ] };
 
@@ -192,3 +213,19 @@ pub(super) static ACTORS: Section = Section { title: "[actors]", names: None, ke
     Key::new("mailbox_limit", Kind::Integer(1, 1 << 24), "4096", "Calls a mailbox holds before it refuses with 503."),
     Key::new("metrics_interval", Kind::DurationOrOff, "\"30s\"", "One log line per actor; `\"off\"` silences it."),
 ] };
+
+#[cfg(test)]
+mod tests {
+    use actors::identity::{Algorithm, Verification};
+
+    use super::ALGORITHMS;
+
+    #[test]
+    fn every_algorithm_that_can_be_written_is_one_and_those_of_shared_secrets_are_hs() {
+        for name in ALGORITHMS {
+            let algorithm: Algorithm = name.parse().expect(name);
+            assert_eq!(Verification::is_symmetric(algorithm), name.starts_with("HS"), "{name}");
+        }
+        assert_eq!(ALGORITHMS.len(), Verification::ASYMMETRIC.len() + 3);
+    }
+}

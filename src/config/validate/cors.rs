@@ -41,6 +41,7 @@ pub(super) fn cors(view: View<'_>, check: &mut Check<'_>) -> Option<Cors> {
     if cors.allow_credentials {
         credentials(view, check);
     }
+    wide(view, cors.allow_credentials, check);
     let none = view.entry("allow_origins").is_none_or(|entry| entry.node.is_empty_list());
     if none {
         let problem = Diagnostic::new(
@@ -97,6 +98,43 @@ fn credentials(view: View<'_>, check: &mut Check<'_>) {
             check.report.push(problem);
         }
     }
+}
+
+/// A `*` for the beginning of a name, or for its end, admits hosts that anyone can have. Where credentials are sent,
+/// any host at all is as bad as `"*"`, and browsers do not see it.
+fn wide(view: View<'_>, credentials: bool, check: &mut Check<'_>) {
+    for node in nodes(view, "allow_origins").into_iter().flatten() {
+        let Some(origin) = node.text().and_then(|text| normalised(text).ok()) else { continue };
+        let Some((before, after)) = host_in(&origin).rsplit_once('*') else { continue };
+        let any = host_in(&origin).chars().all(|c| matches!(c, '*' | '.' | '-'));
+        let problem = match (any, credentials) {
+            (true, true) => {
+                let message = format!("{} is every host, beside `allow_credentials = true`", node.quoted());
+                Diagnostic::new(Code::Conflict, node.span.clone(), message)
+                    .help("list the hosts in `allow_origins`, or remove `allow_credentials`")
+            }
+            // As wide as `"*"`, and as plain.
+            (true, false) => continue,
+            (false, _) if after.starts_with('.') => continue,
+            (false, _) => {
+                let admitted = match after {
+                    _ if !node.quotable => "hosts of strangers".to_owned(),
+                    "" => format!("every host that begins with `{before}`"),
+                    _ => format!("every host that ends in `{after}`"),
+                };
+                let message = format!("{} admits {admitted}", node.quoted());
+                Diagnostic::new(Code::WideOrigin, node.span.clone(), message)
+                    .help("a `*` stands for dots too; the hosts of a domain are \"https://*.example.com\"")
+            }
+        };
+        check.report.push(problem);
+    }
+}
+
+/// The host of a normalised origin.
+fn host_in(origin: &str) -> &str {
+    let rest = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(rest, |(host, _)| host)
 }
 
 fn with_options(methods: Allowed<Method>) -> Allowed<Method> {

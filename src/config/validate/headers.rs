@@ -7,7 +7,10 @@ use super::Check;
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
-    headers::{HeaderRule, Names, Pattern, is_never_forwarded, is_never_set},
+    headers::{
+        HeaderRule, Names, Pattern, carries_credentials, is_credential, is_never_forwarded, is_never_set,
+    },
+    secret::Secret,
 };
 
 /// Largest compiled pattern, bytes: a list of names needs a few hundred.
@@ -16,6 +19,19 @@ const PATTERN_SIZE: usize = 1 << 16;
 /// The rules of a provider or a model, in order.
 pub(super) fn rules(view: View<'_>, check: &mut Check<'_>) -> Vec<HeaderRule> {
     view.tables("headers").filter_map(|view| rule(view, check)).collect()
+}
+
+/// The values of rules that are secret: those out of `{{ }}`, and those of headers that carry credentials. The others
+/// (`X-Region`) are words that a provider may say.
+pub(super) fn secrets(view: View<'_>) -> Vec<Secret> {
+    let values = view.tables("headers").flat_map(|rule| {
+        let named = ["name", "rename"]
+            .iter()
+            .any(|key| rule.get::<HeaderName>(key).is_some_and(|name| carries_credentials(&name)));
+        let values = ["value", "default"].into_iter().filter_map(move |key| rule.entry(key));
+        values.filter(move |entry| named || !entry.node.quotable)
+    });
+    values.filter_map(|entry| entry.node.text()).map(|text| Secret::new(text.to_owned())).collect()
 }
 
 fn rule(view: View<'_>, check: &mut Check<'_>) -> Option<HeaderRule> {
@@ -165,6 +181,7 @@ fn forbidden(entry: &Entry, name: &HeaderName, why: &str, check: &mut Check<'_>)
         "cookie" | "cookie2" | "set-cookie" | "set-cookie2" => {
             "cookies belong to a caller and this server alone"
         }
+        _ if is_credential(name) => "remove the rule: a credential of the caller is for this server alone",
         _ => "remove the rule: Nexus writes the headers of each connection and body itself",
     };
     let message = format!("{} {why}", entry.node.quoted());

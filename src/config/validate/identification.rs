@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use actors::{
     Group,
-    identity::{ApiKey, CertificateField, Rules, Source, Tokens},
+    identity::{ApiKey, CertificateField, Networks, Rules, Source, Tokens},
 };
 
 use super::{
     Check,
     api_keys::{Groups, api_keys},
-    oauth,
+    edge, oauth,
 };
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     file::{Entry, View},
+    headers::is_credential,
     shape::list,
 };
 
@@ -52,6 +53,9 @@ struct Identification<'a> {
 /// Who may call.
 pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
     let identification = Identification::read(server.table("client_identification"), check);
+    if identification.enabled {
+        certificates(server, identification.view, check);
+    }
     let tokens = tokens(server, &identification, check);
     let Identification { view, enabled, client, group } = identification;
     let validation = view.table("validation");
@@ -67,7 +71,10 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
     if enabled && group_id.is_none() {
         groups_without_source(validation, group_of_key.is_none(), check);
     }
-    not_enabled(view, keys.is_empty(), check);
+    if enabled && !keys.is_empty() {
+        forgeable_holder(view, check);
+    }
+    not_enabled(server, !keys.is_empty(), check);
     let oauth = server.entry("oauth").is_some();
     let by_keys_alone = !enabled && !keys.is_empty();
     let groups = if listed.is_empty() && group_id.is_none() { groups_of(&keys) } else { listed.clone() };
@@ -76,7 +83,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
         group: group.filter(|_| enabled),
         groups: listed,
         require_group: required && enabled,
-        trusted_proxies: view.value("trusted_proxies"),
+        trusted_proxies: Networks::new(view.get("trusted_proxies").unwrap_or_default()),
         tokens,
         api_keys: keys,
     });
@@ -93,6 +100,7 @@ pub(super) fn callers(server: View<'_>, check: &mut Check<'_>) -> Callers {
 
 impl<'a> Identification<'a> {
     fn read(view: View<'a>, check: &mut Check<'_>) -> Self {
+        no_proxy(view, check);
         let client = source(view, "client_id", check);
         let group = source(view, "group_id", check);
         let implied = view.entry("client_id").is_none().then(|| Source::Claim("sub".into()));
@@ -133,7 +141,6 @@ fn tokens(server: View<'_>, identification: &Identification<'_>, check: &mut Che
     if !identification.enabled {
         return Tokens::Ignored;
     }
-    certificates(server, identification.view, check);
     let claims = identification.claims();
     match none {
         Some(entry) if claims.is_empty() => {
@@ -156,6 +163,16 @@ fn tokens(server: View<'_>, identification: &Identification<'_>, check: &mut Che
             }
             Tokens::Ignored
         }
+    }
+}
+
+/// An empty list of proxies would believe everybody, where whoever wrote it means nobody.
+fn no_proxy(view: View<'_>, check: &mut Check<'_>) {
+    if let Some(entry) = view.entry("trusted_proxies").filter(|entry| entry.node.is_empty_list()) {
+        let message = "`trusted_proxies` names no proxy";
+        let help = "name the proxies: `trusted_proxies = [\"10.0.0.0/8\"]`; or remove it, if everybody is to be \
+                    believed";
+        check.at_value(entry, Code::EmptyValue, message, help);
     }
 }
 
@@ -196,6 +213,7 @@ fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<Source> {
         }
         _ => kind_agrees(source, check),
     }
+    credential(source, check);
     if let Some(claim) = source.entry("jwt_claim").filter(|claim| claim.node.text() == Some("")) {
         check.at_value(claim, Code::EmptyValue, "`jwt_claim` is empty", "for example `jwt_claim = \"sub\"`");
     }
@@ -211,6 +229,27 @@ fn source(view: View<'_>, name: &str, check: &mut Check<'_>) -> Option<Source> {
         .map(Source::Header)
         .or_else(|| claim.map(Source::Claim))
         .or_else(|| certificate.map(Source::Certificate))
+}
+
+/// What names a caller stands in every line of the log, and a credential must stand in none.
+fn credential(source: View<'_>, check: &mut Check<'_>) {
+    let (Some(entry), Some(name)) = (source.entry("http_header"), source.get("http_header")) else { return };
+    if is_credential(&name) {
+        let message = format!("{} holds a credential, which would be logged as a name", entry.node.quoted());
+        let help =
+            "keys name their holders by [[server.api_keys]], tokens by `jwt_claim`, and neither is logged";
+        check.at_value(entry, Code::CredentialAsName, message, help);
+    }
+}
+
+/// Who has no key can still be called like the holder of one.
+fn forgeable_holder(view: View<'_>, check: &mut Check<'_>) {
+    let header = view.table("client_id").entry("http_header");
+    if let Some(entry) = header.filter(|_| view.items("trusted_proxies").is_empty()) {
+        let message = "the client id is believed, whoever sends it: who has none of the API keys can name \
+                       a holder of one, and spend what is theirs";
+        check.at_key(entry, Code::ForgeableHeader, message, edge::NAME_PROXIES);
+    }
 }
 
 /// The redundant `type` must say what is written.
@@ -237,10 +276,14 @@ fn certificates(server: View<'_>, view: View<'_>, check: &mut Check<'_>) {
     }
 }
 
-/// Keys read groups and nothing else of the table.
-fn not_enabled(view: View<'_>, without_keys: bool, check: &mut Check<'_>) {
-    let for_callers = ["client_id", "group_id", "trusted_proxies", "jwt_verification"];
-    let used = !without_keys && for_callers.iter().all(|name| view.entry(name).is_none());
+/// Without it, keys read the groups of the table, and `[server.client_ip]` its proxies.
+fn not_enabled(server: View<'_>, keys: bool, check: &mut Check<'_>) {
+    let view = server.table("client_identification");
+    let addresses = edge::believed(server.table("client_ip")).next().is_some();
+    let read = [("validation", keys), ("trusted_proxies", addresses)];
+    let unread = ["client_id", "group_id", "jwt_verification"].map(|name| (name, false));
+    let mut written = unread.into_iter().chain(read).filter(|(name, _)| view.entry(name).is_some());
+    let used = (keys || addresses) && written.all(|(_, read)| read);
     if view.exists() && view.entry("enabled").is_none() && !used {
         let message = "client identification is configured, but not enabled";
         let problem = Diagnostic::new(Code::NoEffect, view.span(), message)

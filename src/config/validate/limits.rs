@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use actors::Group;
+use actors::{Group, identity::Tokens};
 
 use super::{Check, identification::Callers};
 use crate::config::{
@@ -202,7 +202,11 @@ pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mu
     let Some(first) = first else { return };
     if !callers.named {
         let message = "limits per user need client identification, which is not enabled";
-        let help = "write in [server.client_identification]: `enabled = true` and `client_id.http_header = \"X-User-Id\"`";
+        let tokens = callers.rules.as_ref().is_some_and(|rules| rules.tokens != Tokens::Ignored);
+        let claim = if tokens { "`client_id.jwt_claim = \"sub\"` or " } else { "" };
+        let help = format!(
+            "write in [server.client_identification]: `enabled = true` and {claim}`client_id.http_header = \"X-User-Id\"`"
+        );
         check.at_key(first, Code::LimitWithoutIdentity, message, help);
     } else if let Some(group_id) = callers.group_id.clone().filter(|_| callers.groups.is_empty()) {
         let message = "`group_id` is configured and limits exist, but `group_values` is empty";

@@ -3,25 +3,12 @@
 use actors::identity::{Algorithm, KeySource, Verification};
 use http::Uri;
 
-use super::Check;
+use super::{Check, is_of_this_machine};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
     edge::ProtectedResource,
     file::View,
 };
-
-/// What is accepted unless the file says otherwise: a symmetric key is none that a fetched JWKS may hold.
-const ASYMMETRIC: [Algorithm; 9] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
 
 /// How tokens are verified; `None` where the table is absent or says too little.
 pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Verification> {
@@ -35,14 +22,37 @@ pub(super) fn verification(view: View<'_>, check: &mut Check<'_>) -> Option<Veri
             check.at_value(entry, Code::EmptyValue, message, format!("remove `{name}` to accept any"));
         }
     }
+    claims(view, check);
     let algorithms = algorithms(view, check);
     Some(Verification {
         keys: keys(view, check)?,
-        poll_interval: view.get("poll_interval"),
+        poll_interval: Some(view.value("poll_interval")),
         issuer: view.get("expected_issuer"),
         audience: view.get("expected_audience"),
         algorithms,
     })
+}
+
+/// That tokens for others are accepted is said at every start.
+fn claims(view: View<'_>, check: &mut Check<'_>) {
+    let unset = |name| view.entry(name).is_none();
+    let (message, help) = match (unset("expected_audience"), unset("expected_issuer")) {
+        (false, false) => return,
+        (true, false) => (
+            "tokens are accepted whichever application they were issued for",
+            "write `expected_audience = \"nexus\"`, as the issuer names this server in `aud`",
+        ),
+        (false, true) => (
+            "tokens are accepted whoever issued them, as long as one of the keys verifies them",
+            "write `expected_issuer = \"https://id.example.com\"`, as the issuer names itself in `iss`",
+        ),
+        (true, true) => (
+            "tokens are accepted whoever issued them, and whichever application they were issued for",
+            "write `expected_audience = \"nexus\"` and `expected_issuer = \"https://id.example.com\"`, as `aud` \
+             and `iss` of the tokens say it",
+        ),
+    };
+    check.report.push(Diagnostic::new(Code::UncheckedClaims, view.span(), message).help(help));
 }
 
 /// What is published of this server.
@@ -52,9 +62,16 @@ pub(super) fn protected_resource(view: View<'_>, check: &mut Check<'_>) -> Optio
         let help = "write `authorization_servers = [\"https://id.example.com\"]`, or remove the table";
         check.at_value(entry, Code::EmptyValue, "no authorization server is named", help);
     }
+    let resource: Option<Uri> = view.get("resource");
+    if let Some(entry) =
+        view.entry("resource").filter(|_| resource.as_ref().is_some_and(|url| url.query().is_some()))
+    {
+        let help = "write it as clients know this server: `resource = \"https://nexus.example.com\"`";
+        check.at_value(entry, Code::InvalidUrl, "the URL of a resource must not hold a query", help);
+    }
     let authorization_servers: Vec<Uri> = view.get("authorization_servers")?;
     Some(ProtectedResource {
-        resource: normalised(&view.get("resource")?),
+        resource: normalised(&resource?),
         authorization_servers: authorization_servers.iter().map(normalised).collect(),
     })
 }
@@ -77,11 +94,21 @@ fn keys(view: View<'_>, check: &mut Check<'_>) -> Option<KeySource> {
         }
         _ => {}
     }
+    if let Some(entry) = view.entry("url").filter(|_| view.get("url").as_ref().is_some_and(is_insecure)) {
+        let message = "the keys come over plain HTTP: whoever is on their way can put others in their place";
+        let help = "write `https://…`, or keep the keys in a local JWKS: `keys_file = \"jwks.json\"`";
+        check.at_value(entry, Code::InsecureKeys, message, help);
+    }
     view.get("url").map(KeySource::Url).or_else(|| file.flatten().map(KeySource::File))
 }
 
+/// Whether others can read and change what comes from there: over plain HTTP, and not from this machine.
+fn is_insecure(url: &Uri) -> bool {
+    url.scheme_str() == Some("http") && !is_of_this_machine(url)
+}
+
 fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
-    let Some(entry) = view.entry("algorithms") else { return ASYMMETRIC.to_vec() };
+    let Some(entry) = view.entry("algorithms") else { return Verification::ASYMMETRIC.to_vec() };
     if entry.node.is_empty_list() {
         let help = "write `algorithms = [\"RS256\"]`, or remove it to accept all asymmetric ones";
         check.at_value(entry, Code::EmptyValue, "no algorithm is accepted, so that no token is", help);
@@ -89,7 +116,7 @@ fn algorithms(view: View<'_>, check: &mut Check<'_>) -> Vec<Algorithm> {
     let mut known: Vec<Algorithm> = Vec::new();
     for node in view.items("algorithms") {
         let Some(algorithm) = node.text().and_then(|text| text.parse().ok()) else { continue };
-        let symmetric = !ASYMMETRIC.contains(&algorithm);
+        let symmetric = Verification::is_symmetric(algorithm);
         if let Some(url) = view.entry("url").filter(|_| symmetric) {
             let message = format!("{} needs a shared secret, and a fetched JWKS is none", node.quoted());
             let problem = Diagnostic::new(Code::Conflict, node.span.clone(), message)
@@ -118,7 +145,24 @@ fn normalised(url: &Uri) -> String {
 mod tests {
     use http::Uri;
 
-    use super::normalised;
+    use super::{is_insecure, normalised};
+
+    #[test]
+    fn plain_http_is_safe_within_this_machine_only() {
+        for url in
+            ["http://localhost/k", "http://LOCALHOST:1/k", "http://a.localhost/k", "http://127.1.2.3/k"]
+        {
+            assert!(!is_insecure(&Uri::from_static(url)), "{url}");
+        }
+        for url in ["http://[::1]:8080/k", "https://id.example.com/k", "https://10.0.0.1/k"] {
+            assert!(!is_insecure(&Uri::from_static(url)), "{url}");
+        }
+        for url in
+            ["http://id.example.com/k", "http://10.0.0.1/k", "http://[fe80::1]/k", "http://localhost.test/"]
+        {
+            assert!(is_insecure(&Uri::from_static(url)), "{url}");
+        }
+    }
 
     #[test]
     fn urls_are_published_as_browsers_write_them() {

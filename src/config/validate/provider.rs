@@ -5,6 +5,7 @@ use actors::quota::Scope;
 use super::{
     Check, headers,
     identification::Callers,
+    is_of_this_machine,
     limits::{Lists, Written, preconditions},
     remote,
 };
@@ -14,6 +15,7 @@ use crate::config::{
     file::{Entry, View},
     headers::HeaderRule,
     limits::{Owners, key},
+    secret::SHORTEST,
     shape::nearest,
 };
 
@@ -73,6 +75,7 @@ fn provider(
     }
     old_spelling(name, view, check);
     warn(&limits, &drafts, callers, check);
+    short_keys(view, check);
     let scope = scopes.next()?;
     let models = drafts.into_iter().filter_map(|draft| Some(model(draft, &limits, scope, scopes.next()?)));
     Some(Provider {
@@ -86,7 +89,27 @@ fn provider(
         idle_timeout: view.value("idle_timeout"),
         forward_token: view.value("forward_token"),
         headers: headers::rules(view, check),
+        header_secrets: headers::secrets(view),
     })
+}
+
+/// Keys that are not looked for in what the provider says, as they are too short to be told from words. A server on this
+/// machine commonly has a dummy.
+fn short_keys(view: View<'_>, check: &mut Check<'_>) {
+    if view.get("base_url").as_ref().is_some_and(is_of_this_machine) {
+        return;
+    }
+    for name in ["api_key", "access_key_id", "secret_access_key", "session_token"] {
+        let Some(entry) = view.entry(name) else { continue };
+        if (1..SHORTEST).contains(&entry.node.text().map_or(0, str::len)) {
+            let message = format!(
+                "`{name}` has less than {} characters: so short a key is not taken out of the provider's texts",
+                SHORTEST
+            );
+            let help = format!("write the whole key, or remove `{name}` where the provider needs none");
+            check.at_value(entry, Code::ShortKey, message, help);
+        }
+    }
 }
 
 fn drafts<'a>(
@@ -184,6 +207,7 @@ fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_sc
         limits: table,
         headers: draft.headers,
         max_tokens: draft.view.value("max_tokens"),
+        header_secrets: headers::secrets(draft.view),
     }
 }
 

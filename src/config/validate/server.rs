@@ -6,6 +6,7 @@ use super::{Check, cors::cors, edge, oauth::protected_resource};
 use crate::config::{
     Actors, Health, Protocols, Server,
     diagnostic::{Code, Diagnostic},
+    edge::METADATA,
     file::{Size, View},
 };
 
@@ -29,8 +30,8 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         max_clients: limits.value("max_clients"),
         tls: edge::tls(view.table("tls"), check),
         cors: cors(view.table("cors"), check),
-        csrf: edge::csrf(view.table("csrf")),
-        client_ip: edge::client_ip(view.table("client_ip")),
+        csrf: edge::csrf(view.table("csrf"), check),
+        client_ip: edge::client_ip(view, check),
         request_limits: edge::request_limits(limits),
         protected_resource: protected_resource(view.table("oauth").table("protected_resource"), check),
     };
@@ -64,7 +65,7 @@ fn health_path(view: View<'_>, health: &Health, protocols: &Protocols, check: &m
     if !health.enabled || health.listen.is_some() {
         return;
     }
-    let others = ["/v1", "/v1beta", "/.well-known/oauth-protected-resource"];
+    let others = ["/v1", "/v1beta", METADATA];
     let all = [&protocols.openai, &protocols.anthropic, &protocols.google];
     let mut taken = all.into_iter().flatten().flatten().map(String::as_str).chain(others);
     let under = |base: &str| {

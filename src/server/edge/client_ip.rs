@@ -3,26 +3,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
+use http::{HeaderMap, HeaderName};
 
-use crate::config::edge;
+use crate::{config::edge, header::Sent};
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Where the address is read from.
 #[derive(Debug, Default)]
-pub struct ClientIp {
-    rules: edge::ClientIp,
-    /// Peers whose headers are believed; empty = all peers.
-    trusted_proxies: Vec<IpNet>,
-}
+pub struct ClientIp(edge::ClientIp);
 
 impl ClientIp {
-    /// By `[server.client_ip]`, and the `trusted_proxies` of the identification.
-    pub fn new(rules: edge::ClientIp, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { rules, trusted_proxies }
+    /// By `[server.client_ip]`.
+    pub fn new(rules: edge::ClientIp) -> Self {
+        Self(rules)
     }
 
     /// The address of whoever sent a request with these headers by way of `peer`. What cannot be read leaves the peer's.
@@ -33,15 +28,16 @@ impl ClientIp {
     }
 
     fn told(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
-        if !self.trusted_proxies.is_empty() && !self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        let edge::ClientIp { x_real_ip, trusted_hops, trusted_proxies } = &self.0;
+        if !trusted_proxies.believe(peer) {
             return None;
         }
-        if self.rules.x_real_ip && headers.contains_key(X_REAL_IP) {
-            let mut told = headers.get_all(X_REAL_IP).iter().map(HeaderValue::as_bytes);
-            // Of several, nobody can say which one the proxy wrote.
-            return told.next().filter(|_| told.next().is_none()).and_then(address);
+        match Sent::of(headers, &X_REAL_IP) {
+            Sent::Once(told) if *x_real_ip => address(told.as_bytes()),
+            // Nobody can say which one the proxy wrote.
+            Sent::Repeatedly if *x_real_ip => None,
+            _ => forwarded(headers).nth((*trusted_hops)?).and_then(address),
         }
-        forwarded(headers).nth(self.rules.trusted_hops?).and_then(address)
     }
 }
 

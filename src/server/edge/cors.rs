@@ -15,6 +15,7 @@ use http::{
 
 use crate::{
     config::edge::{self, Allowed},
+    header::Sent,
     server::{body::Content, respond},
 };
 
@@ -22,6 +23,8 @@ const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-cont
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
+/// What is served, for who names no methods.
+const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 /// To browsers `*` is every header but this one, which has to be named.
 const ANY_AND_AUTHORIZATION: HeaderValue = HeaderValue::from_static("*, authorization");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -31,12 +34,21 @@ pub(super) struct Cors {
     origins: Origins,
     /// Allowed methods and headers, and how long that holds: in the answer to every preflight.
     preflight: HeaderMap,
-    /// Whether every request header is allowed.
-    any_header: bool,
+    headers: Headers,
     private_network: bool,
     /// In every other answer.
     expose: Option<HeaderValue>,
     credentials: bool,
+}
+
+/// Which headers pages may send.
+enum Headers {
+    /// What they ask for: nothing is written about it.
+    Asked,
+    /// All, by a `*`.
+    Any,
+    /// Those that the answer to every preflight names.
+    Listed,
 }
 
 /// Which origins may read.
@@ -55,14 +67,18 @@ struct Listed {
 impl Cors {
     pub(super) fn new(written: &edge::Cors) -> Self {
         let lists = [
-            (ACCESS_CONTROL_ALLOW_METHODS, list(written.methods.as_ref())),
+            (ACCESS_CONTROL_ALLOW_METHODS, list(written.methods.as_ref()).or(Some(SERVED))),
             (ACCESS_CONTROL_ALLOW_HEADERS, list(written.headers.as_ref())),
             (ACCESS_CONTROL_MAX_AGE, written.max_age.map(|age| age.as_secs().into())),
         ];
         Self {
             origins: Origins::new(written.origins.as_ref()),
             preflight: lists.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
-            any_header: written.headers == Some(Allowed::Any),
+            headers: match written.headers {
+                None => Headers::Asked,
+                Some(Allowed::Any) => Headers::Any,
+                Some(Allowed::These(_)) => Headers::Listed,
+            },
             private_network: written.allow_private_network,
             expose: list(written.expose.as_ref()),
             credentials: written.allow_credentials,
@@ -76,13 +92,28 @@ impl Cors {
         }
         let mut response = respond::empty(StatusCode::OK);
         response.headers_mut().clone_from(&self.preflight);
-        if self.any_header && asks_for_authorization(&head.headers) {
-            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, ANY_AND_AUTHORIZATION);
+        match self.headers {
+            Headers::Asked => self.grant(&head.headers, response.headers_mut()),
+            Headers::Any if asks_for_authorization(&head.headers) => {
+                response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, ANY_AND_AUTHORIZATION);
+            }
+            Headers::Any | Headers::Listed => {}
         }
         if self.private_network && head.headers.get(REQUEST_PRIVATE_NETWORK) == Some(&TRUE) {
             response.headers_mut().insert(ALLOW_PRIVATE_NETWORK, TRUE);
         }
         Some(response)
+    }
+
+    /// Allows a page the headers that it asks for, if its origin may read.
+    fn grant(&self, asked: &HeaderMap, answer: &mut HeaderMap) {
+        answer.append(VARY, HeaderValue::from_static("access-control-request-headers"));
+        if self.origins.of(asked).is_some() {
+            for names in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter(|names| are_names(names))
+            {
+                answer.append(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+            }
+        }
     }
 
     /// Lets the page that sent the request read the answer, if its origin may.
@@ -112,6 +143,12 @@ fn asks_for_authorization(headers: &HeaderMap) -> bool {
     names.any(|name| name.trim_ascii().eq_ignore_ascii_case(AUTHORIZATION.as_str().as_bytes()))
 }
 
+/// Whether nothing but names of headers, commas and blanks is in there.
+fn are_names(list: &HeaderValue) -> bool {
+    let mut names = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.all(|name| name.is_empty() || HeaderName::from_bytes(name).is_ok())
+}
+
 /// A list as a header writes it.
 fn list<T: Display>(allowed: Option<&Allowed<T>>) -> Option<HeaderValue> {
     match allowed? {
@@ -139,8 +176,7 @@ impl Origins {
             Self::Nobody => None,
             Self::Everybody => Some(ANY),
             Self::Listed(listed) => {
-                let mut origins = headers.get_all(ORIGIN).iter();
-                let (origin, None) = (origins.next()?, origins.next()) else { return None };
+                let Sent::Once(origin) = Sent::of(headers, &ORIGIN) else { return None };
                 origin.to_str().is_ok_and(|origin| listed.has(origin)).then(|| origin.clone())
             }
         }
@@ -161,24 +197,50 @@ impl Listed {
     }
 }
 
-/// Whether `text` is what `glob` says, whose `*` stand for any characters but `/` and `:`.
-fn matches(glob: &str, text: &str) -> bool {
-    const BOUNDS: [char; 2] = ['/', ':'];
-    let mut pieces = glob.split(BOUNDS).zip(text.split(BOUNDS));
-    glob.matches(BOUNDS).eq(text.matches(BOUNDS)) && pieces.all(|(glob, text)| piece_matches(glob, text))
+/// Whether `origin` is what `glob` says: a `*` for the port is any port, one in the host one or more characters of it.
+fn matches(glob: &str, origin: &str) -> bool {
+    let Some((scheme, host, port)) = taken_apart(glob) else { return false };
+    let Some((its_scheme, its_host, its_port)) = taken_apart(origin) else { return false };
+    let port_matches = match (port, its_port) {
+        (Some("*"), Some(port)) => !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => port == its_port,
+    };
+    port_matches && scheme == its_scheme && host_matches(host, its_host)
 }
 
-/// The same, where neither has a `/` or `:`. Each text between two `*` is taken where it comes first, which leaves the most
-/// for those after it.
-fn piece_matches(glob: &str, text: &str) -> bool {
+/// Scheme, host and port of an origin.
+fn taken_apart(origin: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    Some((scheme, host, port))
+}
+
+/// Each text between two `*` is taken where it comes first, which leaves the most for those after it. No label of a host
+/// that is matched by a `*` is empty.
+fn host_matches(glob: &str, host: &str) -> bool {
     let mut between = glob.split('*');
-    let Some(mut rest) = text.strip_prefix(between.next().unwrap_or_default()) else { return false };
+    let Some(mut rest) = host.strip_prefix(between.next().unwrap_or_default()) else { return false };
     let Some(last) = between.next_back() else { return rest.is_empty() };
     for literal in between {
-        let Some(at) = rest.find(literal) else { return false };
+        let Some(at) =
+            rest.char_indices().skip(1).map(|(at, _)| at).find(|at| rest[*at..].starts_with(literal))
+        else {
+            return false;
+        };
+        if !is_of_host(&rest[..at]) {
+            return false;
+        }
         rest = &rest[at + literal.len()..];
     }
-    rest.ends_with(last)
+    rest.strip_suffix(last).is_some_and(is_of_host) && host.split('.').all(|label| !label.is_empty())
+}
+
+/// What a `*` may stand for.
+fn is_of_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
 }
 
 #[cfg(test)]

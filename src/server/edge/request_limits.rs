@@ -1,7 +1,10 @@
 //! The limits on requests, `[server.rate_limits]` `global` and `per_ip`: windows like those of tokens, a request being one.
 //! Who counts is a quota actor; here is only who is asked, in which order, and that a refused request costs nothing.
 
-use std::net::IpAddr;
+use std::{
+    io::Write as _,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use actors::{
     ClientId,
@@ -43,15 +46,19 @@ pub struct Limited {
 pub struct Admitted([Option<Reservation>; 2]);
 
 impl RequestLimits {
-    /// Takes one request: from the global limit, then from that of the caller's address. Both or none.
+    /// Takes one request: from the global limit, then from that of the caller's address. Both or none; who is refused is
+    /// told the longer of the two waits.
     pub(super) async fn admit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Admitted, Error> {
         let global = match &self.global {
-            Some(limited) => Some(limited.take(&limited.everybody).await?),
+            Some(limited) => match limited.take(&limited.everybody).await {
+                Ok(global) => Some(global),
+                Err(refusal) => return Err(self.longer(refusal, headers, peer).await),
+            },
             None => None,
         };
         let Some(limited) = &self.per_ip else { return Ok(Admitted([global, None])) };
-        let address = ClientId::new(&self.client_ip.of(headers, peer).to_string());
-        match limited.take(&address).await {
+        let counted = counted(self.client_ip.of(headers, peer));
+        match limited.take(&counted).await {
             Ok(per_ip) => Ok(Admitted([global, Some(per_ip)])),
             Err(refusal) => {
                 if let Some(global) = global {
@@ -62,6 +69,44 @@ impl RequestLimits {
             }
         }
     }
+
+    /// The refusal of the global limit, or that of the caller's address if it holds for longer.
+    async fn longer(&self, global: Error, headers: &HeaderMap, peer: IpAddr) -> Error {
+        let (Some(limited), Error::Requests { .. }) = (&self.per_ip, &global) else { return global };
+        match limited.take(&counted(self.client_ip.of(headers, peer))).await {
+            Ok(per_ip) => {
+                per_ip.refund().await;
+                global
+            }
+            Err(per_ip) if wait(&per_ip) > wait(&global) => per_ip,
+            Err(_) => global,
+        }
+    }
+}
+
+/// How long a refusal of a limit holds, in seconds; nothing for other errors, most for a limit of nothing.
+fn wait(error: &Error) -> u64 {
+    match error {
+        Error::Requests { retry_after, .. } => retry_after.unwrap_or(u64::MAX),
+        _ => 0,
+    }
+}
+
+/// The name under which an address is counted. IPv6 goes by its /64, the least that one network is given (RFC 7421): who
+/// has one has all 2^64 addresses in it.
+fn counted(address: IpAddr) -> ClientId {
+    const HOST: u128 = u64::MAX as u128;
+    /// Eight groups of four digits, with colons between.
+    const LONGEST: usize = 39;
+    let network = match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !HOST).into(),
+    };
+    let mut text = [0; LONGEST];
+    let mut rest = &mut text[..];
+    let _ = write!(rest, "{network}");
+    let written = LONGEST - rest.len();
+    ClientId::new(str::from_utf8(&text[..written]).unwrap_or_default())
 }
 
 impl Limited {

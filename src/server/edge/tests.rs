@@ -23,7 +23,7 @@ fn edge(cors: bool, csrf: bool) -> Edge {
     Edge {
         cors: cors.as_ref().map(Cors::new),
         csrf: csrf.then(|| Csrf::new(HeaderName::from_static("x-nexus-csrf-protection"))),
-        health: Some(Page { path: "/health".to_owned(), body: HEALTHY.into() }),
+        health: Some(Page { paths: vec!["/health".to_owned()], body: HEALTHY.into() }),
         metadata: Some(Page::metadata(&resource)),
         limits: RequestLimits::default(),
     }
@@ -96,4 +96,49 @@ fn the_metadata_is_that_of_rfc_9728() {
         page.body,
         r#"{"resource":"http://127.0.0.1:8080/","authorization_servers":["http://127.0.0.1:4444/"]}"#
     );
+}
+
+fn resource(resource: &str) -> ProtectedResource {
+    ProtectedResource { resource: resource.to_owned(), authorization_servers: Vec::new() }
+}
+
+#[test]
+fn a_resource_with_a_path_is_described_where_clients_look_for_it() {
+    for (url, paths) in [
+        ("https://a.test/", &[METADATA][..]),
+        (
+            "https://a.test/x",
+            &[METADATA, "/.well-known/oauth-protected-resource/x", "/x/.well-known/oauth-protected-resource"],
+        ),
+        (
+            "https://a.test:1/x/y/",
+            &[
+                METADATA,
+                "/.well-known/oauth-protected-resource/x/y/",
+                "/x/y/.well-known/oauth-protected-resource",
+            ],
+        ),
+    ] {
+        let edge = Edge { metadata: Some(Page::metadata(&resource(url))), ..edge(false, false) };
+        for path in paths {
+            assert_eq!(answer(&edge, "GET", path, &[]), "200", "{url} {path}");
+        }
+        assert_eq!(answer(&edge, "GET", "/.well-known/oauth-protected-resource/z", &[]), "steps");
+    }
+}
+
+#[test]
+fn the_challenge_names_a_place_of_the_metadata_if_there_is_any() {
+    let of = |url: &str| challenge(Some(&resource(url))).unwrap();
+    let named = "Bearer resource_metadata=\"https://a.example/.well-known/oauth-protected-resource\"";
+    assert_eq!(
+        (of("https://a.example/"), of("https://a.example")),
+        (named.try_into().unwrap(), named.try_into().unwrap())
+    );
+    for url in ["https://a.example/", "https://a.example/x", "https://a.example/x/y/"] {
+        let challenge = of(url);
+        let place = challenge.to_str().unwrap().split("https://a.example").nth(1).unwrap();
+        assert!(places(url).iter().any(|path| *path == place[..place.len() - 1]), "{place}");
+    }
+    assert_eq!(challenge(None).unwrap(), "Bearer");
 }

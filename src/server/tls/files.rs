@@ -1,14 +1,9 @@
 //! The files of `[server.tls]`: read, compared, and made into what rustls needs. Errors name the file and never show
 //! what is in a key.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
+use actors::file;
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::{Error, InconsistentKeys, RootCertStore, crypto::CryptoProvider, sign::CertifiedKey};
 use rustls_pki_types::{
@@ -17,9 +12,6 @@ use rustls_pki_types::{
 };
 
 use crate::config::edge;
-
-/// A file beyond this is no certificate, bytes. All public authorities together have a quarter of it.
-const LARGEST: u64 = 1 << 20;
 
 /// Why files cannot be used; for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +50,7 @@ impl std::error::Error for TlsError {}
 impl Files {
     /// Reads them. Blocks.
     pub(super) fn read(paths: Arc<edge::Tls>) -> Result<Self, TlsError> {
-        let read = |path: &Path| read(path).map_err(|error| TlsError::of(path, error));
+        let read = |path: &Path| file::read(path).map_err(|error| TlsError::of(path, error));
         let client_ca = paths.client_ca.as_deref().map(read).transpose()?;
         let (certificate, key) = (read(&paths.certificate)?, read(&paths.key)?);
         Ok(Self { paths, certificate, key, client_ca })
@@ -113,15 +105,6 @@ impl Files {
         }
         Ok(Some(roots))
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LARGEST {
-        return Err(io::Error::other("is larger than 1 MiB"));
-    }
-    Ok(content)
 }
 
 /// All certificates of a PEM file, at least one.

@@ -1,13 +1,31 @@
-//! The names in a client's certificate that rustls has verified: read once a connection, for the identity actors.
+//! What a client's certificate says that rustls has verified, read once a connection: names for the identity actors, and
+//! until when they hold.
+
+use std::time::{Duration, SystemTime};
 
 use actors::identity::Certificate;
 use rustls_pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
 
-/// The names in `der`. A name that is there twice is no name: which of them is meant, nobody can say.
-pub(in crate::server) fn certificate(der: &CertificateDer<'_>) -> Certificate {
-    let Ok((_, certificate)) = parse_x509_certificate(der) else { return Certificate::default() };
-    Certificate { san_uri: san_uri(&certificate), subject_cn: subject_cn(&certificate) }
+/// A client's certificate, as far as it matters here. One that cannot be read names nobody.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Shown {
+    /// Its names. A name that is there twice is no name: which of them is meant, nobody can say.
+    pub(in crate::server) names: Certificate,
+    /// Its last moment; `None` where there is none to read.
+    pub(in crate::server) until: Option<SystemTime>,
+}
+
+impl Shown {
+    /// What `der` says.
+    pub(in crate::server) fn read(der: &CertificateDer<'_>) -> Self {
+        let Ok((_, certificate)) = parse_x509_certificate(der) else { return Self::default() };
+        let (san_uri, subject_cn) = (san_uri(&certificate), subject_cn(&certificate));
+        let names = Certificate::new(san_uri.as_deref(), subject_cn.as_deref());
+        let seconds = u64::try_from(certificate.validity().not_after.timestamp());
+        let until = seconds.ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+        Self { names, until }
+    }
 }
 
 /// RFC 5280, section 4.2.1.6.
@@ -37,31 +55,43 @@ mod tests {
 
     use super::*;
 
-    fn names(pem: &[u8]) -> (Option<String>, Option<String>) {
-        let der = CertificateDer::from_pem_slice(pem).expect("a certificate");
-        let Certificate { san_uri, subject_cn } = certificate(&der);
-        (san_uri.map(String::from), subject_cn.map(String::from))
+    fn names(pem: &[u8]) -> Certificate {
+        Shown::read(&CertificateDer::from_pem_slice(pem).expect("a certificate")).names
     }
 
     #[test]
     fn the_one_uri_and_the_one_common_name_are_read() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
-        assert_eq!((uri.as_deref(), name.as_deref()), (Some("spiffe://acme.test/alice"), Some("alice")));
+        let alice = names(include_bytes!("../../../tests/it/support/tls/alice.pem"));
+        assert_eq!(alice, Certificate::new(Some("spiffe://acme.test/alice"), Some("alice")));
     }
 
     #[test]
     fn of_several_names_none_is_taken() {
-        assert_eq!(names(include_bytes!("../../../tests/it/support/tls/many.pem")), (None, None));
+        let many = names(include_bytes!("../../../tests/it/support/tls/many.pem"));
+        assert_eq!(many, Certificate::default());
     }
 
     #[test]
     fn an_address_is_no_uri() {
-        let (uri, name) = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
-        assert_eq!((uri, name.as_deref()), (None, Some("upstream")));
+        let server = names(include_bytes!("../../../tests/it/support/tls/server.pem"));
+        assert_eq!(server, Certificate::new(None, Some("upstream")));
     }
 
     #[test]
     fn what_is_no_certificate_has_no_names() {
-        assert_eq!(certificate(&CertificateDer::from_slice(b"\x30\x03abc")), Certificate::default());
+        let shown = Shown::read(&CertificateDer::from_slice(b"\x30\x03abc"));
+        assert_eq!((shown.names, shown.until), (Certificate::default(), None));
+    }
+
+    #[test]
+    fn a_certificate_holds_until_its_last_moment() {
+        for (pem, seconds) in [
+            (&include_bytes!("../../../tests/it/support/tls/alice.pem")[..], 4_733_510_400),
+            (include_bytes!("../../../tests/it/support/tls/expired.pem"), 1_609_459_200),
+        ] {
+            let der = CertificateDer::from_pem_slice(pem).expect("a certificate");
+            let until = Shown::read(&der).until.expect("a time");
+            assert_eq!(until.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), seconds);
+        }
     }
 }

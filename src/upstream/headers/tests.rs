@@ -1,6 +1,6 @@
 //! The rules one by one, their order, and what no rule can do.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use regex::bytes::RegexBuilder;
 
@@ -72,7 +72,7 @@ fn sent_with(
     caller: &[(&str, &str)],
 ) -> Vec<(String, String)> {
     let (mut headers, plain) = (own(), own());
-    apply(&mut headers, &map(caller), HeaderRules::new(provider, model).as_ref());
+    apply(&mut headers, &map(caller), HeaderRules::new(provider, model, &[]).as_ref());
     let text = |value: &HeaderValue| String::from_utf8(value.as_bytes().to_vec()).expect("text");
     let added = headers.iter().filter(|(name, value)| plain.get(*name) != Some(*value));
     added.map(|(name, value)| (name.to_string(), text(value))).collect()
@@ -95,7 +95,7 @@ const CALLER: [(&str, &str); 5] = [
 
 #[test]
 fn without_rules_only_what_passes_by_default_goes_up() {
-    assert!(HeaderRules::new(&[], &[]).is_none());
+    assert!(HeaderRules::new(&[], &[], &[]).is_none());
     assert_sent(&[], &CALLER, &[("traceparent", "00-1")]);
 }
 
@@ -160,7 +160,7 @@ fn the_providers_own_headers_replace_those_of_the_rules() {
     let rules = [insert("authorization", "Bearer rule"), insert("content-type", "text/plain")];
     assert_sent(&rules, &CALLER, &[("traceparent", "00-1")]);
     let mut keyless = HeaderMap::new();
-    apply(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[]).as_ref());
+    apply(&mut keyless, &map(&CALLER), HeaderRules::new(&rules, &[], &[]).as_ref());
     assert_eq!(keyless.get(AUTHORIZATION), Some(&value("Bearer rule")), "there is none of its own");
     assert_eq!(keyless.get(CONTENT_TYPE), None);
 }
@@ -171,7 +171,7 @@ fn agent_and_accept_may_be_changed_and_removed() {
     let caller = [("user-agent", "app/1"), ("accept", "image/png")];
     assert_sent(&rules, &caller, &[("user-agent", "app/1"), ("accept", "text/plain")]);
     let mut headers = own();
-    let rules = HeaderRules::new(&[HeaderRule::Remove(matching("."))], &[]);
+    let rules = HeaderRules::new(&[HeaderRule::Remove(matching("."))], &[], &[]);
     apply(&mut headers, &map(&caller), rules.as_ref());
     assert_eq!(headers, map(&[("authorization", "Bearer own"), ("content-type", "application/json")]));
 }
@@ -185,7 +185,7 @@ fn headers_of_a_protocol_pass_to_the_same_protocol_only() {
         ("traceparent", "00-1"),
     ]);
     let own = map(&[("anthropic-version", "2023-06-01")]);
-    for rules in [None, HeaderRules::new(&[insert("x", "y")], &[])] {
+    for rules in [None, HeaderRules::new(&[insert("x", "y")], &[], &[])] {
         let sent = |same_protocol| {
             let mut sent = own.clone();
             complete(&mut sent, &client(&caller, same_protocol), &PROTOCOL, rules.as_ref());
@@ -204,7 +204,7 @@ fn a_version_that_the_connection_names_does_not_replace_ours() {
     let mut sent = own.clone();
     apply(&mut sent, &caller, None);
     assert_eq!(sent, own);
-    let rules = HeaderRules::new(&[insert("anthropic-version", "2100-01-01")], &[]);
+    let rules = HeaderRules::new(&[insert("anthropic-version", "2100-01-01")], &[], &[]);
     apply(&mut sent, &caller, rules.as_ref());
     assert_eq!(sent, map(&[("anthropic-version", "2100-01-01")]), "a rule may change it");
 }
@@ -221,6 +221,19 @@ fn what_connection_names_ends_here() {
 }
 
 #[test]
+fn a_connection_that_names_too_many_lets_nothing_up() {
+    let rule = [forward(one("x-a"), None, None)];
+    for (names, up) in [(MOST_NAMES, &[("traceparent", "00-1"), ("x-a", "1")][..]), (MOST_NAMES + 1, &[])] {
+        let connection = vec!["x-b"; names].join(",");
+        let caller = [("connection", connection.as_str()), ("traceparent", "00-1"), ("x-a", "1")];
+        assert_sent(&rule, &caller, up);
+    }
+    let rule = [forward(one("x-a"), Some("default"), None), insert("x-c", "own")];
+    let connection = "x-b,".repeat(16 * 1024);
+    assert_sent(&rule, &[("connection", &connection), ("x-a", "1")], &[("x-a", "default"), ("x-c", "own")]);
+}
+
+#[test]
 fn no_rule_sends_what_is_the_callers_alone() {
     let denied = [
         "authorization",
@@ -230,6 +243,9 @@ fn no_rule_sends_what_is_the_callers_alone() {
         "x-goog-api-key",
         "api-key",
         "proxy-authorization",
+        "x-forwarded-access-token",
+        "x-amzn-oidc-data",
+        "x-ms-token-aad-access-token",
     ];
     let denied =
         [&denied[..], &["te", "transfer-encoding", "host", "content-length", "accept-encoding"]].concat();
@@ -243,6 +259,39 @@ fn no_rule_sends_what_is_the_callers_alone() {
         let rules = [forward(one(name), None, None), forward(one(name), None, Some("x-renamed"))];
         assert_sent(&rules, &caller, &[]);
         assert_sent(&[duplicate(name, "x-copy", Some("0")), duplicate("x-a", name, Some("0"))], &caller, &[]);
+    }
+}
+
+#[test]
+fn a_pattern_takes_nothing_that_says_who_calls_and_a_name_does() {
+    let telling = [
+        "x-auth-user",
+        "x-id-token",
+        "my-cookie",
+        "x-client-secret",
+        "x-jwt",
+        "x-saml-assertion",
+        "x-credentials",
+        "x-session-id",
+        "my-api-key",
+        "my-apikey",
+        "x-oidc-data",
+        "x-csrf",
+        "x-password",
+    ];
+    let ours = [name("x-user-id"), name("x-team"), name("x-mark")];
+    let caller = telling.into_iter().chain(["x-user-id", "x-team", "x-mark", "x-custom"]);
+    let caller = map(&caller.map(|name| (name, "1")).collect::<Vec<_>>());
+    let sent = |rules: &[HeaderRule]| {
+        let mut headers = HeaderMap::new();
+        apply(&mut headers, &caller, HeaderRules::new(rules, &[], &ours).as_ref());
+        headers.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&[forward(matching("."), None, None)]), ["x-custom"]);
+    assert_eq!(sent(&[forward(matching("^x-user-id$"), None, Some("y"))]), [""; 0]);
+    for named in telling.into_iter().chain(["x-user-id", "x-mark"]) {
+        assert_eq!(sent(&[forward(one(named), None, None)]), [named]);
+        assert_eq!(sent(&[forward(one(named), None, None), HeaderRule::Remove(matching("."))]), [""; 0]);
     }
 }
 
@@ -299,7 +348,7 @@ proptest! {
         let mut caller = map(&sent.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
         caller.insert(CONNECTION, value(&hop.join(" , ")));
         let (mut headers, own) = (own(), own());
-        apply(&mut headers, &caller, HeaderRules::new(&provider, &model).as_ref());
+        apply(&mut headers, &caller, HeaderRules::new(&provider, &model, &[]).as_ref());
         for (to, value) in &headers {
             if to == AUTHORIZATION || to == CONTENT_TYPE {
                 prop_assert_eq!(Some(value), own.get(to), "the provider's own");

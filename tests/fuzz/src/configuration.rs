@@ -30,7 +30,7 @@ pub fn config(text: &[u8]) {
         let read = || Config::read(Path::new("nexus.toml"), text, &world);
         let report = match read() {
             Ok((config, warnings)) => {
-                Routes::new(&config.providers);
+                Routes::new(&config);
                 assert_eq!(read().expect("as before").0, config);
                 warnings
             }

@@ -70,7 +70,7 @@ fn split_as_the_grammar_says(text: &[u8]) {
 
 /// What goes to the client, and what is known in the end.
 fn pass(pieces: &[&[u8]], hide_usage: bool) -> (Vec<u8>, Seen, Ending) {
-    let mut machine = Stream::new(name_json().into(), hide_usage, Some(SECRET.into()));
+    let mut machine = Stream::new(name_json().into(), hide_usage, Some([SECRET.into()].into()));
     let mut out = Vec::new();
     for piece in pieces {
         out.extend(machine.push(Bytes::copy_from_slice(piece)).expect("small"));
@@ -82,7 +82,7 @@ fn pass(pieces: &[&[u8]], hide_usage: bool) -> (Vec<u8>, Seen, Ending) {
 
 /// What goes to the client of the events that end; the byte behind decides about a last CR.
 fn events_of(text: &[u8]) -> Vec<u8> {
-    let mut machine = Stream::new(name_json().into(), true, Some(SECRET.into()));
+    let mut machine = Stream::new(name_json().into(), true, Some([SECRET.into()].into()));
     machine.push([text, b"!"].concat().into()).expect("small").into()
 }
 

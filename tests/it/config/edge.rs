@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use actors::identity::Networks;
 use http::{HeaderName, Method};
 use nexus::config::{
     Config, Server,
@@ -109,10 +110,56 @@ fn csrf_is_off_until_it_is_enabled() {
 
 #[test]
 fn the_address_of_a_caller_is_that_of_the_connection_by_default() {
-    assert_eq!(server("").client_ip, ClientIp { x_real_ip: false, trusted_hops: None });
+    assert_eq!(server("").client_ip, ClientIp::default());
     let text = "[server.client_ip]\nx_real_ip = true\nx_forwarded_for_trusted_hops = 0\n";
-    assert_eq!(server(text).client_ip, ClientIp { x_real_ip: true, trusted_hops: Some(0) });
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let expected =
+        ClientIp { x_real_ip: true, trusted_hops: Some(0), trusted_proxies: Networks::new(trusted_proxies) };
+    // Whether callers are identified or not.
+    for identified in ["", "enabled = false\n", "enabled = true\nclient_id.http_header = \"X-User-Id\"\n"] {
+        let proxies =
+            format!("[server.client_identification]\n{identified}trusted_proxies = [\"10.0.0.0/8\"]\n");
+        assert_eq!(server(&[text, &proxies].concat()).client_ip, expected, "{identified}");
+    }
     assert_eq!(found("[server.client_ip]\nx_forwarded_for_trusted_hops = -1\n"), ["out-of-range"]);
+}
+
+#[test]
+fn an_address_that_anyone_can_write_is_warned_of() {
+    for (text, expected) in [
+        ("x_real_ip = true", &["forgeable-header"][..]),
+        ("x_forwarded_for_trusted_hops = 0", &["forgeable-header"]),
+        ("x_real_ip = true\nx_forwarded_for_trusted_hops = 1", &["forgeable-header"; 2]),
+        ("x_real_ip = false", &[]),
+    ] {
+        let text = format!("[server.client_ip]\n{text}\n");
+        assert_eq!(found(&text), expected, "{text}");
+        let proxies = "[server.client_identification]\ntrusted_proxies = [\"10.0.0.0/8\"]\n";
+        let unread: &[&str] = if expected.is_empty() { &["no-effect"] } else { &[] };
+        assert_eq!(found(&[&text, proxies].concat()), unread, "{text}");
+    }
+}
+
+#[test]
+fn an_origin_that_strangers_can_have_is_warned_of_or_refused() {
+    for (origin, alone, with_credentials) in [
+        ("https://*.example.com", "", ""),
+        ("https://*-app.example.com", "wide-origin", "wide-origin"),
+        ("https://*.*.example.com:*", "", ""),
+        ("http://localhost:*", "", ""),
+        ("http://[::1]:*", "", ""),
+        ("https://*example.com", "wide-origin", "wide-origin"),
+        ("https://a.*b.example.com:8443", "wide-origin", "wide-origin"),
+        ("https://app.*", "wide-origin", "wide-origin"),
+        ("https://*", "", "conflict"),
+        ("https://*:*", "", "conflict"),
+        ("https://**.*/", "", "conflict"),
+    ] {
+        for (more, expected) in [("", alone), ("allow_credentials = true\n", with_credentials)] {
+            let text = format!("[server.cors]\nallow_origins = [\"{origin}\"]\n{more}");
+            assert_eq!(found(&text).concat(), expected, "{text}");
+        }
+    }
 }
 
 #[test]

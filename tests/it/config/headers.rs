@@ -1,7 +1,10 @@
 //! Header rules, as the file says them.
 
 use http::{HeaderName, HeaderValue};
-use nexus::config::headers::{HeaderRule, Names};
+use nexus::config::{
+    headers::{HeaderRule, Names},
+    secret::Secret,
+};
 
 use super::{PROVIDER, World, codes, read, report};
 
@@ -112,6 +115,8 @@ fn credentials_of_callers_and_framing_are_named_by_no_rule() {
         "X-Api-Key",
         "X-Goog-Api-Key",
         "X-Provider-API-Key",
+        "X-Auth-Request-Access-Token",
+        "X-Ms-Token-Aad-Id-Token",
     ];
     for name in credentials.into_iter().chain(["Host", "Content-Length", "TE", "Connection", "Accept"]) {
         for body in [
@@ -143,4 +148,44 @@ fn a_provider_that_sends_nothing_has_no_rules() {
     let codes_of = |head: &str| codes(&report(&format!("{echo}{head}\n{body}"), &World::default()));
     assert_eq!(codes_of("[[llm.providers.p.headers]]"), ["another-type"]);
     assert_eq!(codes_of("[[llm.providers.p.models.m.headers]]"), ["no-effect"]);
+}
+
+#[test]
+fn values_out_of_references_and_of_headers_with_credentials_are_secret_and_words_are_not() {
+    let text = r#"
+[[llm.providers.openai.headers]]
+rule = "insert"
+name = "X-Region"
+value = "eu-central-1"
+[[llm.providers.openai.headers]]
+rule = "insert"
+name = "X-Tenant"
+value = "{{ env.NOPE | from-a-reference }}"
+[[llm.providers.openai.headers]]
+rule = "insert"
+name = "Authorization"
+value = "Bearer written-out"
+[[llm.providers.openai.headers]]
+rule = "forward"
+name = "X-Session-Token"
+default = "default-of-a-token"
+[[llm.providers.openai.headers]]
+rule = "forward"
+pattern = "^x-"
+[[llm.providers.openai.models."gpt-4o".headers]]
+rule = "rename_duplicate"
+name = "X-A"
+rename = "X-A-Secret"
+default = "default-of-a-copy"
+"#;
+    let (config, report) = read(&[PROVIDER, text].concat()).unwrap();
+    assert_eq!(codes(&report), [""; 0]);
+    let exposed = |secrets: &[Secret]| secrets.iter().map(|s| s.expose().to_owned()).collect::<Vec<_>>();
+    let provider = &config.providers[0];
+    assert_eq!(
+        exposed(&provider.header_secrets),
+        ["from-a-reference", "Bearer written-out", "default-of-a-token"]
+    );
+    assert_eq!(exposed(&provider.models[0].header_secrets), ["default-of-a-copy"]);
+    assert!(provider.models[1].header_secrets.is_empty());
 }

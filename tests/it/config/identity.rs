@@ -11,7 +11,17 @@ use nexus::config::{
 use super::{CALLERS, PROVIDER, World, codes, read, report};
 
 const ENABLED: &str = "[server.client_identification]\nenabled = true\n";
-const OAUTH: &str = "[server.oauth]\nurl = \"https://id.example.com/jwks\"\n";
+const OAUTH: &str = "[server.oauth]\nurl = \"https://id.example.com/jwks\"\nexpected_issuer = \"i\"\nexpected_audience = \"a\"\n";
+/// [`CALLERS`] behind a proxy.
+const PROXIED: &str = r#"
+[server.client_identification]
+enabled = true
+client_id.http_header = "X-User-Id"
+group_id.http_header = "X-Group-Id"
+trusted_proxies = ["10.0.0.0/8"]
+[server.client_identification.validation]
+group_values = ["premium", "basic"]
+"#;
 const LIMIT: &str =
     "[llm.providers.openai.rate_limits.per_user]\ninput_token_limit = 1000\ninterval = \"60s\"\n";
 
@@ -39,7 +49,10 @@ fn found(parts: &[&str]) -> Vec<&'static str> {
 }
 
 fn verification(oauth: &str) -> Verification {
-    let Tokens::Verified(verification) = rules(&[oauth]).tokens else { panic!("nothing verifies") };
+    let (config, _) = Config::read(Path::new("n"), &[oauth, PROVIDER].concat(), &world()).unwrap();
+    let Tokens::Verified(verification) = config.identification.unwrap().tokens else {
+        panic!("nothing verifies")
+    };
     verification
 }
 
@@ -110,7 +123,8 @@ fn tokens_are_demanded_with_identification_off_or_by_header() {
 fn keys_of_tokens_come_from_exactly_one_place() {
     let url = verification("[server.oauth]\nurl = \"https://id.example.com/keys/?p=b2c\"\n");
     assert_eq!(url.keys, KeySource::Url("https://id.example.com/keys/?p=b2c".parse().unwrap()));
-    assert_eq!((url.poll_interval, url.issuer, url.audience), (None, None, None));
+    assert_eq!((url.issuer, url.audience), (None, None));
+    assert_eq!(url.poll_interval, Some(Duration::from_secs(3600)), "no revoked key is honoured for ever");
     assert_eq!(url.algorithms.len(), 9);
     assert!(!url.algorithms.contains(&Algorithm::HS256));
     let file = verification(
@@ -145,14 +159,88 @@ fn what_makes_no_sense_about_tokens_is_refused() {
             "[server.oauth]\nurl = \"https://h/j\"\nprotected_resource = { resource = \"h\", authorization_servers = [] }\n",
             &["invalid-url", "empty-value"],
         ),
+        (
+            "[server.oauth]\nurl = \"https://h/j\"\nprotected_resource = { resource = \"https://h/x?y=1\", authorization_servers = [\"https://a\"] }\n",
+            &["invalid-url"],
+        ),
     ] {
-        assert_eq!(found(&[text]), expected, "{text}");
+        // It is said of each of them, and tested below.
+        let found: Vec<_> = found(&[text]).into_iter().filter(|code| *code != "unchecked-claims").collect();
+        assert_eq!(found, expected, "{text}");
     }
     let near = report(
         &["[server.oauth]\nurl = \"https://h/j\"\nalgorithms = [\"RS255\"]\n", PROVIDER].concat(),
         &world(),
     );
-    assert_eq!(near.diagnostics[0].help.as_deref(), Some("did you mean \"RS256\"?"));
+    assert_eq!(near.diagnostics[1].help.as_deref(), Some("did you mean \"RS256\"?"));
+}
+
+#[test]
+fn tokens_for_others_are_warned_of() {
+    let url = "[server.oauth]\nurl = \"https://h/j\"\n";
+    let (issuer, audience) = ("expected_issuer = \"i\"\n", "expected_audience = \"a\"\n");
+    assert_eq!(found(&[url, issuer, audience]), [""; 0]);
+    for (claims, missing) in [
+        ("", &["expected_audience", "expected_issuer"][..]),
+        (issuer, &["expected_audience"]),
+        (audience, &["expected_issuer"]),
+    ] {
+        let (_, report) = read(&[url, claims, PROVIDER].concat()).unwrap();
+        assert_eq!(codes(&report), ["unchecked-claims"], "{claims}");
+        let help = report.diagnostics[0].help.as_deref().unwrap();
+        for name in ["expected_audience", "expected_issuer"] {
+            assert_eq!(help.contains(name), missing.contains(&name), "{help}");
+        }
+    }
+}
+
+#[test]
+fn keys_over_plain_http_are_warned_of() {
+    for (url, expected) in [
+        ("http://id.example.com/jwks", &["insecure-keys"][..]),
+        ("HTTP://10.0.0.1/jwks", &["insecure-keys"]),
+        ("https://id.example.com/jwks", &[]),
+        ("http://127.0.0.1:8080/jwks", &[]),
+        ("http://localhost/jwks", &[]),
+    ] {
+        assert_eq!(found(&[&OAUTH.replace("https://id.example.com/jwks", url)]), expected, "{url}");
+    }
+}
+
+#[test]
+fn no_credential_names_a_caller() {
+    for name in [
+        "Authorization",
+        "Proxy-Authorization",
+        "Cookie",
+        "X-Api-Key",
+        "X-Goog-Api-Key",
+        "Api-Key",
+        "X-Provider-API-Key",
+        "X-Forwarded-Access-Token",
+        "X-Amzn-Oidc-Data",
+    ] {
+        for part in ["client_id", "group_id"] {
+            let callers = CALLERS.replace(
+                &format!("{part}.http_header = \"X-"),
+                &format!("{part}.http_header = \"{name}\" # "),
+            );
+            let report = report(&[&callers, PROVIDER].concat(), &World::default());
+            assert_eq!(codes(&report), ["credential-as-name"], "{callers}");
+            assert!(report.diagnostics[0].help.as_deref().unwrap().contains("[[server.api_keys]]"));
+        }
+    }
+    assert_eq!(found(&[&CALLERS.replace("X-User-Id", "X-Amzn-Oidc-Identity")]), [""; 0]);
+}
+
+#[test]
+fn a_holder_of_a_key_whom_others_can_name_is_warned_of() {
+    let key = api_key("a", "basic", 'a');
+    assert_eq!(found(&[CALLERS, &key]), ["forgeable-header"]);
+    assert_eq!(found(&[CALLERS, OAUTH, &key]), ["forgeable-header"]);
+    assert_eq!(found(&[&CALLERS.replace("true", "false"), &key]), [""; 0], "no header is read");
+    assert_eq!(found(&[PROXIED, &key]), [""; 0]);
+    assert_eq!(found(&[CALLERS]), [""; 0]);
 }
 
 #[test]
@@ -175,6 +263,8 @@ fn a_certificate_names_the_client_where_one_is_asked_for() {
         let source = format!("client_id.tls = \"{field}\"\n");
         assert_eq!(rules(&[ENABLED, &source, tls]).client, Some(Source::Certificate(meant)));
         assert_eq!(found(&[ENABLED, &source]), ["certificate-without-ca"]);
+        assert_eq!(found(&[ENABLED, &source, OAUTH]), ["certificate-without-ca"], "tokens change nothing");
+        assert_eq!(found(&[&ENABLED.replace("true", "false"), &source]), [""; 0], "nobody is named");
         assert_eq!(
             found(&[ENABLED, &source, &tls.replace("client_ca", "# client_ca")]),
             ["certificate-without-ca"]
@@ -223,8 +313,8 @@ fn groups_of_keys_are_those_that_are_listed() {
     assert_eq!(found(&[&api_key("a", "gold", 'a'), values]), ["unknown-group"]);
     assert_eq!(found(&[&api_key("a", "", 'a'), values]), [""; 0]);
     assert_eq!(found(&[&api_key("a", "", 'a'), values, "require_group = true\n"]), ["missing-key"]);
-    assert_eq!(found(&[CALLERS, &api_key("a", "", 'a')]), ["missing-key"], "every caller needs a group");
-    assert_eq!(found(&[CALLERS, &api_key("a", "basic", 'a')]), [""; 0]);
+    assert_eq!(found(&[PROXIED, &api_key("a", "", 'a')]), ["missing-key"], "every caller needs a group");
+    assert_eq!(found(&[PROXIED, &api_key("a", "basic", 'a')]), [""; 0]);
 }
 
 #[test]

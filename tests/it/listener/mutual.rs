@@ -1,8 +1,11 @@
 //! mTLS: clients must show a certificate, and it must be good.
 
+use std::time::SystemTime;
+
 use rustls::{HandshakeKind, SupportedProtocolVersion};
 
 use super::*;
+use crate::support::tls::Brief;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -55,6 +58,32 @@ async fn a_client_without_a_good_certificate_is_told_why_and_not_served() {
     nexus.logged(8, |line| line.contains("DEBUG") && line.contains("no TLS")).await;
     wait_until("the places to be free", || async { connections(&nexus).await == 0 }).await;
     is_served(&Client::showing(&TLS13, "alice"), &nexus).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_ends_with_the_certificate_that_opened_it() {
+    let brief = Brief::new();
+    let nexus = demanding(&brief.root(), "").await;
+    // Whole seconds, as certificates count.
+    let (begun, left) = (Instant::now(), Duration::from_secs(5));
+    let name = brief.issue(SystemTime::now() + left);
+    let mut connections = [
+        Client::named(&name, &["http/1.1"]).http1(nexus.address()).await,
+        Client::named(&name, &["h2"]).http2(nexus.address()).await,
+    ];
+    for connection in &mut connections {
+        connection.send(hello()).await.fine();
+    }
+    for connection in connections {
+        connection.closed().await;
+        assert!(begun.elapsed() + Duration::from_secs(1) >= left, "{:?}", begun.elapsed());
+    }
+    // A certificate holds through its last second.
+    wait_until("the certificate to be refused", || async {
+        let client = Client::named(&name, &["http/1.1"]);
+        asked(&client, &nexus).await.is_err_and(|error| error.contains("CertificateExpired"))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -395,6 +395,11 @@ impl Raw {
         self
     }
 
+    /// Writes all of it, if the other side does not cut that off.
+    pub(crate) async fn can_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        in_time("room for what is sent", self.0.write_all(bytes.as_ref())).await.is_ok()
+    }
+
     /// Reads until the other side closes.
     pub(crate) async fn read_to_end(&mut self) -> String {
         let mut received = Vec::new();

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -69,7 +70,12 @@ impl Nexus {
 
     /// Starts the server on a configuration with `[server.tls]` and waits until it listens.
     pub(crate) async fn start_tls(config: &str, arguments: &[&str]) -> Self {
-        let nexus = Self::spawn(config, arguments);
+        Self::start_tls_in(&[], config, arguments).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_tls_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
+        let nexus = Self::spawn_in(environment, config, arguments);
         nexus.logged(1, |line| line.contains("OpenAI LLM endpoint: https://")).await;
         nexus
     }
@@ -84,13 +90,18 @@ impl Nexus {
     }
 
     fn spawn(config: &str, arguments: &[&str]) -> Self {
+        Self::spawn_in(&[], config, arguments)
+    }
+
+    fn spawn_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string()))
             .unwrap();
         let listen = address.to_string();
-        let mut child =
-            command(folder.path()).args(["--listen-address", &listen]).args(arguments).spawn().unwrap();
+        let mut command = command(folder.path());
+        command.envs(environment.iter().copied()).args(["--listen-address", &listen]).args(arguments);
+        let mut child = command.spawn().unwrap();
         let (lines, log) = watch::channel(Vec::new());
         let readers = vec![
             tokio::spawn(collect(child.stdout.take().unwrap(), lines.clone())),
@@ -167,6 +178,16 @@ impl Nexus {
         drop(seen);
         assert!(found, "fewer than {enough} such lines in the log:\n{}", self.log().join("\n"));
         self.log().into_iter().filter(|line| wanted(line)).collect()
+    }
+
+    /// The processor time it has used, by all its threads: what work costs, however busy the machine is.
+    pub(crate) fn cpu(&self) -> Duration {
+        let id = self.child.id().expect("a running server");
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // Behind the name, which may hold blanks: `utime` and `stime` are fields 14 and 15, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(14) + ticks(15)))
     }
 
     /// Resident memory in KiB.

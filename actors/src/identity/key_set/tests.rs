@@ -1,10 +1,13 @@
 //! Which keys of a JWKS are used, and what is told of it.
 
-use jsonwebtoken::Algorithm::{ES256, HS256, RS256};
+use jsonwebtoken::Algorithm::{ES256, HS256, PS256, RS256};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::token::tests::mint::{MINT, Mint, encode, jwks, set};
+use crate::identity::{
+    Verification,
+    token::tests::mint::{ALL, MINT, Mint, encode, jwks, set},
+};
 
 /// The key of that name with one member another.
 fn with(kid: &str, name: &str, value: impl Into<Value>) -> Value {
@@ -14,7 +17,7 @@ fn with(kid: &str, name: &str, value: impl Into<Value>) -> Value {
 }
 
 fn refusal(document: &str) -> String {
-    KeySet::parse(document.as_bytes(), true).unwrap_err().to_string()
+    KeySet::parse(document.as_bytes(), &ALL).unwrap_err().to_string()
 }
 
 /// Why this is no key.
@@ -38,7 +41,7 @@ fn entries_that_cannot_be_used_are_skipped_and_counted() {
         json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
         MINT.jwk("rsa"),
     ]);
-    let keys = KeySet::parse(document.as_bytes(), false).unwrap();
+    let keys = KeySet::parse(document.as_bytes(), &Verification::ASYMMETRIC).unwrap();
     assert_eq!((keys.len(), keys.skipped()), (2, 4));
     assert!(accepts(&keys, ES256) && accepts(&keys, RS256));
 }
@@ -60,14 +63,46 @@ fn what_is_no_key_set_says_so_without_citing_it() {
 }
 
 #[test]
-fn symmetric_keys_serve_only_where_they_are_local() {
+fn symmetric_keys_serve_only_where_their_algorithms_are_accepted() {
     let document = jwks([MINT.jwk("secret"), MINT.jwk("p256")]);
-    let fetched = KeySet::parse(document.as_bytes(), false).unwrap();
+    let fetched = KeySet::parse(document.as_bytes(), &Verification::ASYMMETRIC).unwrap();
     assert_eq!((fetched.len(), fetched.skipped()), (1, 1));
     assert!(!accepts(&fetched, HS256) && accepts(&fetched, ES256));
-    let local = KeySet::parse(document.as_bytes(), true).unwrap();
+    let local = KeySet::parse(document.as_bytes(), &ALL).unwrap();
     assert!(accepts(&local, HS256) && local.skipped() == 0);
-    assert!(KeySet::parse(jwks([MINT.jwk("secret")]).as_bytes(), false).is_err());
+    assert!(KeySet::parse(jwks([MINT.jwk("secret")]).as_bytes(), &Verification::ASYMMETRIC).is_err());
+}
+
+#[test]
+fn a_key_is_read_for_the_accepted_algorithms_alone() {
+    let document = jwks([MINT.jwk("rsa"), MINT.jwk("p256"), with("ed25519", "x", "broken")]);
+    let keys = KeySet::parse(document.as_bytes(), &[PS256, ES256]).unwrap();
+    let served: Vec<_> = keys.keys.iter().flat_map(|key| &key.verifiers).map(|(served, _)| *served).collect();
+    assert_eq!((served, keys.skipped()), (vec![PS256, ES256], 1));
+    let none = KeySet::parse(jwks([MINT.jwk("rsa")]).as_bytes(), &[ES256]).unwrap_err().to_string();
+    assert!(none.ends_with("it serves none of the accepted algorithms"), "{none}");
+    let labelled = jwks([with("rsa", "alg", "RS256")]);
+    assert!(KeySet::parse(labelled.as_bytes(), &[PS256]).is_err());
+}
+
+#[test]
+fn a_token_is_tried_with_64_keys_that_serve_its_algorithm_and_no_more() {
+    let others = |count: usize| (0..count).map(|_| Mint::new().jwk("p256"));
+    let rsa = |kid: &str| with("rsa", "kid", kid);
+    let last: Vec<_> = [rsa("a"), rsa("b")].into_iter().chain(others(63)).chain([MINT.jwk("p256")]).collect();
+    assert!(accepts(&set(last), ES256), "keys of other algorithms do not count");
+    let behind: Vec<_> = others(64).chain([MINT.jwk("p256")]).collect();
+    let keys = set(behind);
+    let signature = MINT.sign(ES256, b"message");
+    for kid in [None, Some("p256")] {
+        assert_eq!(keys.signer(ES256, kid, b"message", &signature), Err(Mismatch::Signature), "{kid:?}");
+    }
+}
+
+#[test]
+fn a_set_knows_whether_a_key_of_another_has_left() {
+    let (one, two) = (set([MINT.jwk("rsa")]), set([MINT.jwk("p256"), MINT.jwk("rsa")]));
+    assert!(one.holds_all_of(&one) && two.holds_all_of(&one) && !one.holds_all_of(&two));
 }
 
 #[test]
@@ -101,7 +136,7 @@ fn use_operations_and_alg_of_a_key_are_enforced() {
         assert!(accepts(&set([with("rsa", name, value)]), RS256), "{name}");
     }
     let labelled = set([with("rsa", "alg", "RS256")]);
-    assert!(!accepts(&labelled, Algorithm::RS384) && !accepts(&labelled, Algorithm::PS256));
+    assert!(!accepts(&labelled, Algorithm::RS384) && !accepts(&labelled, PS256));
 }
 
 #[test]
@@ -176,9 +211,9 @@ fn a_key_is_the_same_by_material_kid_and_alg() {
 
 #[test]
 fn a_set_is_bounded() {
-    let document = jwks((0..100).map(|number| with("p256", "kid", number.to_string())));
-    let keys = KeySet::parse(document.as_bytes(), false).unwrap();
-    assert_eq!((keys.len(), keys.skipped()), (64, 36));
+    let document = jwks((0..1100).map(|number| with("p256", "kid", number.to_string())));
+    let keys = KeySet::parse(document.as_bytes(), &Verification::ASYMMETRIC).unwrap();
+    assert_eq!((keys.len(), keys.skipped(), keys.is_full()), (1024, 76, true));
     let deep = format!("{{\"keys\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(refusal(&deep).contains("it is no JWK"));
     let deep = format!("{{\"keys\":[{{\"kty\":{}{}}}]}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -191,6 +226,6 @@ fn nothing_prints_key_material() {
     assert_eq!(format!("{keys:?}"), "KeySet { len: 2, skipped: 0, .. }");
     assert_eq!(format!("{:?}", keys.keys[0].id), "KeyId { .. }");
     let hush = json!({"kty": "oct", "k": "hush-hush", "kid": "hush-hush"});
-    let error = KeySet::parse(jwks([hush]).as_bytes(), true).unwrap_err();
+    let error = KeySet::parse(jwks([hush]).as_bytes(), &ALL).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hush"));
 }

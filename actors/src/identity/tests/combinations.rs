@@ -57,6 +57,23 @@ async fn where_tokens_are_verified_every_call_needs_one_whatever_else_it_shows()
 }
 
 #[tokio::test]
+async fn what_is_too_long_for_a_token_or_key_is_not_even_looked_up() {
+    let long = "a".repeat(16 * 1024 + 1);
+    let tokens = Rig::start(verified(KeySource::File(key_file(&["a"])))).await;
+    let keys = Rig::start(keyed()).await;
+    for rig in [&tokens, &keys] {
+        assert_eq!(rig.identify(&bearer(&long)).await, Err(Denied::MalformedToken));
+        assert_eq!(rig.ask(&[("x-api-key", &long)]).await, Err(Denied::MalformedToken));
+    }
+    // As any other made-up key.
+    assert_eq!(keys.ask(&[("x-api-key", &long), ("x-user-id", "alice")]).await, of("alice"));
+    assert_eq!((tokens.number("new"), keys.number("new")), (0, 0));
+    assert_eq!((tokens.number("denied"), keys.number("denied")), (2, 2));
+    assert_eq!(keys.ask(&[("x-api-key", &long[1..])]).await, Err(Denied::Unauthorized));
+    assert_eq!(keys.number("new"), 1);
+}
+
+#[tokio::test]
 async fn where_nobody_is_named_a_verified_token_is_enough() {
     let rig = Rig::start(Rules { client: None, ..verified(KeySource::File(key_file(&["a"]))) }).await;
     assert_eq!(rig.identify(&bearer(&token("a", "alice"))).await, Ok(Principal::default()));
@@ -116,7 +133,7 @@ async fn a_proxys_token_is_believed_from_the_proxy_alone() {
     let trusted = |network: &str| Rules {
         client: Some(Source::Claim("sub".into())),
         tokens: Tokens::Unverified,
-        trusted_proxies: vec![network.parse().unwrap()],
+        trusted_proxies: Networks::new(vec![network.parse().unwrap()]),
         ..keyed()
     };
     // Signed by nobody.

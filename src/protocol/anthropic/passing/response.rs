@@ -18,6 +18,7 @@ struct Wire<'a> {
     kind: Option<&'a RawValue>,
     model: Option<&'a RawValue>,
     usage: Option<&'a RawValue>,
+    answer: bool,
 }
 
 struct WireVisitor;
@@ -34,6 +35,7 @@ pub fn parse(body: &[u8]) -> Result<Whole, String> {
         model: model.and_then(|model| span_in(body, model.get())),
         usage: wire.usage.map(|raw| Report::read(raw).usage()),
         error: wire.kind.is_some_and(|kind| kind.get() == "\"error\""),
+        answer: wire.answer,
     })
 }
 
@@ -57,7 +59,10 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "type" => wire.kind = map.next_value()?,
                 "model" => wire.model = map.next_value()?,
                 "usage" => wire.usage = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                other => {
+                    wire.answer |= matches!(other, "content" | "input_tokens");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(wire)
@@ -82,7 +87,7 @@ mod tests {
     fn an_error_under_a_good_status_is_seen_and_a_count_passes() {
         assert!(parse(br#"{"type":"error","error":{}}"#).expect("valid").error);
         let count = parse(br#"{"input_tokens":14}"#).expect("valid");
-        assert_eq!(count, Whole { model: None, usage: None, error: false });
+        assert_eq!(count, Whole { model: None, usage: None, error: false, answer: true });
     }
 
     #[test]

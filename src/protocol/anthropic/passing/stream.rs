@@ -3,8 +3,6 @@
 //! Wire format: `event:` and `data:` lines, `message_start` with the model and a provisional usage, blocks, `message_delta`
 //! with the reason and the usage, `message_stop`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +12,7 @@ use crate::{
     protocol::{
         anthropic::{error, usage::Report},
         json,
-        passing::{self, Dialect, Reading, Seen},
+        passing::{self, Dialect, Needles, Reading, Seen},
         translate::Frame,
     },
 };
@@ -66,9 +64,9 @@ struct Part<'a> {
 }
 
 impl Stream {
-    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
-    pub fn new(model: Bytes, secret: Option<Arc<str>>) -> Self {
-        Self::of(Events::default(), model, secret)
+    /// A stream whose model becomes this JSON string. `secrets` are taken out of error events.
+    pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
+        Self::of(Events::default(), model, secrets)
     }
 }
 

@@ -3,8 +3,6 @@
 //! Elements pass byte for byte but for the model's name, what stands between two of them with the later one; so where the
 //! upstream breaks off, an `{"error":…}` element and a bracket make it an array all the same. Sizes are bytes.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::stream::Chunks;
@@ -12,7 +10,7 @@ use crate::{
     chat::fault::FaultKind,
     protocol::{
         gemini::error,
-        passing::{Dialect, Ending, Seen},
+        passing::{Dialect, Ending, Needles, Seen, scrubbed},
         span_in,
         sse::{MAX_EVENT, TooLarge},
         translate::Frame,
@@ -25,8 +23,8 @@ pub struct Stream {
     dialect: Chunks,
     /// The public model name as a JSON string.
     model: Bytes,
-    /// The provider's key, should its own errors hold it.
-    secret: Option<Arc<str>>,
+    /// What its own errors must not tell.
+    secrets: Option<Needles>,
     seen: Seen,
     splitter: Splitter,
     /// Whether an element was passed on.
@@ -127,12 +125,12 @@ impl Splitter {
 }
 
 impl Stream {
-    /// A stream whose model becomes this JSON string. `secret` is taken out of error elements.
-    pub fn new(model: Bytes, secret: Option<Arc<str>>) -> Self {
+    /// A stream whose model becomes this JSON string. `secrets` are taken out of error elements, and of what stands between elements.
+    pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
         Self {
             dialect: Chunks::default(),
             model,
-            secret,
+            secrets,
             seen: Seen::default(),
             splitter: Splitter::default(),
             begun: false,
@@ -194,13 +192,13 @@ impl Stream {
                 if !self.begun && !before.contains(&b'[') {
                     out.put_slice(b"[");
                 }
-                out.put_slice(before);
+                self.between(before, out);
                 self.element(element, out);
                 self.begun = true;
             }
             Piece::End(bytes) if self.begun && (self.seen.finished || self.seen.error) => {
                 self.seen.done = true;
-                out.put_slice(bytes);
+                self.between(bytes, out);
             }
             Piece::End(_) => {}
         }
@@ -208,9 +206,9 @@ impl Stream {
 
     fn element(&mut self, element: &[u8], out: &mut BytesMut) {
         let reading = self.dialect.read(Frame { name: None, data: element }, &mut self.seen);
-        let scrubbed = (!reading.answer).then(|| self.scrubbed(element)).flatten();
+        let clean = (!reading.answer).then(|| scrubbed(self.secrets.as_ref(), element)).flatten();
         let model = reading.models.first().filter(|model| model.starts_with('"'));
-        match (scrubbed, model.and_then(|model| span_in(element, model))) {
+        match (clean, model.and_then(|model| span_in(element, model))) {
             (Some(clean), _) => out.put_slice(clean.as_bytes()),
             (None, Some(span)) => {
                 out.put_slice(&element[..span.start]);
@@ -221,11 +219,10 @@ impl Stream {
         }
     }
 
-    /// The element without the secret, if it holds it.
-    fn scrubbed(&self, element: &[u8]) -> Option<String> {
-        let secret = self.secret.as_deref()?;
-        memchr::memmem::find(element, secret.as_bytes())?;
-        Some(String::from_utf8_lossy(element).replace(secret, "…"))
+    /// What stands between elements: white space, unless the provider has forgotten its format.
+    fn between(&self, bytes: &[u8], out: &mut BytesMut) {
+        let clean = scrubbed(self.secrets.as_ref(), bytes);
+        out.put_slice(clean.as_deref().map_or(bytes, str::as_bytes));
     }
 }
 

@@ -18,6 +18,7 @@ struct Wire<'a> {
     model: Option<&'a RawValue>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    answer: bool,
 }
 
 struct WireVisitor;
@@ -34,6 +35,7 @@ pub fn parse(body: &[u8]) -> Result<Whole, String> {
         model: model.and_then(|model| span_in(body, model.get())),
         usage: wire.usage.map(usage::read),
         error: wire.error.is_some(),
+        answer: wire.answer,
     })
 }
 
@@ -57,7 +59,11 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "modelVersion" => wire.model = map.next_value()?,
                 "usageMetadata" => wire.usage = map.next_value()?,
                 "error" => wire.error = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                other => {
+                    wire.answer |=
+                        matches!(other, "candidates" | "promptFeedback" | "totalTokens" | "embeddings");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(wire)

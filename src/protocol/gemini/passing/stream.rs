@@ -3,8 +3,6 @@
 //! Wire format: `data:` lines, each a whole answer with the model and the usage so far; no terminator, the reasons for
 //! ending being in the last of them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +12,7 @@ use crate::{
     chat::fault::FaultKind,
     protocol::{
         gemini::{error, usage},
-        passing::{self, Dialect, Reading, Seen},
+        passing::{self, Dialect, Needles, Reading, Seen},
         translate::Frame,
     },
 };
@@ -77,9 +75,9 @@ struct Part<'a> {
 }
 
 impl Stream {
-    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
-    pub fn new(model: Bytes, secret: Option<Arc<str>>) -> Self {
-        Self::of(Chunks::default(), model, secret)
+    /// A stream whose model becomes this JSON string. `secrets` are taken out of error events.
+    pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
+        Self::of(Chunks::default(), model, secrets)
     }
 }
 

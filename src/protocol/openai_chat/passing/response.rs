@@ -18,6 +18,7 @@ struct Wire<'a> {
     model: Option<&'a RawValue>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    answer: bool,
 }
 
 struct WireVisitor;
@@ -31,7 +32,8 @@ pub fn parse(body: &[u8]) -> Result<Whole, String> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| "it is no JSON object".to_owned())?;
     let model = wire.model.filter(|model| model.get().starts_with('"'));
     let model = model.and_then(|model| span_in(body, model.get()));
-    Ok(Whole { model, usage: wire.usage.map(usage::read), error: wire.error.is_some() })
+    let (error, answer) = (wire.error.is_some(), wire.answer);
+    Ok(Whole { model, usage: wire.usage.map(usage::read), error, answer })
 }
 
 impl<'de> Deserialize<'de> for Wire<'de> {
@@ -54,7 +56,10 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "model" => wire.model = map.next_value()?,
                 "usage" => wire.usage = map.next_value()?,
                 "error" => wire.error = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                other => {
+                    wire.answer |= matches!(other, "choices" | "data");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(wire)
@@ -72,6 +77,18 @@ mod tests {
         let read = parse(body).expect("valid");
         assert_eq!(&body[read.model.expect("there")], b"\"up\"");
         assert_eq!(read.usage, Some(Usage { input: Some(8), ..Usage::default() }));
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_choices_or_data() {
+        for (body, answer) in [
+            (r#"{"choices":[]}"#, true),
+            (r#"{"data":[]}"#, true),
+            (r#"{"object":"error","message":"m"}"#, false),
+            (r#"{"a":{"choices":[]}}"#, false),
+        ] {
+            assert_eq!(parse(body.as_bytes()).expect("valid").answer, answer, "{body}");
+        }
     }
 
     #[test]

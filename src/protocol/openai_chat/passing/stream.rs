@@ -3,7 +3,7 @@
 //! Wire format: `data: {chunk}` events, `choices[].delta`, `finish_reason`, a usage chunk with `choices: []` just
 //! before `data: [DONE]`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::{
     chat::fault::FaultKind,
     protocol::{
         openai_chat::{error, usage},
-        passing::{self, Dialect, Reading, Seen},
+        passing::{self, Dialect, Needles, Reading, Seen},
         translate::Frame,
     },
 };
@@ -60,9 +60,9 @@ struct Choice<'a> {
 
 impl Stream {
     /// A stream whose `model` becomes this JSON string; with `hide_usage`, the extra usage chunk is taken out.
-    /// `secret` is taken out of error events.
-    pub fn new(model: Bytes, hide_usage: bool, secret: Option<Arc<str>>) -> Self {
-        Self::of(Chunks { hide_usage, choices: Choices::default() }, model, secret)
+    /// `secrets` are taken out of error events.
+    pub fn new(model: Bytes, hide_usage: bool, secrets: Option<Needles>) -> Self {
+        Self::of(Chunks { hide_usage, choices: Choices::default() }, model, secrets)
     }
 }
 

@@ -18,6 +18,7 @@ struct Wire<'a> {
     model: Option<&'a RawValue>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    answer: bool,
 }
 
 struct WireVisitor;
@@ -34,6 +35,7 @@ pub fn parse(body: &[u8]) -> Result<Whole, String> {
         model: model.and_then(|model| span_in(body, model.get())),
         usage: wire.usage.map(usage::read),
         error: wire.error.is_some(),
+        answer: wire.answer,
     })
 }
 
@@ -57,7 +59,10 @@ impl<'de> Visitor<'de> for WireVisitor {
                 "model" => wire.model = map.next_value()?,
                 "usage" => wire.usage = map.next_value()?,
                 "error" => wire.error = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                other => {
+                    wire.answer |= matches!(other, "output");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(wire)
@@ -80,7 +85,7 @@ mod tests {
     #[test]
     fn a_queued_answer_has_no_usage_and_a_failed_one_is_an_error() {
         let queued = parse(br#"{"status":"queued","usage":null}"#).expect("valid");
-        assert_eq!(queued, Whole { model: None, usage: None, error: false });
+        assert_eq!(queued, Whole { model: None, usage: None, error: false, answer: false });
         let failed = br#"{"status":"failed","error":{"code":"server_error","message":"m"}}"#;
         assert!(parse(failed).expect("valid").error);
     }

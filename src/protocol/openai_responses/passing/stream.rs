@@ -3,8 +3,6 @@
 //! Wire format: `event:` lines equal to `type`, the whole response in `response.created` and the like and, with usage, in the
 //! last event, which is `response.completed` or `response.incomplete`. There is no other terminator.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +12,7 @@ use crate::{
     protocol::{
         json,
         openai_responses::{error, usage},
-        passing::{self, Dialect, Reading, Seen},
+        passing::{self, Dialect, Needles, Reading, Seen},
         translate::Frame,
     },
 };
@@ -55,9 +53,9 @@ struct Item<'a> {
 }
 
 impl Stream {
-    /// A stream whose model becomes this JSON string. `secret` is taken out of error events.
-    pub fn new(model: Bytes, secret: Option<Arc<str>>) -> Self {
-        Self::of(Events, model, secret)
+    /// A stream whose model becomes this JSON string. `secrets` are taken out of error events.
+    pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
+        Self::of(Events, model, secrets)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whose address a request is counted under.
 
+use actors::identity::Networks;
+use http::HeaderValue;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -11,16 +13,16 @@ fn read(rules: edge::ClientIp, trusted: &[&str], headers: &[(&str, &[u8])]) -> S
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
     }
-    let trusted = trusted.iter().map(|net| net.parse().unwrap()).collect();
-    ClientIp::new(rules, trusted).of(&map, PEER.parse().unwrap()).to_string()
+    let trusted_proxies = Networks::new(trusted.iter().map(|net| net.parse().unwrap()).collect());
+    ClientIp::new(edge::ClientIp { trusted_proxies, ..rules }).of(&map, PEER.parse().unwrap()).to_string()
 }
 
 fn hops(hops: usize) -> edge::ClientIp {
-    edge::ClientIp { x_real_ip: false, trusted_hops: Some(hops) }
+    edge::ClientIp { trusted_hops: Some(hops), ..edge::ClientIp::default() }
 }
 
 fn real_ip() -> edge::ClientIp {
-    edge::ClientIp { x_real_ip: true, trusted_hops: None }
+    edge::ClientIp { x_real_ip: true, ..edge::ClientIp::default() }
 }
 
 #[test]
@@ -29,8 +31,9 @@ fn headers_that_are_not_configured_say_nothing() {
     assert_eq!(read(edge::ClientIp::default(), &[], &both), PEER);
     assert_eq!(read(real_ip(), &[], &both), "1.1.1.1");
     assert_eq!(read(hops(0), &[], &both), "3.3.3.3");
-    assert_eq!(read(edge::ClientIp { x_real_ip: true, trusted_hops: Some(1) }, &[], &both), "1.1.1.1");
-    assert_eq!(read(edge::ClientIp { x_real_ip: true, trusted_hops: Some(1) }, &[], &both[1..]), "2.2.2.2");
+    let either = edge::ClientIp { x_real_ip: true, ..hops(1) };
+    assert_eq!(read(either.clone(), &[], &both), "1.1.1.1");
+    assert_eq!(read(either, &[], &both[1..]), "2.2.2.2");
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn an_entry_is_read_as_proxies_write_it() {
 fn two_real_addresses_are_none() {
     let line: (&str, &[u8]) = ("x-real-ip", b"1.1.1.1");
     assert_eq!(read(real_ip(), &[], &[line, line]), PEER);
-    let rules = edge::ClientIp { x_real_ip: true, trusted_hops: Some(0) };
+    let rules = edge::ClientIp { x_real_ip: true, ..hops(0) };
     assert_eq!(read(rules, &[], &[("x-real-ip", b"?"), ("x-forwarded-for", b"2.2.2.2")]), PEER);
 }
 
@@ -84,7 +87,8 @@ fn where_proxies_are_named_only_they_are_believed() {
 fn a_peer_of_either_family_is_one_address() {
     let told = ClientIp::default().of(&HeaderMap::new(), "::ffff:10.0.0.9".parse().unwrap());
     assert_eq!(told.to_string(), PEER);
-    let trusting = ClientIp::new(real_ip(), vec!["10.0.0.0/8".parse().unwrap()]);
+    let trusted_proxies = Networks::new(vec!["10.0.0.0/8".parse().unwrap()]);
+    let trusting = ClientIp::new(edge::ClientIp { trusted_proxies, ..real_ip() });
     let headers = HeaderMap::from_iter([(X_REAL_IP, HeaderValue::from_static("1.1.1.1"))]);
     assert_eq!(trusting.of(&headers, "::ffff:10.0.0.9".parse().unwrap()).to_string(), "1.1.1.1");
 }
@@ -102,8 +106,8 @@ proptest! {
             }
         }
         for x_real_ip in [false, true] {
-            let rules = edge::ClientIp { x_real_ip, trusted_hops: Some(count) };
-            let told = ClientIp::new(rules, vec![]).of(&headers, PEER.parse().unwrap());
+            let rules = edge::ClientIp { x_real_ip, ..hops(count) };
+            let told = ClientIp::new(rules).of(&headers, PEER.parse().unwrap());
             prop_assert_eq!(told, told.to_canonical());
         }
     }

@@ -27,12 +27,31 @@ fn an_origin_matches_what_is_written_and_a_star_within_its_part() {
         ("http://localhost:*", "http://localhost:5173", true),
         ("http://localhost:*", "http://localhost", false),
         ("http://localhost:*", "http://localhost:1:2", false),
-        ("*://a.test", "https://a.test", true),
         ("https://a*b*c.test", "https://abbcabc.test", true),
         ("https://a*b*c.test", "https://acb.test", false),
         ("https://ab*ba.test", "https://aba.test", false),
         ("https://*", "null", false),
         ("https://*", "", false),
+        ("https://*.a.test:8443", "https://evil.com#.a.test:8443", false),
+        ("https://*.a.test", "https://evil.com?.a.test", false),
+        ("https://*.a.test", "https://u@b.a.test", false),
+        ("https://*.a.test", "https://B.a.test", false),
+        ("https://*.a.test", "https://.a.test", false),
+        ("https://*.a.test", "https://b..a.test", false),
+        ("https://*.a.test", "https://.b.a.test", false),
+        ("https://*a.test", "https://a.test", false),
+        ("https://*a.test", "https://.a.test", false),
+        ("https://b*.a.test", "https://b.a.test", false),
+        ("https://b*.a.test", "https://b-1.a.test", true),
+        ("https://a.*", "https://a.", false),
+        ("https://b_*.a.test", "https://b_1.a.test", true),
+        ("https://*.a.test", "https://b_1.a.test", false),
+        ("http://localhost:*", "http://localhost:", false),
+        ("http://localhost:*", "http://localhost:5173a", false),
+        ("http://[::1]:*", "http://[::1]:3000", true),
+        ("http://[::1]:*", "http://[::1]", false),
+        ("http://*:3000", "http://[::1]:3000", false),
+        ("https://*", "https://\u{e9}.test", false),
     ] {
         assert_eq!(Listed::new(&[glob.to_owned()]).has(origin), expected, "{glob} and {origin}");
     }
@@ -43,8 +62,9 @@ fn tried(glob: &[u8], text: &[u8]) -> bool {
     match glob {
         [] => text.is_empty(),
         [b'*', glob @ ..] => {
-            let most = text.iter().position(|byte| b"/:".contains(byte)).unwrap_or(text.len());
-            (0..=most).any(|length| tried(glob, &text[length..]))
+            let of_host = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+            let most = text.iter().position(|byte| !of_host(byte)).unwrap_or(text.len());
+            (1..=most).any(|length| tried(glob, &text[length..]))
         }
         [first, glob @ ..] => {
             text.split_first().is_some_and(|(other, text)| first == other && tried(glob, text))
@@ -54,16 +74,22 @@ fn tried(glob: &[u8], text: &[u8]) -> bool {
 
 proptest! {
     #[test]
-    fn a_glob_matches_as_if_everything_was_tried(glob in "[ab*:/]{0,8}", text in "[ab:/]{0,8}") {
-        prop_assert_eq!(matches(&glob, &text), tried(glob.as_bytes(), text.as_bytes()));
+    fn a_host_matches_as_if_everything_was_tried(glob in "[ab_*]{0,8}", host in "[ab_]{0,8}") {
+        prop_assert_eq!(host_matches(&glob, &host), tried(glob.as_bytes(), host.as_bytes()));
     }
 
     #[test]
-    fn a_star_never_stands_for_a_slash_or_a_colon(
-        before in "[a-z:/.]{0,8}", within in "\\PC{0,8}[/:]\\PC{0,8}", after in "[a-z:/.]{0,8}",
+    fn a_star_stands_for_a_part_of_a_host_and_nothing_else(
+        before in "[a-z.]{0,4}", within in "\\PC{0,8}[^a-z0-9.-]\\PC{0,8}", after in "[a-z.]{0,4}",
     ) {
-        let (glob, text) = (format!("{before}*{after}"), format!("{before}{within}{after}"));
-        prop_assert!(!matches(&glob, &text));
+        let (glob, origin) = (format!("https://{before}*{after}"), format!("https://{before}{within}{after}"));
+        prop_assert!(!matches(&glob, &origin));
+    }
+
+    #[test]
+    fn no_origin_panics_the_match(glob in "[a*:/\\[\\]é.]{0,12}", origin in "\\PC{0,12}") {
+        let _ = matches(&glob, &origin);
+        let _ = matches(&format!("https://{glob}"), &format!("https://{origin}"));
     }
 }
 
@@ -168,4 +194,56 @@ fn where_every_origin_may_read_none_is_named() {
 #[test]
 fn without_a_list_of_origins_nobody_may_read() {
     assert_eq!(answer(&Cors::new(&written(None)), Method::POST, &[("origin", A)]), "");
+}
+
+/// Nothing but origins is written, which is how most begin.
+fn brief(origins: Allowed<String>) -> Cors {
+    let lists = edge::Cors { methods: None, headers: None, expose: None, ..written(Some(origins)) };
+    let cors = edge::Cors { allow_credentials: false, max_age: None, allow_private_network: false, ..lists };
+    Cors::new(&cors)
+}
+
+#[test]
+fn with_origins_alone_a_page_may_call_as_sdks_do() {
+    let asked = [
+        ("origin", A),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type, x-stainless-os"),
+    ];
+    let here = brief(Allowed::These(vec![A.to_owned()]));
+    insta::assert_snapshot!(answer(&here, Method::OPTIONS, &asked), @r"
+    access-control-allow-headers: authorization,content-type, x-stainless-os
+    access-control-allow-methods: GET, HEAD, POST, OPTIONS
+    access-control-allow-origin: https://a.test
+    vary: access-control-request-headers
+    vary: origin
+    ");
+    insta::assert_snapshot!(answer(&brief(Allowed::Any), Method::OPTIONS, &asked), @r"
+    access-control-allow-headers: authorization,content-type, x-stainless-os
+    access-control-allow-methods: GET, HEAD, POST, OPTIONS
+    access-control-allow-origin: *
+    vary: access-control-request-headers
+    ");
+    let other = [("origin", "https://b.test"), asked[1], asked[2]];
+    insta::assert_snapshot!(answer(&here, Method::OPTIONS, &other), @r"
+    access-control-allow-methods: GET, HEAD, POST, OPTIONS
+    vary: access-control-request-headers
+    vary: origin
+    ");
+}
+
+#[test]
+fn only_names_of_headers_are_granted() {
+    let here = brief(Allowed::These(vec![A.to_owned()]));
+    for (asked, granted) in
+        [("x-a, ,X-B", true), ("x-a;b", false), ("x-a: b", false), ("<x>", false), ("x a", false)]
+    {
+        let headers = [
+            ("origin", A),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", asked),
+        ];
+        let answer = answer(&here, Method::OPTIONS, &headers);
+        assert_eq!(answer.contains("access-control-allow-headers"), granted, "{asked}");
+    }
 }

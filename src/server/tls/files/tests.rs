@@ -82,7 +82,7 @@ fn what_cannot_be_parsed_of_a_key_is_not_quoted() {
 #[test]
 fn a_file_without_end_is_not_read_to_it() {
     let paths = edge::Tls { certificate: "/dev/zero".into(), ..pair("edge_ec.pem", "edge_ec.key") };
-    assert_eq!(problem(&paths), "zero: is larger than 1 MiB");
+    assert_eq!(problem(&paths), "zero: larger than 1 MiB");
 }
 
 #[test]

@@ -20,6 +20,22 @@ use crate::identity::key_set::KeySet;
 /// The one that most tests use.
 pub(in crate::identity) static MINT: LazyLock<Mint> = LazyLock::new(Mint::new);
 
+/// Every algorithm, as where the keys are a local secret.
+pub(in crate::identity) const ALL: [Algorithm; 12] = [
+    Algorithm::HS256,
+    Algorithm::HS384,
+    Algorithm::HS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
 /// The RSA key of every mint, as RFC 8017 has it: making one takes a second. It protects nothing.
 const RSA: &[u8] = include_bytes!("rsa.der");
 
@@ -127,7 +143,7 @@ impl Mint {
 
 /// A set for a local file of these JWKs.
 pub(in crate::identity) fn set(keys: impl IntoIterator<Item = Value>) -> KeySet {
-    KeySet::parse(jwks(keys).as_bytes(), true).unwrap()
+    KeySet::parse(jwks(keys).as_bytes(), &ALL).unwrap()
 }
 
 /// The document with these JWKs.

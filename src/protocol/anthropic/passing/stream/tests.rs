@@ -11,7 +11,7 @@ const END: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"del
 const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 fn stream() -> Stream {
-    Stream::new(Bytes::from_static(b"\"p/m\""), Some("sk-secret".into()))
+    Stream::new(Bytes::from_static(b"\"p/m\""), Some(["sk-secret".into()].into()))
 }
 
 fn pass(stream: &mut Stream, events: &[&str]) -> String {

@@ -4,7 +4,7 @@ use super::*;
 
 /// What the client gets of an array that comes in pieces of `cut` bytes, and how it ends.
 fn passed(body: &str, cut: usize) -> (String, Ending) {
-    let mut stream = Stream::new(Bytes::from_static(b"\"p/m\""), Some("key1".into()));
+    let mut stream = Stream::new(Bytes::from_static(b"\"p/m\""), Some(["key1".into()].into()));
     let mut out = Vec::new();
     body.as_bytes()
         .chunks(cut)

@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::passing::Ending;
 
 fn stream() -> Stream {
-    Stream::new(Bytes::from_static(b"\"p/m\""), Some("key1".into()))
+    Stream::new(Bytes::from_static(b"\"p/m\""), Some(["key1".into()].into()))
 }
 
 fn pass(stream: &mut Stream, chunk: &str) -> String {

@@ -12,7 +12,11 @@ const USAGE: &str = "data: {\"model\":\"up\",\"choices\":[],\"usage\":{\"prompt_
 const END: &str = "data: [DONE]\n\n";
 
 fn stream(hide: bool) -> Stream {
-    Stream::new(Bytes::from_static(b"\"p/m\""), hide, Some("sk-secret".into()))
+    Stream::new(
+        Bytes::from_static(b"\"p/m\""),
+        hide,
+        Some(["sk-secret".into(), "second-secret".into()].into()),
+    )
 }
 
 fn pass(stream: &mut Stream, events: &[&str]) -> String {
@@ -79,8 +83,11 @@ fn a_stream_of_two_choices_is_complete_when_both_are() {
 
 #[test]
 fn an_error_event_does_not_tell_the_key() {
-    let out = pass(&mut stream(false), &["data: {\"error\":{\"message\":\"bad key sk-secret\"}}\n\n"]);
-    assert_eq!(out, "data: {\"error\":{\"message\":\"bad key …\"}}\n\n");
+    let out = pass(
+        &mut stream(false),
+        &["data: {\"error\":{\"message\":\"bad key sk-secret, second-secret\"}}\n\n"],
+    );
+    assert_eq!(out, "data: {\"error\":{\"message\":\"bad key …, …\"}}\n\n");
 }
 
 #[test]
@@ -95,6 +102,12 @@ fn what_is_no_chunk_does_not_tell_the_key_either() {
         let out = pass(&mut stream(false), &[&format!("event: error\ndata: {data}\n\n")]);
         assert_eq!(out, format!("event: error\ndata: {}\n\n", data.replace("sk-secret", "…")));
     }
+}
+
+#[test]
+fn a_comment_does_not_tell_the_key_either() {
+    let out = pass(&mut stream(false), &[": bad key sk-secret\n\n", ": second-secret\nid: sk-secret\n\n"]);
+    assert_eq!(out, ": bad key …\n\n: …\nid: …\n\n");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn end(status: &str) -> String {
 }
 
 fn pass(events: &[&str]) -> (Stream, String) {
-    let mut stream = Stream::new(Bytes::from_static(b"\"p/m\""), Some("sk-1".into()));
+    let mut stream = Stream::new(Bytes::from_static(b"\"p/m\""), Some(["sk-1".into()].into()));
     let out = stream.push(Bytes::from(events.concat())).unwrap();
     (stream, String::from_utf8(out.to_vec()).unwrap())
 }
