@@ -199,4 +199,19 @@ mod tests {
         assert_eq!(stream.finish(), (Bytes::new(), Ending::Broken));
         assert!(stream.seen().error && !stream.seen().output);
     }
+
+    #[test]
+    fn an_error_that_is_too_long_is_not_cut_within_the_key() {
+        let long = "x".repeat(1990);
+        let error = format!("data: {{\"error\":{{\"message\":\"{long} sk-secret-key\"}}}}\n\n");
+        let told = text(&stream().push(error.into()).unwrap());
+        assert!(told.contains("xxx …") && !told.contains("sk-"), "{told}");
+    }
+
+    #[test]
+    fn a_key_that_was_escaped_is_not_told_either() {
+        let error = b"data: {\"error\":{\"message\":\"no \\u0073k-secret-key\"}}\n\n";
+        let told = text(&stream().push(Bytes::from_static(error)).unwrap());
+        assert!(told.contains("no …"), "{told}");
+    }
 }

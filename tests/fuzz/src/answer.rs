@@ -1,20 +1,23 @@
 //! What upstreams answer in one piece.
 
-use nexus::{chat::fault::FaultKind, protocol::{
-    openai_chat::{
-        error::{self, Upstream},
-        passing::response::Response,
+use nexus::{
+    chat::fault::FaultKind,
+    protocol::{
+        openai_chat::{
+            error::{self, Upstream},
+            passing::response::parse,
+        },
+        splice::Edit,
+        sse,
     },
-    splice::Edit,
-    sse,
-}};
+};
 use serde_json::{Value, value::RawValue};
 
 use crate::{NAME, edited, name_json, renamed};
 
 /// An answer is read as others read it, and passes but for the model.
 pub fn response(body: &[u8]) {
-    let Ok(read) = Response::parse(body) else { return };
+    let Ok(read) = parse(body) else { return };
     if let Ok(plain) = serde_json::from_slice::<Value>(body) {
         let usage = |name| plain["usage"][name].as_u64();
         assert_eq!(read.usage.and_then(|usage| usage.input), usage("prompt_tokens"));
@@ -27,7 +30,7 @@ pub fn response(body: &[u8]) {
     let Some(at) = read.model.clone() else { return };
     let with_name = edited(body, [Edit::bytes(at.clone(), name_json().into())]);
     assert_eq!(renamed(body, &with_name), Some(&body[at]));
-    let again = Response::parse(&with_name).expect("still an answer");
+    let again = parse(&with_name).expect("still an answer");
     assert_eq!((again.usage, again.error), (read.usage, read.error));
     let model = again.model.map(|at| serde_json::from_slice::<String>(&with_name[at]).expect("a string"));
     assert_eq!(model.as_deref(), Some(NAME));

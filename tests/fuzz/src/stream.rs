@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use nexus::protocol::{
-    openai_chat::passing::stream::Stream, passing::{Ending, Seen},
+    openai_chat::passing::stream::Stream,
+    passing::{Ending, Seen},
     sse::{self, Splitter},
 };
 use serde_json::value::RawValue;
