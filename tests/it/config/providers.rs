@@ -145,7 +145,7 @@ fn keys_of_another_kind_are_refused() {
         ("anthropic", "vertex = { project = \"p\", location = \"l\" }"),
         ("openai", "entra = { tenant = \"t\", client_id = \"c\", client_secret = \"s\" }"),
         ("google", "token_delay = \"1s\""),
-        ("echo", "api_key = \"k\""),
+        ("echo", "api_key = \"sk-of-tests\""),
     ] {
         assert_eq!(problems(kind, key), ["another-type"], "{kind} {key}");
     }
@@ -159,7 +159,7 @@ fn what_opens_vertex_and_azure_is_said_once_and_fits_into_a_url() {
     };
     let vertex = "vertex = { project = \"example.com:p-1\", location = \"europe-west4\" }\n";
     assert_eq!(with("google", vertex), [""; 0]);
-    assert_eq!(with("google", &format!("{vertex}api_key = \"k\"")), ["conflict"]);
+    assert_eq!(with("google", &format!("{vertex}api_key = \"sk-of-tests\"")), ["conflict"]);
     assert_eq!(with("google", "vertex = { project = \"p\", location = \"h/\" }"), ["invalid-name"]);
     assert_eq!(with("google", "vertex = { project = \"\", location = \"eu\" }"), ["invalid-name"]);
     assert_eq!(with("google", "vertex = { project = \"p\" }"), ["missing-key"]);
@@ -168,7 +168,7 @@ fn what_opens_vertex_and_azure_is_said_once_and_fits_into_a_url() {
     let azure =
         "base_url = \"https://h\"\nentra = { tenant = \"t\", client_id = \"c\", client_secret = \"s\" }\n";
     assert_eq!(with("azure", azure), [""; 0]);
-    assert_eq!(with("azure", &format!("{azure}api_key = \"k\"")), ["conflict"]);
+    assert_eq!(with("azure", &format!("{azure}api_key = \"sk-of-tests\"")), ["conflict"]);
     assert_eq!(with("azure", &azure.replace("\"t\"", "\"a b\"")), ["invalid-name"]);
 }
 
@@ -178,18 +178,20 @@ fn bedrock_needs_a_region_and_keys_come_in_pairs() {
         let all = problems("bedrock", keys).into_iter();
         all.filter(|code| *code != "not-in-this-version").collect::<Vec<_>>()
     };
-    let (region, keys) =
-        ("region = \"eu-central-1\"\n", "access_key_id = \"a\"\nsecret_access_key = \"s\"\n");
+    let (region, keys) = (
+        "region = \"eu-central-1\"\n",
+        "access_key_id = \"key-of-tests\"\nsecret_access_key = \"secret-of-tests\"\n",
+    );
     for (text, expected) in [
         (region.to_owned(), vec![]),
-        (format!("{region}{keys}session_token = \"t\"\nbase_url = \"http://h\""), vec![]),
+        (format!("{region}{keys}session_token = \"token-of-tests\"\nbase_url = \"http://h\""), vec![]),
         (format!("{region}profile = \"p\""), vec![]),
         (String::new(), vec!["missing-key"]),
         ("region = \"h/\"".to_owned(), vec!["invalid-name"]),
-        (format!("{region}access_key_id = \"a\""), vec!["missing-key"]),
-        (format!("{region}session_token = \"t\""), vec!["missing-key", "missing-key"]),
+        (format!("{region}access_key_id = \"key-of-tests\""), vec!["missing-key"]),
+        (format!("{region}session_token = \"token-of-tests\""), vec!["missing-key", "missing-key"]),
         (format!("{region}{keys}profile = \"p\""), vec!["conflict"]),
-        (format!("{region}api_key = \"k\""), vec!["another-type"]),
+        (format!("{region}api_key = \"sk-of-tests\""), vec!["another-type"]),
     ] {
         assert_eq!(with(&text), expected, "{text}");
     }
