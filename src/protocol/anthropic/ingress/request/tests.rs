@@ -232,7 +232,7 @@ fn the_rest_is_read_or_noted() {
 #[test]
 fn what_cannot_be_read_is_refused_by_name() {
     for (body, place) in [
-        ("[]", "the request must be an object"),
+        ("[]", "expected an object"),
         ("{}", "`messages`: it is missing"),
         (r#"{"messages":{}}"#, "`messages` must be an array"),
         (r#"{"messages":[1]}"#, "`messages[0]` must be an object"),
