@@ -95,7 +95,7 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let headers = Box::new(upstream::passing(head.headers, &call.secrets()));
+    let headers = Box::new(upstream::passing(head.headers, &call.secrets));
     Ok(Fault::Status { status: head.status, body: gathered.finish().bytes, headers })
 }
 
@@ -107,7 +107,7 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secrets = call.secrets();
+    let secrets = call.secrets.clone();
     let machine = Stream::new(ask.target.id_json.clone(), ask.hides_usage(), secrets.needles());
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
@@ -122,7 +122,7 @@ async fn stream(
 
 async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Fault> {
     let Held { mut bytes, memory } = held;
-    let secrets = call.secrets();
+    let secrets = call.secrets.clone();
     let mut read = response::Response::parse(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.

@@ -167,7 +167,7 @@ async fn route<'a>(
     let held = body::read(&head.headers, body, limit, patience, &router.memory).await?;
     let ask = Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     call.target = Some(Arc::clone(&ask.target));
-    call.key = router.provider(&ask.target).forwarded_key(&head.headers)?;
+    call.goes_to(&ask.target, router.provider(&ask.target).forwarded_key(&head.headers)?);
     Ok(ask)
 }
 
@@ -263,7 +263,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let mut response = respond::error(error, &call.secrets());
+    let mut response = respond::error(error, &call.secrets);
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), &reservation.refund().await);
