@@ -114,10 +114,6 @@ const CALLERS_CREDENTIALS_BEGIN: &[&str] = &["x-amzn-oidc-", "x-ms-token-"];
 /// Beside those tokens, the name of their bearer.
 const BEARERS_NAME: &str = "x-amzn-oidc-identity";
 
-/// Words in the names of headers that carry credentials.
-const CREDENTIALS: &[&str] =
-    &["auth", "cookie", "credential", "key", "password", "secret", "signature", "token"];
-
 /// Whether the caller's header of that name never goes upstream, whatever a rule or its pattern says: credentials,
 /// cookies, hop-by-hop headers and framing. Nor may a forwarded header take such a name.
 pub fn is_never_forwarded(name: &HeaderName) -> bool {
@@ -159,9 +155,10 @@ pub fn is_never_set(name: &HeaderName) -> bool {
     NEVER_SET.contains(&name.as_str())
 }
 
-/// Whether the value of a header of that name is a secret, by the words in it.
+/// Whether a value that an operator sets for a header of that name is a secret. More than what [`sounds_secret`] about
+/// callers' headers, among which `idempotency-key` and the like are common.
 pub fn carries_credentials(name: &HeaderName) -> bool {
-    CREDENTIALS.iter().any(|word| name.as_str().contains(word))
+    sounds_secret(name) || ["key", "signature"].iter().any(|word| name.as_str().contains(word))
 }
 
 #[cfg(test)]

@@ -97,10 +97,9 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let secrets = call.secrets();
-    let headers = Box::new(upstream::passing(head.headers, &secrets));
+    let headers = Box::new(upstream::passing(head.headers, &call.secrets));
     // Before it is shortened, which might leave the half of one.
-    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &secrets));
+    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
     let meaning = ask.translation.as_ref().map(|translation| translation.fault(status.as_u16(), &body));
     Ok(Fault::Status { status, body, headers, meaning })
 }
@@ -113,7 +112,7 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secrets = call.secrets();
+    let secrets = call.secrets.clone();
     let machine = ask.machine(secrets.needles());
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
@@ -135,7 +134,7 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     if let Some(translation) = &ask.translation {
         return translated(translation, ask, head, Held { bytes, memory }, call).await;
     }
-    let secrets = call.secrets();
+    let secrets = call.secrets.clone();
     let mut read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
@@ -166,7 +165,7 @@ async fn translated(
     if ask.is_stream() {
         return Err(Fault::Unreadable("it is no stream".to_owned()));
     }
-    let secrets = call.secrets();
+    let secrets = call.secrets.clone();
     // All of it, since what it says when it is no answer is shortened.
     let bytes = respond::scrubbed(bytes, &secrets);
     let answer = translation.answer(&bytes, ask.body(), &ask.target.id);

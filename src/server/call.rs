@@ -32,6 +32,8 @@ pub(super) struct Call {
     pub(super) target: Option<Arc<Target>>,
     /// The caller's own key for the provider, where that is taken.
     pub(super) key: Option<Secret>,
+    /// What its provider's texts might tell: the secrets of the target, and that key.
+    pub(super) secrets: Secrets,
     /// The status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,
     pub(super) error: Option<&'static str>,
@@ -62,6 +64,7 @@ impl Call {
             principal: Principal::default(),
             target: None,
             key: None,
+            secrets: Secrets::default(),
             status: None,
             error: None,
             estimate: None,
@@ -75,13 +78,10 @@ impl Call {
         })
     }
 
-    /// What its provider's texts might tell: the secrets of the target, and the caller's own key.
-    pub(super) fn secrets(&self) -> Secrets {
-        match (&self.target, &self.key) {
-            (None, _) => Secrets::default(),
-            (Some(target), None) => target.secrets.clone(),
-            (Some(target), Some(key)) => target.secrets.and(key),
-        }
+    /// The model it goes to is known, and the caller's own key to its provider, where that is taken.
+    pub(super) fn goes_to(&mut self, target: &Target, key: Option<Secret>) {
+        self.secrets = key.as_ref().map_or_else(|| target.secrets.clone(), |key| target.secrets.and(key));
+        self.key = key;
     }
 
     /// The call takes its place in flight.

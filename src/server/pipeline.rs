@@ -189,9 +189,8 @@ async fn route<'a>(
     let held = body::read(&head.headers, body, limit, patience, &router.memory).await?;
     let mut ask =
         Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
-    call.target = Some(Arc::clone(&ask.target));
     let provider = router.provider(&ask.target);
-    call.key = provider.forwarded_key(&head.headers)?;
+    call.goes_to(&ask.target, provider.forwarded_key(&head.headers)?);
     ask.translate(&provider.upstream, router.ids.unique())?;
     Ok(ask)
 }
@@ -290,7 +289,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let mut response = respond::error(error, call.spoken.errors(), &call.secrets());
+    let mut response = respond::error(error, call.spoken.errors(), &call.secrets);
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), call.spoken.errors(), &reservation.refund().await);
