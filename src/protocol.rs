@@ -3,6 +3,10 @@
 //! A protocol's folder holds what only it knows: how its requests are read, how its answers and streams are edited on
 //! their way through, what its errors look like.
 
+pub mod bedrock;
+mod call;
+mod claude;
+pub mod event_stream;
 pub mod json;
 pub mod openai_chat;
 pub mod openai_embeddings;

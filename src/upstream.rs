@@ -1,8 +1,10 @@
 //! How to address a provider: which URL, which headers, which of the client's own. Pure; the actor that guards the
 //! provider is `actors::provider`, a different thing.
 
+pub mod bedrock;
 pub mod echo;
 pub mod openai;
+pub mod sigv4;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
 use smallvec::SmallVec;
