@@ -40,7 +40,7 @@ pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
 
 /// JSON that was put together here, and so is some.
 fn made(text: String) -> Json<'static> {
-    Json::parse(text).unwrap_or(Json::borrowed(RawValue::NULL))
+    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
 }
 
 #[cfg(test)]

@@ -194,9 +194,9 @@ fn inference<'r>(
     let stop_sequences: Vec<&str> =
         sampling.stop.iter().map(AsRef::as_ref).filter(|text| !text.trim().is_empty()).collect();
     losses.lose_if(stop_sequences.len() < sampling.stop.len(), Parameter::Stop);
-    // A budget has to be below the length, which is unlimited where it is not said, but for models that have a default.
+    // Without a length the answer has as many tokens as the model can write; a budget has to be below what is said.
     let budgeted = plan.filter(|plan| matches!(plan.thinking, Some(Thinking::Enabled { .. })));
-    let max_tokens = sampling.max_tokens.or(budgeted.map(|plan| plan.max_tokens));
+    let max_tokens = sampling.max_tokens.or_else(|| budgeted.map(|plan| plan.max_tokens));
     InferenceConfig { max_tokens, temperature, top_p, stop_sequences }
 }
 

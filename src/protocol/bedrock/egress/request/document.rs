@@ -15,6 +15,9 @@ pub(super) struct Refused(pub(super) Cow<'static, str>);
 #[derive(Default)]
 pub(super) struct Names(HashMap<String, u32>);
 
+/// Why other documents are refused.
+const FORMATS: &str =
+    "a Bedrock provider takes PDF, CSV, Word, Excel, HTML, Markdown and text documents only";
 /// The longest name of a document, in characters.
 const LONGEST_NAME: usize = 200;
 /// What stays free for the number that tells it from another.
@@ -48,9 +51,7 @@ pub(super) fn document<'r>(
         DocumentSource::Text(text) => ("txt", Cow::Owned(BASE64_STANDARD.encode(text.as_bytes()))),
         DocumentSource::Media(media) => {
             let (mime, bytes) = data(media)?;
-            let format = format(&essence(mime)).ok_or(Refused::new(
-                "a Bedrock provider takes PDF, CSV, Word, Excel, HTML, Markdown and text documents only",
-            ))?;
+            let format = format(&essence(mime)).ok_or(Refused(Cow::Borrowed(FORMATS)))?;
             (format, Cow::Borrowed(bytes))
         }
     };

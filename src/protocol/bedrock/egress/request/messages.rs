@@ -60,17 +60,16 @@ pub(super) fn write<'r>(
             Role::User => "user",
             Role::Assistant => "assistant",
         };
+        // A turn of which nothing is left must not part two others of one role: the roles have to alternate.
+        let mut parts = Vec::new();
+        writer.parts(message, &mut parts)?;
         match turns.last_mut() {
-            Some((last, into)) if *last == role => writer.parts(message, into)?,
-            _ => {
-                let mut into = Vec::new();
-                writer.parts(message, &mut into)?;
-                turns.push((role, into));
-            }
+            _ if parts.is_empty() => {}
+            Some((last, into)) if *last == role => into.append(&mut parts),
+            _ => turns.push((role, parts)),
         }
     }
-    let turns = turns.into_iter().filter(|(_, parts)| !parts.is_empty());
-    let turns = turns.map(|(role, mut parts)| {
+    let turns = turns.into_iter().map(|(role, mut parts)| {
         // Stable: results first, each kind in its order.
         parts.sort_by_key(|part| role == "user" && !matches!(part.block, Block::ToolResult { .. }));
         Turn { role, content: writer.blocks(parts) }

@@ -132,6 +132,14 @@ fn the_conversation_is_put_as_bedrock_wants_it() {
 }
 
 #[test]
+fn roles_alternate_also_where_a_turn_says_nothing() {
+    let thought = Content::Reasoning(Reasoning { text: "hm".into(), ..Reasoning::default() });
+    let said = |text| user(vec![Content::text(text)]);
+    let (body, _) = sent(&of(vec![said("a"), assistant(vec![thought]), said(" "), said("b")]));
+    assert_eq!(body["messages"], json!([{"role": "user", "content": [{"text": "a"}, {"text": "b"}]}]));
+}
+
+#[test]
 fn models_that_know_no_mark_are_told_an_error_in_words() {
     let failed = |content| of(vec![user(vec![result("t", content, true)])]);
     let content =
