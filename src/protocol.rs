@@ -5,7 +5,11 @@
 //! [`translate`] and [`passing`]; [`dialect`] and [`machine`] find the folder of a format.
 
 pub mod anthropic;
+pub mod bedrock;
+mod call;
+mod claude;
 pub mod dialect;
+pub mod event_stream;
 pub mod gemini;
 pub mod json;
 pub mod machine;

@@ -3,12 +3,14 @@
 
 pub mod anthropic;
 pub mod azure;
+pub mod bedrock;
 pub mod echo;
 pub mod google;
 pub mod headers;
 pub mod key;
 pub mod openai;
 pub mod query;
+pub mod sigv4;
 
 mod keyed;
 

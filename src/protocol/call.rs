@@ -1,0 +1,76 @@
+//! Ids and inputs of tool calls, for providers that are choosy about them.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::chat::{content::Input, json::Json};
+
+/// The id, or one that is made of it where it does not match `^[a-zA-Z0-9_-]{1,64}$`: the same for the call and its result,
+/// and different for different ids. Wire facts §6: `functions.get:0`.
+pub(super) fn id(id: &str) -> Cow<'_, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if (1..=64).contains(&id.len()) && id.chars().all(fits) {
+        return Cow::Borrowed(id);
+    }
+    let clean: String = id.chars().map(|c| if fits(c) { c } else { '_' }).take(40).collect();
+    Cow::Owned(format!("{clean}_{:016x}", hash(id)))
+}
+
+/// FNV-1a, 64 bits: stable across runs and machines. <http://www.isthe.com/chongo/tech/comp/fnv/>
+fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The input of a call where it has to be an object. An object passes as it is; no input is `{}`; another value that is
+/// JSON goes under `value`, and what is none under `input`, where custom tools have their text too.
+pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
+    let (key, value) = match input {
+        Input::Text(text) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
+        Input::Json(text) => match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) if raw.get().starts_with('{') => return Json::borrowed(raw),
+            Ok(raw) => ("value", Cow::Borrowed(raw.get())),
+            Err(_) if text.trim().is_empty() => return made("{}".to_owned()),
+            Err(_) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
+        },
+    };
+    made(format!(r#"{{"{key}":{value}}}"#))
+}
+
+/// JSON that was put together here, and so is some.
+fn made(text: String) -> Json<'static> {
+    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_fits_stays_and_another_is_made_to_fit() {
+        assert_eq!(id("toolu_01-aB"), "toolu_01-aB");
+        let made = id("functions.get:0");
+        assert!(made.starts_with("functions_get_0_") && made.len() <= 64, "{made}");
+        assert_ne!(made, id("functions:get.0"));
+        assert_eq!(made, id("functions.get:0"));
+        for odd in ["é".repeat(500), "a".repeat(65), String::new()] {
+            assert!((1..=64).contains(&id(&odd).len()), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_input_of_a_call_is_an_object_whatever_the_model_wrote() {
+        for (written, object) in [
+            (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
+            (" {} ", "{}"),
+            ("", "{}"),
+            ("null", r#"{"value":null}"#),
+            (r#"["x"]"#, r#"{"value":["x"]}"#),
+            (r#"{"a":"#, r#"{"input":"{\"a\":"}"#),
+        ] {
+            assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
+        }
+        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
+    }
+}
