@@ -19,11 +19,12 @@ use tokio::{
 
 use crate::{
     cli::{CUT_OFF, Serve},
-    config::{self, Config, ProviderKind},
+    config::{self, AwsCredentials, Config, ProviderKind},
     protocol::Prefixes,
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
+        credential::{AwsKeys, Credential, Opened},
         edge::{ClientIp, Edge, Limited, RequestLimits, challenge},
         phase::{Phase, Phases},
         router::{Provider, Router, Upstream},
@@ -380,16 +381,21 @@ impl Supervisors {
                 (None, Upstream::Echo { counter, first_byte_delay, token_delay })
             }
             kind => {
-                let server = Address::new(kind).map_err(|error| fault(format!("{error:?}")))?;
+                let models = provider.models.iter().map(|model| &*model.upstream_name);
+                let server = Address::new(kind, models).map_err(|error| fault(format!("{error:?}")))?;
                 let (Some(server), Some(remote)) = (server, kind.remote()) else {
                     return Err(fault("this kind of provider is not served".to_owned()));
                 };
+                let credential = credential(kind);
                 let endpoint =
                     Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout);
                 let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
                 let (key, forward_token) = (remote.api_key.clone(), provider.forward_token);
                 let stream_usage = kind.stream_usage();
-                (Some(Arc::new(endpoint)), Upstream::Remote { server, key, forward_token, stream_usage })
+                (
+                    Some(Arc::new(endpoint)),
+                    Upstream::Remote { server, key, credential, forward_token, stream_usage },
+                )
             }
         };
         let gate = Gate::new(provider.max_in_flight);
@@ -418,6 +424,18 @@ impl Supervisors {
             supervisor.drain(ACTORS_FINISH).await;
         }
     }
+}
+
+fn credential(kind: &ProviderKind) -> Option<Credential> {
+    let ProviderKind::Bedrock { credentials, .. } = kind else { return None };
+    let AwsCredentials::Keys { access_key_id, secret_access_key, session_token } = credentials else {
+        return None;
+    };
+    Some(Credential(Arc::new(Opened::Aws(AwsKeys {
+        access_key_id: access_key_id.expose().to_owned(),
+        secret_access_key: secret_access_key.clone(),
+        session_token: session_token.clone(),
+    }))))
 }
 
 /// The configuration has refused zero.
