@@ -104,7 +104,7 @@ async fn an_error_is_told_by_its_meaning() {
         (404, "ResourceNotFoundException", 404, "not_found_error"),
         (429, "ThrottlingException", 429, "rate_limit_error"),
         (503, "ServiceUnavailableException", 503, "overloaded_error"),
-        (424, "ModelErrorException", 502, "api_error"),
+        (424, "ModelErrorException", 502, "internal_error"),
     ] {
         let (_upstream, nexus) = start(move |_| {
             let reply = Reply::status(status).header("x-amzn-errortype", kind);
