@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actors::provider::Outgoing;
+use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
@@ -10,7 +10,7 @@ use super::{
     body::Held,
     call,
     counting::Counting,
-    credential::{self, Opened},
+    credential,
     router::Upstream,
     translation::Translation,
 };

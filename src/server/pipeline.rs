@@ -10,7 +10,7 @@ use std::{
 use actors::{
     Principal,
     identity::Peer,
-    provider::{ConnectError, Lease, Refused, SendError},
+    provider::{ConnectError, Lease, Refused, SendError, credential::Opened},
     quota::Refusal,
 };
 use bytes::Bytes;
@@ -27,7 +27,6 @@ use super::{
     ask::Ask,
     body::{self, Body, Content},
     call::Call,
-    credential::Opened,
     listing,
     phase::Phase,
     respond,

@@ -2,10 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
+use actors::{
+    gate::Gate,
+    identity::Identity,
+    provider::{self, credential::Credential},
+    quota::Quota,
+};
 use http::{HeaderMap, HeaderValue};
 
-use super::{counting::Counting, credential::Credential, edge::Edge, phase::Phases, request_id::Ids};
+use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
