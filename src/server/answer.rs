@@ -72,7 +72,7 @@ pub(super) async fn answer(
     if !head.status.is_success() {
         return Err(refused(router, &ask, head, source, &mut silence, call).await?.into());
     }
-    if head.is_event_stream() {
+    if head.is_event_stream() || ask.is_array() {
         return stream(router, &mut ask, head, source, silence, call).await;
     }
     let mut source = source;
