@@ -78,7 +78,8 @@ pub(super) async fn answer(
     if !head.status.is_success() {
         return Err(refused(router, &ask, head, source, &mut silence, call).await?.into());
     }
-    if let Some(framing) = head.framing() {
+    // An array of Google's that passes is cut by its own machine, whatever it is called.
+    if let Some(framing) = head.framing().or_else(|| ask.is_array().then_some(Framing::Sse)) {
         let machine = ask.machine(framing, call.secrets.needles());
         return stream(router, &ask, head, (source, machine), silence, call).await;
     }

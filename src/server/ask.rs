@@ -271,6 +271,11 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// Whether the answer is a stream that passes as a JSON array, by whose content type it is told from no other.
+    pub(super) fn is_array(&self) -> bool {
+        self.translation.is_none() && matches!(self.read, Read::Gemini(.., Some(Framing::Array)))
+    }
+
     /// The content type of the answer, as the client expects it.
     pub(super) fn content_type(&self) -> &'static str {
         match &self.read {
