@@ -172,4 +172,12 @@ impl Spoken {
             Self::Gemini => gemini::error::read(status, body),
         }
     }
+
+    /// After how many seconds an error's body wants the call again. The others say it in `Retry-After`.
+    pub fn retry_after(self, body: &[u8]) -> Option<u64> {
+        match self {
+            Self::Chat | Self::Messages => None,
+            Self::Gemini => gemini::error::retry_after(body),
+        }
+    }
 }

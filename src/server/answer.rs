@@ -3,7 +3,7 @@
 use actors::{provider::Rope, quota::Reservation};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::{
@@ -97,10 +97,13 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let headers = Box::new(upstream::passing(head.headers, &call.secrets));
+    let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
     // Before it is shortened, which might leave the half of one.
     let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
     let meaning = ask.translation.as_ref().map(|translation| translation.fault(status.as_u16(), &body));
+    if let Some(seconds) = ask.translation.as_ref().and_then(|translation| translation.retry_after(&body)) {
+        headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
+    }
     Ok(Fault::Status { status, body, headers, meaning })
 }
 
