@@ -3,7 +3,7 @@
 use actors::{provider::Rope, quota::Reservation};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::{
@@ -109,7 +109,10 @@ async fn refused(
     let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
     let translation = ask.translation.as_ref();
     let meaning = translation.map(|translation| translation.fault(status.as_u16(), &head.headers, &body));
-    let headers = Box::new(upstream::passing(head.headers, &call.secrets));
+    let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
+    if let Some(seconds) = translation.and_then(|translation| translation.retry_after(&body)) {
+        headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
+    }
     Ok(Fault::Status { status, body, headers, meaning })
 }
 

@@ -119,6 +119,11 @@ impl Translation {
         self.provider.fault(status, kind, body)
     }
 
+    /// After how many seconds an error of the provider wants the call again, where its body says it.
+    pub(super) fn retry_after(&self, body: &[u8]) -> Option<u64> {
+        self.provider.retry_after(body)
+    }
+
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {
         Asked { model, unique: &self.unique, now: self.now, body }
     }
