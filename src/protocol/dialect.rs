@@ -182,7 +182,7 @@ impl Spoken {
     /// After how many seconds an error's body wants the call again. The others say it in `Retry-After`.
     pub fn retry_after(self, body: &[u8]) -> Option<u64> {
         match self {
-            Self::Chat | Self::Messages => None,
+            Self::Chat | Self::Messages | Self::Converse => None,
             Self::Gemini => gemini::error::retry_after(body),
         }
     }
