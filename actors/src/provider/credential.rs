@@ -16,8 +16,6 @@ pub mod google;
 mod keeper;
 mod request;
 mod schedule;
-#[cfg(test)]
-mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -38,6 +36,7 @@ const MAILBOX: usize = 4096;
 
 /// Where a provider's credential comes from: what the configuration says, and what the environment said at the start.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each provider, made at the start")]
 pub enum Source {
     /// Keys that sign, of AWS.
     Aws(aws::Source),
@@ -208,3 +207,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests;
