@@ -91,6 +91,8 @@ pub enum Operation {
     CountTokens,
     /// Google: `batchEmbedContents`.
     BatchEmbed,
+    /// Vertex AI: `predict`, for embeddings.
+    Predict,
     /// AWS Bedrock: `converse`, `converse-stream`.
     Converse,
 }
