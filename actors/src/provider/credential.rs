@@ -38,6 +38,7 @@ const MAILBOX: usize = 4096;
 
 /// Where a provider's credential comes from: what the configuration says, and what the environment said at the start.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each provider, made at the start")]
 pub enum Source {
     /// Keys that sign, of AWS.
     Aws(aws::Source),

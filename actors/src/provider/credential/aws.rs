@@ -6,7 +6,9 @@
 
 mod metadata;
 mod profile;
-mod sts;
+pub(super) mod sts;
+
+use std::time::Duration;
 
 use self::{
     metadata::{Container, Instance},
@@ -15,6 +17,10 @@ use self::{
 };
 use super::{AwsKeys, Failed, Got, Opened, document::sendable, files::Files};
 use crate::secret::Secret;
+
+/// Keys with a session token in a profile do not say when they expire; whoever renews them writes the file anew. As long
+/// as this they are believed, as by AWS's own SDK.
+const TEMPORARY: Duration = Duration::from_secs(900);
 
 /// What the configuration says.
 #[derive(Clone, Debug)]
@@ -135,7 +141,8 @@ impl Source {
         match way {
             Way::Keys(keys) => {
                 let got = lasting(&keys.access_key_id, &keys.secret_access_key, keys.session_token.as_ref());
-                got.map_err(|failed| failed.at("an AWS profile"))
+                let got = got.map_err(|failed| failed.at("an AWS profile"))?;
+                Ok(Got { life: keys.session_token.map(|_| TEMPORARY), ..got })
             }
             Way::WebIdentity(identity) => self.sts.assume(&identity, files).await,
         }

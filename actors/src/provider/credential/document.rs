@@ -220,3 +220,6 @@ pub(super) fn unsigned(key_id: Option<&str>, claims: &Claims<'_>) -> Result<[Vec
 pub(super) fn sendable(value: String) -> Option<String> {
     (!value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())).then_some(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The reason, for the operator. It is put together from places (a host, a path, a variable), numbers and known words,
-/// never from what a server or a file has said: that may be a secret.
+/// The reason, for the operator. It is put together from places (a host, a path, a variable, a profile, a role), numbers
+/// and known words. What a server or a file has said besides is never in it: that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failed(String);
 

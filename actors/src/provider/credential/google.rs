@@ -4,7 +4,7 @@
 //! that `gcloud auth application-default login` writes; the metadata server.
 //! <https://cloud.google.com/docs/authentication/application-default-credentials>
 
-mod assertion;
+pub(super) mod assertion;
 
 use std::{
     path::{Path, PathBuf},

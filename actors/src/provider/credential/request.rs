@@ -3,7 +3,10 @@
 use std::{fmt::Write, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue, Method, Response, Uri,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 
 use super::Failed;
 use crate::{
@@ -26,6 +29,10 @@ impl Ask {
     pub(super) fn at(method: Method, address: &str) -> Result<Self, Failed> {
         let uri = address.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some());
         let mut outgoing = Outgoing::new(Rope::new());
+        if method == Method::PUT {
+            // That there is nothing in it is said (RFC 9110 §8.6): some servers insist.
+            outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         *outgoing.method_mut() = method;
         *outgoing.uri_mut() = uri.ok_or_else(|| Failed::new("its address is no URL"))?;
         Ok(Self { outgoing, connect_within: fetch::WITHIN })

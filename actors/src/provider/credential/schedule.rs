@@ -79,3 +79,95 @@ impl Schedule {
         wait
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// One whose first try has brought a credential that lives so long.
+    fn got(life: Duration, chance: f64, now: Instant) -> Schedule {
+        let mut schedule = Schedule::new(now);
+        assert!(schedule.is_due(now), "at the start");
+        schedule.on_got(now, Some(now + life), chance);
+        schedule
+    }
+
+    #[test]
+    fn a_credential_is_renewed_five_to_six_minutes_before_it_expires() {
+        let now = Instant::now();
+        for (chance, at) in [(0.0, 3300), (0.5, 3270), (1.0, 3240), (7.0, 3240)] {
+            let mut schedule = got(seconds(3600), chance, now);
+            assert!(
+                !schedule.is_due(now + seconds(at - 1)) && schedule.is_due(now + seconds(at)),
+                "{chance}"
+            );
+            assert!(!schedule.is_due(now + seconds(9999)), "one at a time");
+        }
+    }
+
+    #[test]
+    fn a_short_life_is_renewed_at_half_and_the_shortest_once_a_second() {
+        let now = Instant::now();
+        for (life, at) in [(seconds(600), seconds(300)), (seconds(60), seconds(30)), (seconds(1), seconds(1))]
+        {
+            let mut schedule = got(life, 0.0, now);
+            assert!(!schedule.is_due(now + at - Duration::from_millis(1)) && schedule.is_due(now + at));
+        }
+    }
+
+    #[test]
+    fn a_life_counts_from_when_the_credential_was_asked_for() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
+        assert!(schedule.is_due(now));
+        schedule.on_got(now + seconds(10), Some(now + seconds(100)), 0.0);
+        assert!(!schedule.is_due(now + seconds(49)) && schedule.is_due(now + seconds(50)));
+    }
+
+    #[test]
+    fn what_never_expires_is_never_renewed() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
+        assert!(schedule.is_due(now));
+        schedule.on_got(now, None, 0.5);
+        assert!(!schedule.is_due(now + seconds(1_000_000_000)));
+    }
+
+    #[test]
+    fn failures_are_tried_again_ever_later_up_to_half_a_minute_and_a_success_forgives() {
+        let (start, mut now) = (Instant::now(), Instant::now());
+        let mut schedule = Schedule::new(now);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            assert!(schedule.is_due(now));
+            // As late as a try may report.
+            now += LOST;
+            let wait = schedule.on_failed(now, 1.0);
+            assert!(!schedule.is_due(now + wait - Duration::from_millis(1)));
+            waits.push(wait.as_secs());
+            now += wait;
+        }
+        assert_eq!(waits[..7], [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(waits[39], 30);
+        assert!(schedule.is_due(now));
+        schedule.on_got(now, Some(now + seconds(60)), 0.0);
+        now += seconds(30);
+        assert!(schedule.is_due(now) && now > start);
+        assert_eq!(schedule.on_failed(now, 0.0), Duration::from_millis(500), "half of a second, by chance");
+    }
+
+    #[test]
+    fn a_try_that_never_reports_is_lost_after_twice_its_time() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
+        assert!(!schedule.is_lost(now + LOST), "none runs");
+        assert!(schedule.is_due(now));
+        assert!(!schedule.is_lost(now + LOST - seconds(1)) && schedule.is_lost(now + LOST));
+        schedule.on_failed(now + LOST, 0.0);
+        assert!(!schedule.is_lost(now + LOST + LOST));
+    }
+}

@@ -71,7 +71,11 @@ fn is_safe(address: &str) -> bool {
     let Ok(uri) = address.parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_loopback = || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    uri.scheme_str() == Some("https") || NEXT_DOOR.contains(&host) || is_loopback()
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => NEXT_DOOR.contains(&host) || is_loopback(),
+        _ => false,
+    }
 }
 
 impl Instance {

@@ -29,7 +29,7 @@ pub(super) enum Way {
 }
 
 /// The properties of one profile, their names in lower case.
-pub(super) type Properties = BTreeMap<String, String>;
+type Properties = BTreeMap<String, String>;
 
 /// Ways that a profile may ask for and that are not supported, by their properties, and what they are called.
 const UNSUPPORTED: [(&str, &str); 4] = [
@@ -68,7 +68,7 @@ impl Profiles {
 }
 
 /// The properties of the profile in the file, if it is there. In `config` the sections are called `[profile NAME]`.
-pub(super) fn properties(content: &str, name: &str, is_config: bool) -> Option<Properties> {
+fn properties(content: &str, name: &str, is_config: bool) -> Option<Properties> {
     let mut found: Option<Properties> = None;
     // Whether lines are of the profile, and whether the last property has its value in indented lines below it.
     let (mut inside, mut nested) = (false, false);
@@ -117,7 +117,7 @@ fn without_comment(value: &str) -> &str {
 ///
 /// # Errors
 /// When they do in a way that is not supported.
-pub(super) fn way(properties: &Properties) -> Result<Option<Way>, Failed> {
+fn way(properties: &Properties) -> Result<Option<Way>, Failed> {
     let get = |name: &str| properties.get(name).filter(|value| !value.is_empty()).cloned();
     if let Some(role) = get("role_arn") {
         let token_file = get("web_identity_token_file").ok_or_else(|| {

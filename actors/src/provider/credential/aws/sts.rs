@@ -83,7 +83,7 @@ impl Sts {
 }
 
 /// Reads the keys out of an answer.
-pub(super) fn keys(answer: &str, now: SystemTime) -> Result<Got, Failed> {
+fn keys(answer: &str, now: SystemTime) -> Result<Got, Failed> {
     let within = inside(answer, "Credentials");
     let within = within.ok_or_else(|| Failed::new("the answer holds no credentials"))?;
     let names = ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"];
@@ -91,7 +91,7 @@ pub(super) fn keys(answer: &str, now: SystemTime) -> Result<Got, Failed> {
 }
 
 /// The known code that a refusal names.
-pub(super) fn refusal(answer: &str) -> Option<&'static str> {
+fn refusal(answer: &str) -> Option<&'static str> {
     let code = inside(answer, "Code")?.trim();
     REFUSALS.into_iter().find(|known| *known == code)
 }
@@ -126,4 +126,4 @@ fn text(raw: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::provider::credential) mod tests;

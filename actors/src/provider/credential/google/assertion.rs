@@ -50,3 +50,6 @@ fn read(private_key: &Secret) -> Option<KeyPair> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+pub(in crate::provider::credential) mod tests;
