@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     amazon::{answer, assert_signed, bedrock},
-    client::{Answer, Request},
+    client::{Answer, EMBEDDINGS, Request},
     issuer::Issuer,
     nexus::{Nexus, refuses_to_start},
     ports::free_address,
@@ -89,6 +89,25 @@ async fn a_client_of_googles_reaches_vertex_byte_for_byte() {
     assert_eq!(upstream.last().body, body);
     Request::post(&format!("{path}:countTokens"), body).send(&nexus).await.fine();
     assert!(upstream.last().uri.path().ends_with("/models/gemini-2.5-pro:countTokens"));
+}
+
+#[tokio::test]
+async fn embeddings_of_vertex_are_its_predictions() {
+    let upstream = Upstream::always(|| {
+        let embeddings = json!({"values": [0.5], "statistics": {"token_count": 2, "truncated": false}});
+        Reply::json(json!({"predictions": [{"embeddings": embeddings}]}).to_string())
+    })
+    .await;
+    let tokens = Upstream::always(token).await;
+    let (_folder, file) = account(&tokens);
+    let nexus = Nexus::start(&vertex(&upstream, &file)).await;
+    let body = json!({"model": "vertex/gemini-2.5-pro", "input": "x", "dimensions": 1}).to_string();
+    let list = Request::post(EMBEDDINGS, body).send(&nexus).await.fine().json();
+    assert_eq!(list["data"], json!([{"object": "embedding", "index": 0, "embedding": [0.5]}]));
+    assert_eq!(list["usage"]["prompt_tokens"], 2);
+    assert!(upstream.last().uri.path().ends_with("/publishers/google/models/gemini-2.5-pro:predict"));
+    let sent = json!({"instances": [{"content": "x"}], "parameters": {"outputDimensionality": 1}});
+    assert_eq!(upstream.last().json(), sent);
 }
 
 #[tokio::test]
