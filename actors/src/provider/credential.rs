@@ -16,8 +16,6 @@ pub mod google;
 mod keeper;
 mod request;
 mod schedule;
-#[cfg(test)]
-mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -209,3 +207,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests;
