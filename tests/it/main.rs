@@ -16,6 +16,7 @@ mod bedrock;
 mod body;
 mod cli;
 mod config;
+mod counting;
 mod credentials;
 mod early;
 mod echo;

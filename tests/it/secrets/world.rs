@@ -139,7 +139,7 @@ impl World {
 
     /// The whole configuration, for a provider on HTTP/1.1 and another on HTTP/2 over TLS.
     pub(super) fn configuration(&self, plain: &str, secure: &str) -> String {
-        self.server() + &self.providers(plain, secure)
+        self.server() + &self.providers(plain, secure) + &vendors(plain)
     }
 
     fn server(&self) -> String {
@@ -211,29 +211,6 @@ rule = "insert"
 name = "Authorization"
 value = "Bearer {{{{ env.NEXUS_TEST_BEARER }}}}"
 [llm.providers.keyless.models.m]
-[llm.providers.anthropic]
-type = "anthropic"
-base_url = "{plain}"
-api_key = "{ANTHROPIC}"
-models.m = {{}}
-[llm.providers.google]
-type = "google"
-base_url = "{plain}"
-api_key = "{GOOGLE}"
-models.m = {{}}
-[llm.providers.azure]
-type = "azure"
-base_url = "{plain}"
-api_key = "{AZURE}"
-models.m = {{}}
-[llm.providers.bedrock]
-type = "bedrock"
-region = "eu-central-1"
-base_url = "{plain}"
-access_key_id = "{ACCESS_KEY_ID}"
-secret_access_key = "{SECRET_ACCESS_KEY}"
-session_token = "{SESSION_TOKEN}"
-models.m = {{}}
 [llm.providers.gone]
 type = "openai"
 base_url = "http://127.0.0.1:1/v1"
@@ -258,6 +235,37 @@ interval = "60s"
         });
         text.replace("{admin}", "127.0.0.1:0")
     }
+}
+
+/// The kinds of provider with headers of their own.
+fn vendors(plain: &str) -> String {
+    format!(
+        r#"
+[llm.providers.anthropic]
+type = "anthropic"
+base_url = "{plain}"
+api_key = "{ANTHROPIC}"
+models.m = {{}}
+[llm.providers.google]
+type = "google"
+base_url = "{plain}"
+api_key = "{GOOGLE}"
+models.m = {{}}
+[llm.providers.azure]
+type = "azure"
+base_url = "{plain}"
+api_key = "{AZURE}"
+models.m = {{}}
+[llm.providers.bedrock]
+type = "bedrock"
+region = "eu-central-1"
+base_url = "{plain}"
+access_key_id = "{ACCESS_KEY_ID}"
+secret_access_key = "{SECRET_ACCESS_KEY}"
+session_token = "{SESSION_TOKEN}"
+models.m = {{}}
+"#
+    )
 }
 
 /// SHA-256 in hexadecimal digits.
