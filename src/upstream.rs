@@ -91,6 +91,8 @@ pub enum Operation {
     CountTokens,
     /// Google: `batchEmbedContents`.
     BatchEmbed,
+    /// Vertex AI: `predict`, for embeddings.
+    Predict,
     /// AWS Bedrock: `converse`, `converse-stream`.
     Converse,
 }
@@ -155,6 +157,17 @@ pub enum AddressError {
     /// The key holds bytes that no header can carry.
     Key(InvalidHeaderValue),
 }
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => write!(f, "its address and a path make no URL: {error}"),
+            Self::Key(_) => f.write_str("its key holds characters that no header can carry"),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
 
 impl Server {
     /// The address of a configured provider, and of those of its `models` that have one of their own, by the provider's

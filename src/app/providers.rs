@@ -57,7 +57,7 @@ impl Supervisors {
     async fn remote(&mut self, provider: &config::Provider) -> Result<(Endpoint, Upstream), String> {
         let kind = &provider.kind;
         let models = provider.models.iter().map(|model| &*model.upstream_name);
-        let server = Address::new(kind, models).map_err(|error| format!("{error:?}"))?;
+        let server = Address::new(kind, models).map_err(|error| error.to_string())?;
         let (Some(server), Some(remote)) = (server, kind.remote()) else {
             return Err("this kind of provider is not served".to_owned());
         };

@@ -71,6 +71,8 @@ struct Actor {
 #[derive(Serialize)]
 struct ProviderStatus<'a> {
     name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
     models: Vec<&'a str>,
 }
 
@@ -126,7 +128,9 @@ impl Admin {
             match providers.last_mut().filter(|last| *last.name == *target.provider) {
                 Some(last) => last.models.push(&target.model),
                 None => {
-                    providers.push(ProviderStatus { name: &target.provider, models: vec![&target.model] })
+                    let kind = self.router.provider(target).upstream.owner();
+                    let models = vec![&*target.model];
+                    providers.push(ProviderStatus { name: &target.provider, kind, models });
                 }
             }
         }

@@ -179,7 +179,7 @@ async fn translated(
     let secrets = call.secrets.clone();
     // All of it, since what it says when it is no answer is shortened.
     let bytes = respond::scrubbed(bytes, &secrets);
-    let answer = translation.answer(&bytes, ask.body(), &ask.target.id);
+    let answer = translation.answer(&bytes, ask.body(), &ask.target.id, call.estimate.unwrap_or_default());
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
     let mut response = respond(head, content, &secrets);

@@ -6,20 +6,13 @@ use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{
-    body::Held,
-    call,
-    counting::Counting,
-    credential,
-    router::Upstream,
-    translation::Translation,
-};
+use super::{body::Held, call, counting::Counting, credential, router::Upstream, translation::Translation};
 use crate::{
     error::{Caller, Error},
     protocol::{
         Call, anthropic,
         dialect::Client as Format,
-        gemini::{self, ingress::stream::Framing},
+        gemini::{self, egress::embeddings::Api, ingress::stream::Framing},
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
@@ -133,15 +126,23 @@ impl<'a> Ask<'a> {
             self.counted_here = true;
             return Ok(());
         }
-        let Some(client) = self.read.dialect() else {
+        let Some(client) = self.read.dialect() else { return self.translate_embeddings(upstream, unique) };
+        let between = (client, upstream.spoken());
+        let translation =
+            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        self.translation = Some(Box::new(translation));
+        Ok(())
+    }
+
+    fn translate_embeddings(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
+        let apis = [(Operation::BatchEmbed, Api::Gemini), (Operation::Predict, Api::Vertex)];
+        let Some((_, api)) = apis.into_iter().find(|(operation, _)| upstream.speaks(*operation)) else {
             return Err(Caller::Malformed(format!(
                 "provider '{}' has no embeddings; ask for a model of another one",
                 self.target.provider
             )));
         };
-        let between = (client, upstream.spoken());
-        let translation =
-            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        let translation = Translation::of_embeddings(api, &self.held.bytes, &self.target, unique)?;
         self.translation = Some(Box::new(translation));
         Ok(())
     }

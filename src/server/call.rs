@@ -79,7 +79,8 @@ impl Call {
     }
 
     /// The model it goes to is known, and the caller's own key to its provider, where that is taken.
-    pub(super) fn goes_to(&mut self, target: &Target, key: Option<Secret>) {
+    pub(super) fn goes_to(&mut self, target: &Arc<Target>, key: Option<Secret>) {
+        self.target = Some(Arc::clone(target));
         self.secrets = key.as_ref().map_or_else(|| target.secrets.clone(), |key| target.secrets.and(key));
         self.key = key;
     }

@@ -197,8 +197,9 @@ async fn route<'a>(
 
 /// Step 4: counts; what is long is counted where it delays nobody.
 async fn estimate(router: &Router, ask: &Ask<'_>, call: &mut Call) {
-    // Beyond the limit it does not matter how far.
-    let ceiling = ask.target.limit(&call.principal).map(|rule| rule.limit.tokens);
+    // Beyond the limit it does not matter how far, unless the number itself is the answer.
+    let rule = ask.target.limit(&call.principal).filter(|_| !ask.is_count());
+    let ceiling = rule.map(|rule| rule.limit.tokens);
     call.estimate = Some(ask.estimate(&router.counting, ceiling).await);
 }
 

@@ -293,3 +293,40 @@ async fn events_that_are_not_known_are_passed_over() {
     let events = streamed(pieces).await;
     assert!(events.contains("message_stop") && !events.contains("error"), "{events}");
 }
+
+#[tokio::test]
+async fn a_failure_in_the_middle_is_told_in_every_clients_words() {
+    let (_upstream, nexus) = start(|_| {
+        let begun = text("Hi")[..2].to_vec();
+        stream([begun, vec![exception("modelStreamErrorException", "it broke")]].concat())
+    })
+    .await;
+    let user = json!([{"role": "user", "content": "Hello"}]);
+    let contents = json!([{"role": "user", "parts": [{"text": "Hello"}]}]);
+    let google = GENERATE.replace("generateContent", "streamGenerateContent");
+    let sse = format!("{google}?alt=sse");
+    for (target, body, error, never) in [
+        (CHAT, json!({"model": MODEL, "stream": true, "messages": user}), "data: {\"error\":{", "[DONE]"),
+        (RESPONSES, json!({"model": MODEL, "stream": true, "input": user}), "event: error\n", "completed"),
+        (
+            MESSAGES,
+            json!({"model": MODEL, "max_tokens": 9, "stream": true, "messages": user}),
+            "event: error\n",
+            "message_stop",
+        ),
+        (sse.as_str(), json!({"contents": contents}), "data: {\"error\":{", "STOP"),
+        (&google, json!({"contents": contents}), "{\"error\":{", "STOP"),
+    ] {
+        let said = Request::post(target, body.to_string()).open(&nexus).await.rest().await;
+        assert!(said.contains("Hi") && said.contains(error) && said.contains("it broke"), "{target}: {said}");
+        let (_, behind) = said.split_once("it broke").unwrap();
+        assert!(!said.contains(never) && !behind.contains("it broke"), "{target}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn listings_name_the_kind() {
+    let (_upstream, nexus) = start(|_| Reply::status(500)).await;
+    let list = Request::get("/v1/models").send(&nexus).await.fine().json();
+    assert_eq!((&list["data"][0]["id"], &list["data"][0]["owned_by"]), (&json!(MODEL), &json!("bedrock")));
+}
