@@ -317,7 +317,10 @@ mod tests {
     fn a_terminator_and_its_epilogue_are_told_unless_an_error_came_before() {
         let mut clean = stream();
         let end = "event: end\ndata: {}\n\n";
-        assert_eq!(pass(&mut clean, &[end, "data: {}\n\ndata: bye\n\n: bye\n\n"].concat()), [end, "data: bye\n\n"].concat());
+        assert_eq!(
+            pass(&mut clean, &[end, "data: {}\n\ndata: bye\n\n: bye\n\n"].concat()),
+            [end, "data: bye\n\n"].concat()
+        );
         assert_eq!(clean.finish(), (Bytes::new(), Ending::Complete));
         let mut failed = stream();
         let error = "event: error\ndata: {\"key\":1}\n\n";
