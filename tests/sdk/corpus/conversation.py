@@ -36,8 +36,10 @@ class Conversation:
                 arguments = json.loads(arguments or "{}")
             except ValueError:
                 arguments = {"input": arguments}
+        if not isinstance(arguments, dict):
+            arguments = {"value": arguments}
         self.names[id] = name
-        self.turns.append(("assistant", "call", (name, canonical(arguments or {}))))
+        self.turns.append(("assistant", "call", (name, canonical(arguments))))
 
     def result(self, name, value):
         self.turns.append(("user", "result", (name, plain(value))))
@@ -89,6 +91,8 @@ def lowered(schema):
     spelled = {name: lowered(value) for name, value in schema.items()}
     if isinstance(spelled.get("type"), str):
         spelled["type"] = spelled["type"].lower()
+        if spelled.pop("nullable", False):
+            spelled["type"] = [spelled["type"], "null"]
     return spelled
 
 
@@ -100,7 +104,7 @@ def data_url(url):
 def texts(content):
     """The texts of a string or a list of parts."""
     parts = [content] if isinstance(content, str) else content or []
-    return [part if isinstance(part, str) else part.get("text") or "" for part in parts]
+    return [part if isinstance(part, str) else part.get("text") or part.get("refusal") or "" for part in parts]
 
 
 def chat(request):
@@ -118,7 +122,10 @@ def chat(request):
             chat_parts(said, role, message.get("content"))
             said.say(role, message.get("refusal"))
             for call in message.get("tool_calls") or []:
-                function = call.get("function") or {"name": call["custom"]["name"], "arguments": call["custom"]["input"]}
+                function = call.get("function") or {
+                    "name": call["custom"]["name"],
+                    "arguments": call["custom"]["input"],
+                }
                 said.call(call["id"], function["name"], function["arguments"])
             if call := message.get("function_call"):
                 said.call(call["name"], call["name"], call["arguments"])
@@ -126,6 +133,8 @@ def chat(request):
         if "function" in tool:
             function = tool["function"]
             said.tools[function["name"]] = (function.get("description"), function.get("parameters"))
+        elif "custom" in tool:
+            said.tools[tool["custom"]["name"]] = (tool["custom"].get("description"), None)
         else:
             said.hosted.append(tool)
     for function in request.get("functions") or []:
@@ -165,6 +174,9 @@ def chat_parts(said, role, content):
             said.media.append(part["input_audio"]["data"])
         elif part["type"] == "file":
             file = part["file"]
+            if (file.get("file_data") or "").startswith("data:text/"):
+                said.say(role, base64.b64decode(data_url(file["file_data"])).decode())
+                continue
             said.media.append(data_url(file.get("file_data") or file.get("file_id")))
         elif part["type"] == "document_url":
             url = part["document_url"]
@@ -192,10 +204,7 @@ def responses(request):
             said.result(said.names.get(item["call_id"]), "".join(texts(item["output"])))
             responses_media(said, item["output"])
     for tool in request.get("tools") or []:
-        if tool["type"] == "function":
-            said.tools[tool["name"]] = (tool.get("description"), tool.get("parameters"))
-        else:
-            said.hosted.append(tool)
+        responses_tool(said, tool)
     choice = request.get("tool_choice")
     said.choice = choice if isinstance(choice, str) else choice and choice.get("name")
     said.schema = ((request.get("text") or {}).get("format") or {}).get("schema")
@@ -203,6 +212,17 @@ def responses(request):
         tokens=request.get("max_output_tokens"), temperature=request.get("temperature"), top_p=request.get("top_p")
     )
     return said
+
+
+def responses_tool(said, tool, prefix=""):
+    """A function, a custom tool, or a namespace of them, whose name goes before theirs."""
+    if tool["type"] in ("function", "custom"):
+        said.tools[prefix + tool["name"]] = (tool.get("description"), tool.get("parameters"))
+    elif tool["type"] == "namespace":
+        for inner in tool["tools"]:
+            responses_tool(said, inner, tool["name"] + "__")
+    else:
+        said.hosted.append(tool)
 
 
 def responses_media(said, content):
@@ -252,6 +272,11 @@ def anthropic_block(said, role, block):
         # Text is text, whatever it is called.
         said.say(role, block.get("title"))
         said.say(role, block["source"]["data"])
+    elif kind == "document" and block["source"]["type"] == "content":
+        said.say(role, block.get("title"))
+        said.say(role, "".join(texts(block["source"]["content"])))
+    elif kind == "search_result":
+        said.say(role, block["title"] + block["source"] + "".join(texts(block["content"])))
     elif kind in ("image", "document"):
         source = block["source"]
         said.media.append(source.get("data") or source.get("url") or source.get("file_id") or canonical(source))
@@ -306,7 +331,9 @@ def gemini(request):
 def gemini_part(said, role, part):
     blob, file = either(part, "inlineData"), either(part, "fileData")
     call, result = either(part, "functionCall"), either(part, "functionResponse")
-    if blob:
+    if blob and either(blob, "mimeType").startswith("text/"):
+        said.say(role, base64.b64decode(blob["data"]).decode())
+    elif blob:
         # Google takes both alphabets of base64.
         said.media.append(blob["data"].replace("-", "+").replace("_", "/"))
     elif file:
@@ -352,7 +379,9 @@ def bedrock_block(said, role, block):
         said.say(role, block["text"])
     if (block.get("document") or {}).get("format") == "txt":
         # Text is text, whatever it is called; a name has no dots here, and gets hyphens.
-        said.say(role, block["document"]["name"].replace("-", "."))
+        name = block["document"]["name"].replace("-", ".")
+        # Where there is no name, Bedrock demands one all the same.
+        said.say(role, name if name != "Document" else "")
         said.say(role, base64.b64decode(block["document"]["source"]["bytes"]).decode())
         return
     for kind in ("image", "document", "video", "audio"):
@@ -364,11 +393,21 @@ def bedrock_block(said, role, block):
         said.call(call["toolUseId"], call["name"], call["input"])
     if "toolResult" in block:
         result = block["toolResult"]
-        words = [part["text"] if "text" in part else json.dumps(part["json"]) for part in result["content"] if part.keys() & {"text", "json"}]
+        words = [
+            part["text"] if "text" in part else json.dumps(part["json"])
+            for part in result["content"]
+            if part.keys() & {"text", "json"}
+        ]
         said.result(said.names.get(result["toolUseId"]), "".join(words))
         for part in result["content"]:
             if "text" not in part and "json" not in part:
                 bedrock_block(said, role, part)
 
 
-READERS = {"openai-chat": chat, "openai-responses": responses, "anthropic": messages, "google": gemini, "bedrock": converse}
+READERS = {
+    "openai-chat": chat,
+    "openai-responses": responses,
+    "anthropic": messages,
+    "google": gemini,
+    "bedrock": converse,
+}

@@ -45,7 +45,11 @@ def spans(text, *path, at=0):
 
 def renamed(text, new):
     """The text with every model in it that names the one that was asked for."""
-    found = {span for path in (["model"], ["message", "model"], ["response", "model"], ["modelVersion"]) for span in spans(text, *path)}
+    found = {
+        span
+        for path in (["model"], ["message", "model"], ["response", "model"], ["modelVersion"])
+        for span in spans(text, *path)
+    }
     for start, end in sorted(found, reverse=True):
         if text[start] == '"':
             text = text[:start] + json.dumps(new) + text[end:]

@@ -31,7 +31,16 @@ STOPS = {
 }
 
 # Google's many words for an answer that was held back.
-FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "LANGUAGE", "IMAGE_SAFETY"}
+FILTERED = {
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MODEL_ARMOR",
+    "LANGUAGE",
+    "IMAGE_SAFETY",
+}
 
 
 @dataclass
@@ -44,6 +53,7 @@ class Meaning:
     stop: str = "stop"
     usage: dict | None = None
     error: str | None = None
+    refused: bool = False
 
     def call(self, name, arguments):
         """Adds a call; arguments that are no object are kept apart from those that are."""
@@ -95,7 +105,13 @@ def documents(dialect, streamed, content_type, body):
 
 def read(dialect, streamed, content_type, body):
     """What an answer means."""
-    reader = {"openai-chat": Chat, "openai-responses": Responses, "anthropic": Messages, "google": Gemini, "bedrock": Converse}
+    reader = {
+        "openai-chat": Chat,
+        "openai-responses": Responses,
+        "anthropic": Messages,
+        "google": Gemini,
+        "bedrock": Converse,
+    }
     return reader[dialect]().read(documents(dialect, streamed, content_type, body), streamed).done()
 
 
@@ -134,6 +150,7 @@ class Chat:
             else:
                 self.meaning.text += part.get("text", "")
         self.meaning.text += message.get("refusal") or ""
+        self.meaning.refused |= bool(message.get("refusal"))
         self.meaning.reasoning += message.get("reasoning_content") or message.get("reasoning") or ""
         for at, call in enumerate(message.get("tool_calls") or []):
             self.tool(call, call.get("index") if call.get("index") is not None else f"whole {len(self.calls) + at}")
@@ -242,13 +259,14 @@ class Messages:
                 }
             elif name == "content_block_stop":
                 assert event["index"] == at and block is not None
-                self.block(meaning, block, json.loads(pieces) if pieces else block.get("input"))
+                self.block(meaning, block, pieces or block.get("input"))
                 block = None
             elif name == "message_delta":
                 usage.update({name: count for name, count in event["usage"].items() if count is not None})
                 meaning.ended(event["delta"]["stop_reason"], "anthropic")
             elif name == "error":
                 meaning.error = json.dumps(event)
+                meaning.text += (block or {}).get("text") or ""
         assert meaning.error or name == "message_stop" and block is None, "the stream has no end"
         if not meaning.error:
             self.usage(meaning, usage)

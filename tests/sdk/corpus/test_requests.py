@@ -45,9 +45,12 @@ def sent(exchange, model):
 
 def check_tools(said, heard, kind, dropped):
     """The same tools by name and description, with their schemas."""
-    if not said.tools and kind == "bedrock":
+    if kind == "bedrock" and not said.tools:
         # Bedrock demands a tool for each call of the history.
         assert set(heard.tools) <= set(said.names.values())
+        return
+    if kind == "bedrock" and said.choice == "none" and not heard.tools:
+        # Bedrock has no other way to say that none may be called.
         return
     assert list(heard.tools) == list(said.tools)
     for name, (description, schema) in said.tools.items():
@@ -58,7 +61,11 @@ def check_tools(said, heard, kind, dropped):
 
 def check_schema(schema, shape, dropped):
     """Schemas are not touched, but for what a target refuses, which is told; which properties there are is never touched."""
-    schema, shape = lowered(schema or {}), lowered(shape or {})
+    if schema is None:
+        # No parameters, or free text, which is called "input" where there must be some.
+        assert set((shape or {}).get("properties") or {}) <= {"input"}
+        return
+    schema, shape = lowered(schema), lowered(shape or {})
     properties = schema.get("properties") or {}
     assert list(shape.get("properties") or {}) == list(properties)
     # A tool without parameters is given an empty object by those who demand one.
@@ -108,7 +115,7 @@ def check(said, heard, kind, dropped):
     check_limits(said, heard, dropped)
     if said.hosted:
         assert "tools" in dropped or "web_search" in dropped, dropped
-    if said.choice not in (None, "auto") and said.tools and heard.choice != said.choice:
+    if said.choice not in (None, "auto") and heard.tools and heard.choice != said.choice:
         assert "choice" in dropped.lower() or "mode" in dropped.lower() or "toolconfig" in dropped.lower(), dropped
     if said.schema is not None and not heard.schema:
         assert re.search("format|schema|output", dropped, re.IGNORECASE), dropped

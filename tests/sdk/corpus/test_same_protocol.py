@@ -37,7 +37,11 @@ def check_upstream(exchange, body, received):
     assert exchange.streaming and exchange.dialect == "openai-chat", (body, received.body)
     extra = len(received.body) - len(body)
     common = next(at for at, (a, b) in enumerate(zip(received.body, body + b"\0")) if a != b)
-    cuts = (at for at in range(max(0, common - extra), common + 1) if received.body[:at] + received.body[at + extra :] == body)
+    cuts = (
+        at
+        for at in range(max(0, common - extra), common + 1)
+        if received.body[:at] + received.body[at + extra :] == body
+    )
     assert any(INJECTED.fullmatch(received.body[at : at + extra]) for at in cuts), (body, received.body)
 
 
@@ -71,7 +75,9 @@ def ends_by_itself(expected):
 
 def check_events(exchange, answer, model):
     """Event for event what the provider sent."""
-    expected = [event_renamed(event, model) for event in events(exchange.body)]
+    # A recording may lack the blank line behind its last event.
+    body = exchange.body if re.search(rb"(\r\n|\n|\r)\1$", exchange.body) else exchange.body + b"\n\n"
+    expected = [event_renamed(event, model) for event in events(body)]
     if exchange.dialect == "openai-chat":
         if not (exchange.request.get("stream_options") or {}).get("include_usage"):
             expected = [event for event in expected if not is_usage_alone(event)]
