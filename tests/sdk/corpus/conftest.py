@@ -3,7 +3,7 @@
 import exchanges
 import pytest
 from nexus import Nexus, configuration
-from provider import Provider
+from replay import Provider
 
 # The models that requests of other dialects are sent to.
 STAND_INS = ("gpt-4o", "claude-sonnet-4-5", "gemini-2.5-flash", "anthropic.claude-sonnet-4-5-20250929-v1:0")

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from provider import frames
+from replay import frames
 
 STOPS = {
     "openai-chat": {"stop": "stop", "length": "length", "content_filter": "filter"},

@@ -6,7 +6,7 @@ import exchanges
 import meaning
 import pytest
 from nexus import target
-from provider import SPLITS
+from replay import SPLITS
 
 CLIENTS = ("openai-chat", "openai-responses", "anthropic", "google")
 KIND = {"openai-chat": "chat", "anthropic": "anthropic", "google": "google", "bedrock": "bedrock"}

@@ -7,7 +7,7 @@ import exchanges
 import pytest
 from json_spans import elements, renamed, spans
 from nexus import target
-from provider import SPLITS
+from replay import SPLITS
 
 ALL = [exchange for exchange in exchanges.load() if exchange.dialect != "bedrock"]
 KIND = {"openai-chat": "responses", "openai-responses": "responses", "openai-embeddings": "responses"}
