@@ -24,6 +24,9 @@ pub trait Dialect {
     /// What is written where the answer finished but its terminator did not come; empty where the format has none.
     const TERMINATOR: &'static [u8];
 
+    /// The data of an event that some providers send behind the terminator, and that passes.
+    const EPILOGUE: Option<&'static [u8]> = None;
+
     /// Reads one event and notes in `seen` what it tells. An event may be read twice, the second time without the secrets
     /// in it, and must not be counted twice.
     fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a>;
@@ -53,7 +56,7 @@ pub struct Seen {
     pub output: bool,
     /// A finish reason came for every choice that began.
     pub finished: bool,
-    /// The last event came. What comes behind it all the same (`[DONE]`, comments) passes, but is not waited for.
+    /// The last event came: nothing behind it would be read by a client, [`Dialect::EPILOGUE`] apart.
     pub done: bool,
     /// An error event came.
     pub error: bool,
@@ -165,10 +168,13 @@ impl<D: Dialect> Stream<D> {
 impl<D: Dialect> Edit<D> {
     /// One whole event: passed on, edited, or taken out.
     fn event(&mut self, event: &[u8], out: &mut BytesMut) {
-        // There is no clean end after an error, whatever the upstream says.
-        if !(self.seen.done && self.seen.error) {
+        if !self.seen.done {
             let failed = self.seen.error;
             self.pass(event, failed, out);
+        } else if !self.seen.error
+            && D::EPILOGUE.is_some_and(|epilogue| sse::fields(event).data.as_deref() == Some(epilogue))
+        {
+            out.put_slice(event);
         }
     }
 
@@ -257,6 +263,7 @@ mod tests {
 
     impl Dialect for Toy {
         const TERMINATOR: &'static [u8] = b"event: end\ndata: {}\n\n";
+        const EPILOGUE: Option<&'static [u8]> = Some(b"bye");
 
         fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a> {
             #[derive(serde::Deserialize)]
@@ -307,14 +314,17 @@ mod tests {
     }
 
     #[test]
-    fn a_terminator_is_told_unless_an_error_came_before() {
+    fn a_terminator_and_its_epilogue_are_told_unless_an_error_came_before() {
         let mut clean = stream();
-        let all = "event: end\ndata: {}\n\ndata: {}\n\n: bye\n\n";
-        assert_eq!(pass(&mut clean, all), all);
+        let end = "event: end\ndata: {}\n\n";
+        assert_eq!(
+            pass(&mut clean, &[end, "data: {}\n\ndata: bye\n\n: bye\n\n"].concat()),
+            [end, "data: bye\n\n"].concat()
+        );
         assert_eq!(clean.finish(), (Bytes::new(), Ending::Complete));
         let mut failed = stream();
         let error = "event: error\ndata: {\"key\":1}\n\n";
-        let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\ndata: {{}}\n\n"));
+        let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\ndata: bye\n\n"));
         assert_eq!(out, error.replace("key", "…"));
         assert_eq!(failed.finish(), (Bytes::new(), Ending::Broken));
     }

@@ -53,6 +53,9 @@ pub fn read_count<'a>(body: &'a [u8]) -> Result<Request<'a>, Malformed> {
 
 fn request<'a>(body: &Object<'a, '_>, stream: bool) -> Result<Request<'a>, Malformed> {
     body.once(&KNOWN)?;
+    if let Some(kept) = body.get("cachedContent") {
+        return Err(kept.refuse("what Google keeps can be sent to a Google provider only"));
+    }
     let mut notes = Notes::default();
     let messages = messages(body, &mut notes)?;
     let tools = tools::read(body, &mut notes)?;
@@ -61,7 +64,6 @@ fn request<'a>(body: &Object<'a, '_>, stream: bool) -> Result<Request<'a>, Malfo
     let hints = hints(body)?;
     // A bill's labels change no answer.
     body.unsaid("labels", true, &mut notes);
-    body.unsaid("cachedContent", false, &mut notes);
     body.rest(&KNOWN, &mut notes);
     Ok(Request {
         messages,

@@ -159,9 +159,12 @@ impl Stream {
         pushed.map(|()| out.freeze())
     }
 
-    /// The upstream ended its body properly.
+    /// The upstream ended its body properly. The line end behind the bracket is its own, too.
     pub fn finish(&mut self) -> (Bytes, Ending) {
-        self.end("the provider ended the stream before the answer was complete", 502)
+        let rest = self.splitter.rest();
+        let is_closed = self.seen.done && rest.iter().all(u8::is_ascii_whitespace);
+        let (end, ending) = self.end("the provider ended the stream before the answer was complete", 502);
+        (if is_closed { rest } else { end }, ending)
     }
 
     /// The upstream broke off or fell silent: the last words to the client.

@@ -63,6 +63,9 @@ impl Dialect for Events {
     /// The last event repeats the whole answer: nobody else can write it.
     const TERMINATOR: &'static [u8] = b"";
 
+    /// As OpenRouter ends it.
+    const EPILOGUE: Option<&'static [u8]> = Some(b"[DONE]");
+
     fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a> {
         let Ok(data) = serde_json::from_slice::<Data<'a>>(frame.data) else {
             // Some end like chat completions.

@@ -151,6 +151,9 @@ fn what_only_google_reads_is_refused_by_name() {
     }
     let system = br#"{"contents":[],"systemInstruction":{"parts":[{"inlineData":{"mimeType":"image/png","data":""}}]}}"#;
     assert!(read(system, false).unwrap_err().to_string().contains("`systemInstruction`: it is text"));
+    let kept =
+        read(br#"{"contents":[],"cached_content":"cachedContents/1"}"#, false).unwrap_err().to_string();
+    assert!(kept.contains("`cachedContent`: what Google keeps"), "{kept}");
     let role = read(br#"{"contents":[{"role":"assistant","parts":[]}]}"#, false).unwrap_err().to_string();
     assert!(role.contains("`contents[0].role` must be `user` or `model`"), "{role}");
     assert!(read(br#"{"contents":[],"tool_config":{},"toolConfig":{}}"#, false).is_err(), "twice");
@@ -185,7 +188,7 @@ fn thinking_runs_on_up_to_its_signature_whoever_signed_it() {
 #[test]
 fn what_the_neutral_form_cannot_say_is_noted_by_name() {
     let read = request(
-        r#"{"contents":[{"parts":[{"text":"a","video_metadata":{}}]}],"safetySettings":[],"cached_content":"c","labels":{"a":"b"},
+        r#"{"contents":[{"parts":[{"text":"a","video_metadata":{}}]}],"safetySettings":[],"labels":{"a":"b"},
         "tools":[{"googleSearch":{}},{"functionDeclarations":[{"name":"f","response":{}}],"code_execution":{}}],
         "toolConfig":{"retrievalConfig":{}},"serviceTier":"STANDARD",
         "generationConfig":{"speechConfig":{},"responseModalities":["TEXT","IMAGE"],"thinkingConfig":{"x":1}}}"#,
@@ -203,7 +206,6 @@ fn what_the_neutral_form_cannot_say_is_noted_by_name() {
             ("generationConfig.responseModalities", false),
             ("generationConfig.thinkingConfig.x", false),
             ("labels", true),
-            ("cachedContent", false),
             ("safetySettings", false),
         ]
     );

@@ -24,10 +24,15 @@ fn pass(events: &[&str]) -> (Stream, String) {
 fn the_last_event_ends_the_stream_whether_complete_or_not() {
     for status in ["completed", "incomplete"] {
         let end = end(status);
-        let (mut stream, out) = pass(&[CREATED, ADDED, DELTA, &end, DELTA]);
+        let done = "data: [DONE]\n\n";
+        let (mut stream, out) = pass(&[CREATED, ADDED, DELTA, &end, DELTA, done]);
         assert_eq!(
             out,
-            format!("{}{ADDED}{DELTA}{}", CREATED.replace("up", "p/m"), end.replace("\"up\"", "\"p/m\""))
+            format!(
+                "{}{ADDED}{DELTA}{}{done}",
+                CREATED.replace("up", "p/m"),
+                end.replace("\"up\"", "\"p/m\"")
+            )
         );
         assert_eq!(stream.finish(), (Bytes::new(), Ending::Complete));
         assert_eq!(stream.seen().usage.and_then(|usage| usage.input), Some(9));
