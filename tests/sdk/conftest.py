@@ -1,6 +1,7 @@
-"""The server under test and a provider that follows a script, for the official OpenAI SDK.
+"""The servers under test and their providers, for the official SDKs.
 
-The provider decides by the text of the last message: what a test sends is what it gets.
+`nexus` has one provider that decides by the text of the last message: what a test sends is what it gets. `router` has a
+provider of every kind (`matrix.py`).
 """
 
 import json
@@ -9,8 +10,11 @@ import threading
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import anthropic
 import openai
 import pytest
+from google import genai
+from matrix import Scripted, config
 from router import Router
 
 CONFIG = """
@@ -145,3 +149,54 @@ def client(options):
     """The official SDK, pointed at the server."""
     with openai.OpenAI(**options) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def scripted():
+    """The process that is every provider."""
+    with Scripted() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def router(scripted, tmp_path_factory):
+    """A running server with every kind of provider."""
+    with Router(tmp_path_factory.mktemp("router"), config(scripted.url)) as router:
+        yield router
+
+
+@pytest.fixture
+def caller(request):
+    """The headers of a caller: each test is one of its own."""
+    return {"X-User-Id": request.node.nodeid}
+
+
+@pytest.fixture(params=["protocol", "root"])
+def base(request, router):
+    """Below what a user sets as a base URL: a protocol's path, or nothing."""
+    return lambda protocol: f"http://{router.address}" + (f"/llm/{protocol}" if request.param == "protocol" else "")
+
+
+@pytest.fixture
+def chat(router, caller):
+    """The SDK of OpenAI."""
+    base_url = f"http://{router.address}/llm/openai/v1"
+    with openai.OpenAI(base_url=base_url, api_key="unused", default_headers=caller, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(router, caller):
+    """The SDK of Anthropic."""
+    base_url = f"http://{router.address}/llm/anthropic"
+    with anthropic.Anthropic(base_url=base_url, api_key="unused", default_headers=caller, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def gemini(router, caller):
+    """The SDK of Google."""
+    options = {"base_url": f"http://{router.address}/llm/google", "headers": caller}
+    client = genai.Client(api_key="unused", http_options=options)
+    yield client
+    client.close()

@@ -14,6 +14,9 @@ KNOWN = set(
     output_format service_tier stop_sequences stream system temperature thinking tool_choice tools top_k top_p""".split()
 )
 
+# A thought that nobody may read.
+REDACTED = signature("anthropic", "redacted")
+
 # Members of the blocks of a request; the real one refuses any other.
 BLOCKS = {
     "text": {"type", "text", "cache_control", "citations"},
@@ -122,6 +125,8 @@ def checked(block, place):
     elif kind == "thinking":
         own = signature("anthropic", block.get("thinking"))
         demand(block.get("signature") == own, f"{place}: Invalid `signature` in `thinking` block")
+    elif kind == "redacted_thinking":
+        demand(block.get("data") == REDACTED, f"{place}: Invalid `data` in `redacted_thinking` block")
     elif kind == "tool_use":
         demand(re.fullmatch("[a-zA-Z0-9_-]+", block.get("id", "")), f"{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
         demand(isinstance(block.get("input"), dict), f"{place}.tool_use.input: Input should be a valid dictionary")
@@ -205,6 +210,7 @@ def thinking(body, question):
 def blocks_of(reply):
     if reply.thought:
         yield {"type": "thinking", "thinking": reply.thought, "signature": signature("anthropic", reply.thought)}
+        yield {"type": "redacted_thinking", "data": REDACTED}
     if reply.text:
         yield {"type": "text", "text": reply.text}
     for at, (name, arguments) in enumerate(reply.calls):
@@ -212,13 +218,14 @@ def blocks_of(reply):
         yield {"type": "tool_use", "id": f"toolu_01{made}", "name": name, "input": arguments, "caller": {"type": "direct"}}
 
 
-def usage_of(output):
+def usage_of(output, reasoning=0):
     return {
         "input_tokens": INPUT - CACHED,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": CACHED,
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": reasoning},
         "service_tier": "standard",
     }
 
@@ -233,7 +240,7 @@ def whole(reply, model):
         "stop_reason": STOPS[reply.stop],
         "stop_sequence": reply.sequence,
         "stop_details": None,
-        "usage": usage_of(reply.output),
+        "usage": usage_of(reply.output, reply.reasoning),
     }
 
 
@@ -242,7 +249,7 @@ def events_of(reply, model):
     yield {"type": "message_start", "message": started}
     for index, block in enumerate(blocks_of(reply)):
         empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}, "tool_use": {"input": {}}}
-        yield {"type": "content_block_start", "index": index, "content_block": block | empty[block["type"]]}
+        yield {"type": "content_block_start", "index": index, "content_block": block | empty.get(block["type"], {})}
         if index == 0:
             yield {"type": "ping"}
         for delta in deltas(block, reply):
@@ -251,7 +258,8 @@ def events_of(reply, model):
             return
         yield {"type": "content_block_stop", "index": index}
     stopped = {"stop_reason": STOPS[reply.stop], "stop_sequence": reply.sequence, "stop_details": None}
-    usage = {name: count for name, count in usage_of(reply.output).items() if name.endswith("_tokens")}
+    usage = usage_of(reply.output, reply.reasoning)
+    usage = {name: count for name, count in usage.items() if name not in ("cache_creation", "service_tier")}
     yield {"type": "message_delta", "delta": stopped, "usage": usage}
     yield {"type": "message_stop"}
 
@@ -262,7 +270,7 @@ def deltas(block, reply):
         yield {"type": "signature_delta", "signature": block["signature"]}
     elif block["type"] == "text":
         yield from ({"type": "text_delta", "text": word} for word in half(reply.words(), reply))
-    else:
+    elif block["type"] == "tool_use":
         yield {"type": "input_json_delta", "partial_json": ""}
         if block["input"]:
             yield from ({"type": "input_json_delta", "partial_json": piece} for piece in halves(compact(block["input"])))

@@ -18,6 +18,9 @@ ROUTES = [r"/model/([^/]+)/(converse|converse-stream)$"]
 # The secret access key that belongs to every access key id.
 SECRET = "scripted-secret"
 
+# A thought that nobody may read.
+REDACTED = signature("bedrock", "redacted")
+
 KINDS = {
     400: "ValidationException",
     403: "AccessDeniedException",
@@ -108,8 +111,10 @@ def checked(block, place):
         demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", use.get("toolUseId", "")), f"Value at '{place}.toolUse.toolUseId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+")
         demand(isinstance(use.get("input"), dict), f"The format of the value at {place}.toolUse.input is invalid. Provide a json object for the field and try again.")
     if "reasoningContent" in block:
-        thought = block["reasoningContent"]["reasoningText"]
-        demand(thought.get("signature") == signature("bedrock", thought["text"]), f"{place}: Invalid `signature` in `thinking` block")
+        thought = block["reasoningContent"].get("reasoningText")
+        redacted = block["reasoningContent"].get("redactedContent")
+        demand(thought or redacted == REDACTED, f"{place}: Invalid `data` in `redacted_thinking` block")
+        demand(not thought or thought.get("signature") == signature("bedrock", thought["text"]), f"{place}: Invalid `signature` in `thinking` block")
 
 
 def user_turn(content, question):
@@ -156,6 +161,7 @@ def blocks_of(reply):
     if reply.thought:
         signed = {"text": reply.thought, "signature": signature("bedrock", reply.thought)}
         yield {"reasoningContent": {"reasoningText": signed}}
+        yield {"reasoningContent": {"redactedContent": REDACTED}}
     if reply.text:
         yield {"text": reply.text}
     for at, (name, arguments) in enumerate(reply.calls):
@@ -196,6 +202,9 @@ def events_of(reply):
 
 def deltas(block, reply):
     if "reasoningContent" in block:
+        if "redactedContent" in block["reasoningContent"]:
+            yield block
+            return
         thought = block["reasoningContent"]["reasoningText"]
         yield from ({"reasoningContent": {"text": word}} for word in pieces(thought["text"]))
         yield {"reasoningContent": {"signature": thought["signature"]}}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64decode
 
 from model import CACHED, COUNTED, INPUT, Failure, Question, Result, demand, described, signature
 
@@ -151,7 +151,14 @@ def signed(part):
     given, call = part.get("thoughtSignature"), part["functionCall"]
     demand(given, f"Function call is missing a thought_signature in functionCall parts. Function call `default_api:{call['name']}`, position 1.")
     own = signature("google", call["name"], call.get("args") or {})
-    demand(given in (own, SKIP), "Corrupted thought signature.")
+    demand(decoded(given) in (b64decode(own), b64decode(SKIP)), "Corrupted thought signature.")
+
+
+def decoded(text):
+    """Bytes in JSON: both alphabets of Base64 are understood, with and without padding; Google's SDK uses the other."""
+    demand(re.fullmatch("[A-Za-z0-9+/_-]*=*", text), "Invalid value (bytes): Base64 decoding failed")
+    text = text.rstrip("=").replace("+", "-").replace("/", "_")
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def user_turn(parts, answers, question):
@@ -161,7 +168,7 @@ def user_turn(parts, answers, question):
         if "text" in part:
             question.texts.append(part["text"])
         elif "inlineData" in part:
-            question.media.append(described(part["inlineData"]["mimeType"], b64decode(part["inlineData"]["data"])))
+            question.media.append(described(part["inlineData"]["mimeType"], decoded(part["inlineData"]["data"])))
         elif "fileData" in part:
             question.media.append(part["fileData"]["fileUri"])
     for answer in answers:
@@ -170,7 +177,7 @@ def user_turn(parts, answers, question):
         only = next(iter(given.values())) if len(given) == 1 else given
         words = [only if isinstance(only, str) else compact(only)]
         for part in answer.get("parts") or []:
-            words.append(described(part["inlineData"]["mimeType"], b64decode(part["inlineData"]["data"])))
+            words.append(described(part["inlineData"]["mimeType"], decoded(part["inlineData"]["data"])))
         question.results.append(Result(" ".join(words), "error" in given))
 
 
