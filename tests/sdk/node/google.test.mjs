@@ -85,8 +85,9 @@ for (const kind of KINDS) {
       });
     }
 
-    test("a model that the provider does not have is a 404", async () => {
-      await assert.rejects(client().models.generateContent({ model: support.gone(kind), contents: "Hello" }), failed(404));
+    test("a model that the provider does not have is an error of its status", async () => {
+      const call = client().models.generateContent({ model: support.gone(kind), contents: "Hello" });
+      await assert.rejects(call, failed(kind.absent));
     });
 
     for (const ending of ["break", "fail later"]) {

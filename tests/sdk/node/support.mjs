@@ -27,22 +27,48 @@ const PATIENCE = 30_000;
 // The tests are run by a link beside the installed packages.
 const PROVIDER = join(realpathSync(import.meta.dirname), "..", "provider.py");
 
-// Every kind of provider by its name in the configuration, which is the first part of its models' names.
-// `embeds`: whether it has embeddings.
+// Every kind of provider by its name in the configuration, which is the first part of its models' names; `upstream` is
+// what the provider calls its model. What is not said of a kind is as OTHERWISE says.
 const TABLES = {
-  openai: { embeds: true, keys: 'type = "openai"\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  responses: { embeds: true, keys: 'type = "openai"\nresponses = true\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  azure: { embeds: true, keys: 'type = "azure"\napi_version = "2024-10-21"\nresponses = false\nbase_url = "URL"\napi_key = "KEY"' },
-  "azure-v1": { embeds: true, keys: 'type = "azure"\nbase_url = "URL"\napi_key = "KEY"' },
-  anthropic: { embeds: false, keys: 'type = "anthropic"\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  google: { embeds: true, keys: 'type = "google"\nbase_url = "URL/v1beta"\napi_key = "KEY"' },
-  bedrock: {
+  openai: { upstream: "gpt-5-mini", keys: 'type = "openai"\nbase_url = "URL/v1"\napi_key = "KEY"' },
+  responses: {
+    upstream: "gpt-5-mini",
+    responses: true,
+    keys: 'type = "openai"\nresponses = true\nbase_url = "URL/v1"\napi_key = "KEY"',
+  },
+  azure: {
+    upstream: "mini-in-sweden",
+    keys: 'type = "azure"\napi_version = "2024-10-21"\nresponses = false\nbase_url = "URL"\napi_key = "KEY"',
+  },
+  "azure-v1": {
+    upstream: "mini-in-sweden",
+    responses: true,
+    keys: 'type = "azure"\nbase_url = "URL"\napi_key = "KEY"',
+  },
+  anthropic: {
+    upstream: "claude-sonnet-4-5",
     embeds: false,
-    keys: 'type = "bedrock"\nregion = "eu-central-1"\nbase_url = "URL"\naccess_key_id = "AKIDSCRIPTED"\nsecret_access_key = "scripted-secret"',
+    keys: 'type = "anthropic"\nbase_url = "URL/v1"\napi_key = "KEY"',
+  },
+  google: { upstream: "gemini-2.5-flash", keys: 'type = "google"\nbase_url = "URL/v1beta"\napi_key = "KEY"' },
+  bedrock: {
+    upstream: "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    embeds: false,
+    waits: false,
+    absent: 400,
+    keys: 'type = "bedrock"\nregion = "eu-central-1"\nbase_url = "URL"\naccess_key_id = "AKIDSCRIPTED"\nsecret_access_key = "SECRET"',
   },
 };
-export const KINDS = Object.entries(TABLES).map(([name, { embeds }]) => ({ name, model: `${name}/smart`, embeds }));
+
+// Whether it speaks Responses, whether it has embeddings, whether its 429 says when to come again, and its status for a
+// model that it does not have.
+const OTHERWISE = { responses: false, embeds: true, waits: true, absent: 404 };
+
+export const KINDS = Object.entries(TABLES).map(([name, table]) => ({ name, model: `${name}/smart`, ...OTHERWISE, ...table }));
 export const ECHO = "echo/parrot";
+
+// Names that Codex and Claude Code know: they ask newer models of their own makers otherwise than unknown ones.
+export const [CODEX, CLAUDE] = ["gpt-6-sol", "claude-opus-5"];
 
 // A model that is configured and that the provider does not have.
 export const gone = (kind) => `${kind.name}/gone`;
@@ -51,9 +77,10 @@ export const gone = (kind) => `${kind.name}/gone`;
 export const KEY = "nexus-key-of-the-caller";
 
 function configuration(url) {
-  const providers = Object.entries(TABLES).map(([name, { keys }]) => {
-    const table = keys.replace("URL", url).replace("KEY", "key-of-the-provider");
-    return `[llm.providers.${name}]\n${table}\n[llm.providers.${name}.models.smart]\n[llm.providers.${name}.models.gone]\n`;
+  const providers = Object.entries(TABLES).map(([name, { keys, upstream }]) => {
+    const table = keys.replace("URL", url).replace("KEY", "key-of-the-provider").replace("SECRET", "scripted-secret");
+    const models = ["smart", CODEX, CLAUDE].map((model) => `[llm.providers.${name}.models.${model}]\nrename = "${upstream}"\n`);
+    return `[llm.providers.${name}]\n${table}\n[llm.providers.${name}.models.gone]\n${models.join("")}`;
   });
   const echo = '[llm.providers.echo]\ntype = "echo"\n[llm.providers.echo.models.parrot]\n';
   const tight = '[llm.providers.echo.models.tight.rate_limits.per_user]\ninput_token_limit = 1\ninterval = "60s"\n';
