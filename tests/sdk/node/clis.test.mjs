@@ -7,7 +7,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { CLAUDE, CODEX, KEY, KINDS, nexus } from "./support.mjs";
+import { CLAUDE, CODEX, KEY, KINDS } from "./kinds.mjs";
+import { nexus } from "./support.mjs";
 
 const PACKAGES = join(import.meta.dirname, "..", "node_modules");
 
