@@ -7,10 +7,11 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, embedMany, generateText, isStepCount, Output, streamText, tool } from "ai";
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { ECHO, KEY, KINDS, TIGHT } from "./kinds.mjs";
 import * as support from "./support.mjs";
-import { CACHED, ECHO, INPUT, KINDS, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
+import { CACHED, INPUT, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
 
-const at = (path) => ({ baseURL: nexus.url + path, apiKey: support.KEY });
+const at = (path) => ({ baseURL: nexus.url + path, apiKey: KEY });
 const compatible = () =>
   createOpenAICompatible({ name: "nexus", includeUsage: true, supportsStructuredOutputs: true, ...at("/v1") });
 
@@ -106,7 +107,7 @@ for (const [name, make] of Object.entries(CLIENTS)) {
   test(`${name} to echo`, async () => {
     assert.equal((await generateText(ask(ECHO, "one two"))).text, "one two");
     assert.equal((await Array.fromAsync(streamText(ask(ECHO, "one two")).textStream)).join(""), "one two");
-    await assert.rejects(generateText(ask("echo/tight", "Hello")), { statusCode: 429 });
+    await assert.rejects(generateText(ask(TIGHT, "Hello")), { statusCode: 429 });
     await assert.rejects(generateText(ask("echo/nobody", "Hello")), { statusCode: 404 });
   });
 }

@@ -5,10 +5,11 @@ import { betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { ECHO, KEY, KINDS, TIGHT } from "./kinds.mjs";
 import * as support from "./support.mjs";
-import { CACHED, ECHO, INPUT, KINDS, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
+import { CACHED, INPUT, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
 
-const client = (apiKey = support.KEY) => new Anthropic({ baseURL: nexus.url, apiKey, maxRetries: 0 });
+const client = (apiKey = KEY) => new Anthropic({ baseURL: nexus.url, apiKey, maxRetries: 0 });
 const ask = (model, content) => ({ model, max_tokens: 4000, messages: [{ role: "user", content }] });
 
 const runnable = betaZodTool({ ...weather, inputSchema: weather.schema });
@@ -55,7 +56,8 @@ for (const kind of KINDS) {
 
       test(`thinking comes back with the tools' results, ${stream ? "in a stream" : "whole"}`, async () => {
         const question = { ...ask(model, `think\n${support.ASK_WEATHER}`), tools, thinking };
-        const send = (call) => (stream ? client().messages.stream(call).finalMessage() : client().messages.create(call));
+        const { messages } = client();
+        const send = (call) => (stream ? messages.stream(call).finalMessage() : messages.create(call));
         const { content, stop_reason } = await send(question);
         assert.equal(stop_reason, "tool_use");
         const calls = content.filter((block) => block.type === "tool_use");
@@ -84,7 +86,7 @@ for (const kind of KINDS) {
     test("a refusal of the provider's rate limit says when to come again", async () => {
       await assert.rejects(client().messages.create(ask(model, "fail 429")), (error) => {
         assert.ok(error instanceof Anthropic.RateLimitError);
-        assert.equal(error.headers.get("retry-after"), support.WAIT);
+        assert.equal(error.headers.get("retry-after"), kind.waits ? support.WAIT : null);
         assert.equal(error.error.error.type, "rate_limit_error");
         return /scripted failure/.test(error.message);
       });
@@ -94,8 +96,9 @@ for (const kind of KINDS) {
       await assert.rejects(client().messages.create(ask(model, "fail 500")), Anthropic.InternalServerError);
     });
 
-    test("a model that the provider does not have is a NotFoundError", async () => {
-      await assert.rejects(client().messages.create(ask(support.gone(kind), "Hello")), Anthropic.NotFoundError);
+    test("a model that the provider does not have is an error of its status", async () => {
+      const expected = kind.absent === 404 ? Anthropic.NotFoundError : Anthropic.BadRequestError;
+      await assert.rejects(client().messages.create(ask(kind.gone, "Hello")), expected);
     });
 
     for (const ending of ["break", "fail later"]) {
@@ -121,7 +124,7 @@ suite("the router itself", () => {
   });
 
   test("a limit of the router is a RateLimitError", async () => {
-    await assert.rejects(client().messages.create(ask("echo/tight", "Hello")), Anthropic.RateLimitError);
+    await assert.rejects(client().messages.create(ask(TIGHT, "Hello")), Anthropic.RateLimitError);
   });
 
   test("a caller with a wrong key is refused", async () => {

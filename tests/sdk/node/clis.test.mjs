@@ -7,18 +7,19 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { KEY, KINDS, nexus } from "./support.mjs";
+import { CLAUDE, CODEX, KEY, KINDS } from "./kinds.mjs";
+import { nexus } from "./support.mjs";
 
 const PACKAGES = join(import.meta.dirname, "..", "node_modules");
 
 // Milliseconds that a session may take on a slow machine.
 const PATIENCE = 90_000;
 
-// A program: which tool its shell is and what that calls its command, what its home must hold, its environment, its
-// arguments, and what it said at the end by what it printed.
+// A program: the call of its shell by the name and the arguments that a model sees, what its home must hold, its
+// environment, its arguments, and what it said at the end by what it printed.
 const CLIS = {
   "Claude Code": {
-    shell: ["Bash", "command"],
+    shell: (command) => ["Bash", { command }],
     home: () => ({}),
     environment: (model) => ({
       ANTHROPIC_BASE_URL: nexus.url,
@@ -35,7 +36,7 @@ const CLIS = {
     said: (printed) => JSON.parse(printed).result,
   },
   Codex: {
-    shell: ["exec_command", "cmd"],
+    shell: (cmd) => ["exec_command", { cmd }],
     home: (model) => ({
       ".codex/config.toml": `
         model = "${model}"
@@ -60,7 +61,7 @@ const CLIS = {
     said: (printed) => printed.trim(),
   },
   "Gemini CLI": {
-    shell: ["run_shell_command", "command"],
+    shell: (command) => ["run_shell_command", { command }],
     home: () => ({
       ".gemini/settings.json": JSON.stringify({
         security: { auth: { selectedType: "gemini-api-key" } },
@@ -74,6 +75,15 @@ const CLIS = {
       ...["--model", model, "--prompt", prompt, "--yolo", "--output-format", "json"],
     ],
     said: (printed) => JSON.parse(printed).response,
+  },
+};
+
+// For newer models of OpenAI's, Codex has one tool for free text, in a namespace, which an item of the input brings.
+const CODEX_OF_NEWER_MODELS = {
+  ...CLIS.Codex,
+  shell: (cmd) => {
+    const input = `text((await tools.exec_command(${JSON.stringify({ cmd })})).output)`;
+    return ["functions__exec", { input }];
   },
 };
 
@@ -105,19 +115,35 @@ function run(command, options) {
   });
 }
 
+// Lets a program call its shell once for each word, all at the same time.
+async function finishes(cli, model, words) {
+  const calls = words.map((word) => {
+    const [tool, input] = cli.shell(`echo ${word} > ${word}.txt && cat ${word}.txt`);
+    return `call ${tool} ${JSON.stringify(input)}`;
+  });
+  const look = (folder) => Promise.all(words.map((word) => readFile(join(folder, `${word}.txt`), "utf8")));
+  const { said, found } = await session(cli, model, calls.join("\n"), look);
+  assert.deepEqual(found, words.map((word) => `${word}\n`));
+  // What the model says of the results, in their order.
+  assert.match(said, new RegExp(`^The tools say: [^]*\\b${words.join("\\b[^]* and [^]*\\b")}\\b`));
+}
+
 for (const [name, cli] of Object.entries(CLIS)) {
   suite(name, () => {
-    for (const { name: kind, model } of KINDS) {
-      test(`a session with two calls of the shell, by ${kind}`, async () => {
-        const [tool, argument] = cli.shell;
-        const calls = ["one", "two"].map((word) => {
-          return `call ${tool} ${JSON.stringify({ [argument]: `echo ${word} > ${word}.txt && cat ${word}.txt` })}`;
-        });
-        const look = (folder) => Promise.all(["one.txt", "two.txt"].map((file) => readFile(join(folder, file), "utf8")));
-        const { said, found } = await session(cli, model, calls.join("\n"), look);
-        assert.deepEqual(found, ["one\n", "two\n"]);
-        assert.match(said, /^The tools say: [^]*\bone\b[^]* and [^]*\btwo\b/);
-      });
-    }
+    for (const kind of KINDS) test(`a session by ${kind.name}`, () => finishes(cli, kind.model, ["one", "two"]));
   });
 }
+
+// Thinking as much as it wants, and words of the system's in the middle.
+suite("Claude Code with a model that it knows", () => {
+  for (const { name } of KINDS) {
+    test(`a session by ${name}`, () => finishes(CLIS["Claude Code"], `${name}/${CLAUDE}`, ["one", "two"]));
+  }
+});
+
+// A provider that speaks Responses has these tools untouched. One call: here Codex asks for no more.
+suite("Codex with a model that it knows", () => {
+  for (const kind of KINDS.filter((kind) => !kind.responses)) {
+    test(`a session by ${kind.name}`, () => finishes(CODEX_OF_NEWER_MODELS, `${kind.name}/${CODEX}`, ["one"]));
+  }
+});

@@ -4,10 +4,11 @@ import { ApiError, FunctionCallingConfigMode, GoogleGenAI } from "@google/genai"
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { z } from "zod";
+import { ECHO, KEY, KINDS, TIGHT } from "./kinds.mjs";
 import * as support from "./support.mjs";
-import { CACHED, ECHO, INPUT, KINDS, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
+import { CACHED, INPUT, nexus, OUTPUT, TEXT, weather } from "./support.mjs";
 
-function client(apiKey = support.KEY) {
+function client(apiKey = KEY) {
   return new GoogleGenAI({ apiKey, httpOptions: { baseUrl: nexus.url, retryOptions: { attempts: 1 } } });
 }
 
@@ -20,7 +21,9 @@ const callable = {
   },
   async callTool(calls) {
     this.calls.push(...calls);
-    return calls.map(({ id, name, args }) => ({ functionResponse: { id, name, response: { result: weather.run(args) } } }));
+    return calls.map(({ id, name, args }) => {
+      return { functionResponse: { id, name, response: { result: weather.run(args) } } };
+    });
   },
 };
 
@@ -50,14 +53,12 @@ for (const kind of KINDS) {
       test(`tools are called and their results answered, ${stream ? "in a stream" : "whole"}`, async () => {
         const tool = { ...callable, calls: [] };
         const question = { model, contents: support.ASK_WEATHER, config: { tools: [tool] } };
-        let text;
-        if (stream) {
-          const pieces = await Array.fromAsync(await client().models.generateContentStream(question));
-          text = pieces.map((piece) => piece.candidates?.[0]?.content?.parts?.map((part) => part.text ?? "").join("") ?? "").join("");
-        } else {
-          text = (await client().models.generateContent(question)).text;
-        }
-        assert.equal(text, support.WEATHER_SAID);
+        const { models } = client();
+        const answers = stream
+          ? await Array.fromAsync(await models.generateContentStream(question))
+          : [await models.generateContent(question)];
+        const parts = answers.flatMap((answer) => answer.candidates?.[0].content?.parts ?? []);
+        assert.equal(parts.map((part) => part.text ?? "").join(""), support.WEATHER_SAID);
         assert.deepEqual(tool.calls.map((call) => call.args), support.CITIES);
       });
     }
@@ -85,8 +86,9 @@ for (const kind of KINDS) {
       });
     }
 
-    test("a model that the provider does not have is a 404", async () => {
-      await assert.rejects(client().models.generateContent({ model: support.gone(kind), contents: "Hello" }), failed(404));
+    test("a model that the provider does not have is an error of its status", async () => {
+      const call = client().models.generateContent({ model: kind.gone, contents: "Hello" });
+      await assert.rejects(call, failed(kind.absent));
     });
 
     for (const ending of ["break", "fail later"]) {
@@ -111,7 +113,7 @@ suite("the router itself", () => {
   });
 
   test("a limit of the router is a 429", async () => {
-    await assert.rejects(client().models.generateContent({ model: "echo/tight", contents: "Hello" }), failed(429));
+    await assert.rejects(client().models.generateContent({ model: TIGHT, contents: "Hello" }), failed(429));
   });
 
   test("a caller with a wrong key is refused", async () => {

@@ -5,7 +5,6 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,6 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before } from "node:test";
 import { z } from "zod";
+import { configuration } from "./kinds.mjs";
 
 // What the model says, and what that costs; of the input 10 tokens came from the provider's cache.
 export const TEXT = "Hello from the scripted model: äöü 🌍.";
@@ -26,41 +26,6 @@ const PATIENCE = 30_000;
 
 // The tests are run by a link beside the installed packages.
 const PROVIDER = join(realpathSync(import.meta.dirname), "..", "provider.py");
-
-// Every kind of provider by its name in the configuration, which is the first part of its models' names.
-// `embeds`: whether it has embeddings.
-const TABLES = {
-  openai: { embeds: true, keys: 'type = "openai"\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  responses: { embeds: true, keys: 'type = "openai"\nresponses = true\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  azure: { embeds: true, keys: 'type = "azure"\napi_version = "2024-10-21"\nresponses = false\nbase_url = "URL"\napi_key = "KEY"' },
-  "azure-v1": { embeds: true, keys: 'type = "azure"\nbase_url = "URL"\napi_key = "KEY"' },
-  anthropic: { embeds: false, keys: 'type = "anthropic"\nbase_url = "URL/v1"\napi_key = "KEY"' },
-  google: { embeds: true, keys: 'type = "google"\nbase_url = "URL/v1beta"\napi_key = "KEY"' },
-  bedrock: {
-    embeds: false,
-    keys: 'type = "bedrock"\nregion = "eu-central-1"\nbase_url = "URL"\naccess_key_id = "AKIDSCRIPTED"\nsecret_access_key = "scripted-secret"',
-  },
-};
-export const KINDS = Object.entries(TABLES).map(([name, { embeds }]) => ({ name, model: `${name}/smart`, embeds }));
-export const ECHO = "echo/parrot";
-
-// A model that is configured and that the provider does not have.
-export const gone = (kind) => `${kind.name}/gone`;
-
-// The caller's own key, as the router's operator hands them out.
-export const KEY = "nexus-key-of-the-caller";
-
-function configuration(url) {
-  const providers = Object.entries(TABLES).map(([name, { keys }]) => {
-    const table = keys.replace("URL", url).replace("KEY", "key-of-the-provider");
-    return `[llm.providers.${name}]\n${table}\n[llm.providers.${name}.models.smart]\n[llm.providers.${name}.models.gone]\n`;
-  });
-  const echo = '[llm.providers.echo]\ntype = "echo"\n[llm.providers.echo.models.parrot]\n';
-  const tight = '[llm.providers.echo.models.tight.rate_limits.per_user]\ninput_token_limit = 1\ninterval = "60s"\n';
-  const identity = `[[server.api_keys]]\nclient = "node"\nsha256 = "${createHash("sha256").update(KEY).digest("hex")}"\n`;
-  return [identity, ...providers, echo, tight].join("\n");
-}
-
 
 // Starts a program and resolves with what stands behind `text` on a line of its output, up to a slash or the end.
 async function started(text, command, args, options) {

@@ -33,14 +33,15 @@ def answer(call, _path, model):
     demand(stream or "stream_options" not in body, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
     question = read(body)
     reply = model.reply(question)
+    free = {tool["custom"]["name"] for tool in body.get("tools") or [] if tool["type"] == "custom"}
     frame = {"id": "chatcmpl-" + "B" * 29, "created": CREATED, "model": f"{name}-2025-01-01"}
     if stream:
         usage = body.get("stream_options", {}).get("include_usage", False)
-        events = written(events_of(reply, frame, usage, azure), reply)
+        events = written(events_of(reply, frame, usage, azure, free), reply)
         return Stream("text/event-stream; charset=utf-8", events, limits(call), reply.ends == "break")
     if reply.ends == "fail":
         raise Failure(500, "The server had an error while processing your request.")
-    return Whole(200, whole(reply, frame, azure, body.get("n") or 1), limits(call), reply.ends == "break")
+    return Whole(200, whole(reply, frame, azure, body.get("n") or 1, free), limits(call), reply.ends == "break")
 
 
 def is_azure(call):
@@ -98,7 +99,8 @@ def read(body):
             question.results.append(Result(text_of(content, place), str(text_of(content, place)).startswith("Error: ")))
             continue
         demand(not waiting, f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}")
-        question.results = []
+        if role in ("user", "assistant"):
+            question.results = []
         if role in ("system", "developer"):
             question.system = "\n".join(filter(None, [question.system, text_of(content, place)]))
         elif role == "user":
@@ -127,6 +129,9 @@ def text_of(content, place):
 def called(call, place):
     identity, function = call.get("id"), call.get("function") or {}
     demand(isinstance(identity, str) and 0 < len(identity) <= 40, f"Invalid '{place}.tool_calls[0].id': string too long. Expected a string with maximum length 40.")
+    if call.get("type") == "custom":
+        demand(isinstance(call["custom"].get("input"), str), f"Missing required parameter: '{place}.tool_calls[0].custom.input'.")
+        return identity
     demand(call.get("type") == "function" and isinstance(function.get("arguments"), str), f"Missing required parameter: '{place}.tool_calls[0].function.arguments'.")
     demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")), f"Invalid '{place}.tool_calls[0].function.name': string does not match pattern.")
     return identity
@@ -153,6 +158,9 @@ def media(url):
 
 def wishes(body, question):
     for tool in body.get("tools") or []:
+        if tool.get("type") == "custom":
+            question.tools[tool["custom"]["name"]] = {"type": "object", "properties": {"input": {"type": "string"}}}
+            continue
         demand(tool.get("type") == "function", f"Invalid value: '{tool.get('type')}'. Supported values are: 'function' and 'custom'.")
         function = tool["function"]
         demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")), "Invalid 'tools[0].function.name': string does not match pattern.")
@@ -205,17 +213,22 @@ def call_id(at, name, arguments):
     return "call_" + made[-24:]
 
 
-def whole(reply, frame, azure, n):
+def call_of(at, call, free):
+    """A call; of a tool for free text, one without JSON."""
+    name, arguments = call
+    if name in free:
+        return {"id": call_id(at, *call), "type": "custom", "custom": {"name": name, "input": arguments["input"]}}
+    return {"id": call_id(at, *call), "type": "function", "function": {"name": name, "arguments": compact(arguments)}}
+
+
+def whole(reply, frame, azure, n, free):
     message = {"role": "assistant", "content": reply.text or None, "refusal": None, "annotations": []}
     if reply.stop == "refusal":
         message |= {"content": None, "refusal": reply.text}
     if reply.thought:
         message["reasoning_content"] = reply.thought
     if reply.calls:
-        message["tool_calls"] = [
-            {"id": call_id(at, *call), "type": "function", "function": {"name": call[0], "arguments": compact(call[1])}}
-            for at, call in enumerate(reply.calls)
-        ]
+        message["tool_calls"] = [call_of(at, call, free) for at, call in enumerate(reply.calls)]
     choice = {"message": message, "logprobs": None, "finish_reason": FINISH[reply.stop]}
     if azure:
         choice["content_filter_results"] = {"hate": {"filtered": False, "severity": "safe"}}
@@ -231,7 +244,7 @@ def whole(reply, frame, azure, n):
     }
 
 
-def events_of(reply, frame, usage, azure):
+def events_of(reply, frame, usage, azure, free):
     """The chunks of a stream, each a dictionary."""
     head = {"id": frame["id"], "object": "chat.completion.chunk", "created": frame["created"], "model": frame["model"]}
     head |= {"service_tier": "default", "system_fingerprint": "fp_scripted"}
@@ -246,11 +259,12 @@ def events_of(reply, frame, usage, azure):
         yield {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": filters}
     started = {"role": "assistant", "content": None if reply.calls else "", "refusal": None}
     for at, call in enumerate(reply.calls):
-        function = {"name": call[0], "arguments": ""}
-        tool = {"index": at, "id": call_id(at, *call), "type": "function", "function": function}
-        yield chunk({**(started if at == 0 else {}), "tool_calls": [tool]})
-        for piece in halves(compact(call[1])):
-            yield chunk({"tool_calls": [{"index": at, "function": {"arguments": piece}}]})
+        tool = call_of(at, call, free)
+        kind, member = tool["type"], "input" if tool["type"] == "custom" else "arguments"
+        begun = {"index": at, **tool, kind: tool[kind] | {member: ""}}
+        yield chunk({**(started if at == 0 else {}), "tool_calls": [begun]})
+        for piece in halves(tool[kind][member]):
+            yield chunk({"tool_calls": [{"index": at, kind: {member: piece}}]})
     if not reply.calls:
         yield chunk(started)
     if reply.thought:

@@ -89,7 +89,8 @@ def message(item, question, place):
     allowed = ("output_text", "refusal") if role == "assistant" else ("input_text", "input_image", "input_file")
     for part in parts:
         demand(part.get("type") in allowed, f"Invalid value: '{part.get('type')}'. Supported values are: {', '.join(allowed)}.", 400, "invalid_value")
-    question.results = []
+    if role in ("user", "assistant"):
+        question.results = []
     if role in ("system", "developer"):
         question.system = "\n".join(filter(None, [question.system, *(part["text"] for part in parts)]))
     elif role == "user":

@@ -21,6 +21,10 @@ pub(super) struct Name {
     pub(super) custom: bool,
 }
 
+/// An item of the input that adds tools to those of the request, which Codex sends for OpenAI's newer models.
+pub(super) const ADDED: &str = "additional_tools";
+
+/// A tool, or an item of the input.
 #[derive(Deserialize)]
 struct Tool<'a> {
     #[serde(borrow, rename = "type")]
@@ -35,16 +39,18 @@ struct Tool<'a> {
 const LONGEST: usize = 64;
 
 impl Names {
-    /// The names in a list of tools as it is written. What is no tool has none.
-    pub(super) fn read(tools: &str) -> Self {
+    /// The names in lists of tools as they are written. What is no tool has none.
+    pub(super) fn read<'a>(lists: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names = Self::default();
         let mut spaces = Vec::new();
-        // A namespace has to give way to a name as it stands, wherever that is in the list.
-        let _ = json::each(tools, |raw| match serde_json::from_str::<Tool<'_>>(raw) {
-            Ok(tool) if tool.kind.as_deref() == Some("namespace") => spaces.push(tool),
-            Ok(Tool { kind, name: Some(name), .. }) => names.add(None, &name, kind.as_deref()),
-            _ => {}
-        });
+        // A namespace has to give way to a name as it stands, wherever that is in the lists.
+        for tools in lists {
+            let _ = json::each(tools, |raw| match serde_json::from_str::<Tool<'_>>(raw) {
+                Ok(tool) if tool.kind.as_deref() == Some("namespace") => spaces.push(tool),
+                Ok(Tool { kind, name: Some(name), .. }) => names.add(None, &name, kind.as_deref()),
+                _ => {}
+            });
+        }
         for Tool { name, tools, .. } in spaces {
             let _ = json::each(tools.map_or("[]", RawValue::get), |raw| {
                 if let Ok(Tool { kind, name: Some(tool), .. }) = serde_json::from_str(raw) {
@@ -82,6 +88,20 @@ impl Names {
     }
 }
 
+/// The lists of tools in the input.
+pub(super) fn added(input: &str) -> Vec<&RawValue> {
+    let mut lists = Vec::new();
+    // A text has none.
+    let _ = json::each(input, |raw| {
+        if let Ok(Tool { kind: Some(kind), tools: Some(tools), .. }) = serde_json::from_str(raw)
+            && kind == ADDED
+        {
+            lists.push(tools);
+        }
+    });
+    lists
+}
+
 /// `namespace__name`, as providers take names: `[a-zA-Z0-9_-]`, at most 64 characters.
 fn joined(namespace: &str, name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -114,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_tool_of_a_namespace_has_one_name_and_is_found_by_it() {
-        let names = Names::read(TOOLS);
+        let names = Names::read([TOOLS]);
         for (namespace, name, custom) in [
             ("mcp__git", "log", false),
             ("mcp__git", "x y", false),
@@ -132,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_name_as_it_stands_is_not_taken_away() {
-        let names = Names::read(TOOLS);
+        let names = Names::read([TOOLS]);
         let plain = Name { namespace: None, name: "mcp__git__log".to_owned(), custom: false };
         assert_eq!(names.of("mcp__git__log"), Some(&plain));
         assert_eq!(names.flat(None, "mcp__git__log".into()), "mcp__git__log");

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::names::Names;
+use super::names::{Names, added};
 use crate::protocol::json::{Key, compact};
 
 /// The members, and what stands for each that the client did not send. `store` is what is true here: nothing is kept.
@@ -37,7 +37,11 @@ const MEMBERS: [(&str, &str); 19] = [
 
 /// What a client sent of [`MEMBERS`].
 #[derive(Debug, Default)]
-pub(super) struct Repeated([Option<Box<RawValue>>; MEMBERS.len()]);
+pub(super) struct Repeated {
+    members: [Option<Box<RawValue>>; MEMBERS.len()],
+    /// The lists of tools in its input, which are not repeated.
+    added: Vec<Box<RawValue>>,
+}
 
 struct RepeatedVisitor;
 
@@ -50,15 +54,15 @@ impl Repeated {
     /// The names of its tools.
     pub(super) fn names(&self) -> Names {
         let tools = MEMBERS.iter().position(|(name, _)| *name == "tools");
-        let tools = tools.and_then(|index| self.0[index].as_ref());
-        tools.map(|tools| Names::read(tools.get())).unwrap_or_default()
+        let tools = tools.and_then(|index| self.members[index].as_ref());
+        Names::read(tools.into_iter().chain(&self.added).map(|tools| tools.get()))
     }
 }
 
 impl Serialize for Repeated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(MEMBERS.len()))?;
-        for (sent, (name, default)) in self.0.iter().zip(MEMBERS) {
+        for (sent, (name, default)) in self.members.iter().zip(MEMBERS) {
             match sent {
                 Some(sent) => map.serialize_entry(name, sent)?,
                 None => map.serialize_entry(name, &serde_json::from_str::<&RawValue>(default).ok())?,
@@ -86,7 +90,11 @@ impl<'de> Visitor<'de> for RepeatedVisitor {
         while let Some(Key(key)) = map.next_key()? {
             match MEMBERS.iter().position(|(name, _)| *name == key) {
                 Some(index) => {
-                    repeated.0[index] = map.next_value::<Option<&RawValue>>()?.and_then(on_one_line)
+                    repeated.members[index] = map.next_value::<Option<&RawValue>>()?.and_then(on_one_line)
+                }
+                None if key == "input" => {
+                    let input: &RawValue = map.next_value()?;
+                    repeated.added = added(input.get()).into_iter().map(ToOwned::to_owned).collect();
                 }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -115,5 +123,13 @@ mod tests {
         assert!(written.contains(r#""temperature":0.70,"text":{"format":{"type":"text"}}"#), "{written}");
         assert!(written.contains(r#""tools":[{"type":"function","name":"f"}]"#), "{written}");
         assert!(!written.contains("\"x\"") && Repeated::of(body).names().of("f").is_some());
+    }
+    #[test]
+    fn tools_that_the_input_adds_are_known_and_not_repeated() {
+        let body = br#"{"input":[{"type":"message"},{"type":"additional_tools","tools":[
+            {"type":"namespace","name":"functions","tools":[{"type":"custom","name":"exec"}]}]}]}"#;
+        let repeated = Repeated::of(body);
+        assert!(repeated.names().of("functions__exec").is_some_and(|name| name.custom));
+        assert!(serde_json::to_string(&repeated).unwrap().contains(r#""tools":[]"#));
     }
 }

@@ -4,7 +4,9 @@
 //! What only a provider of Responses can do, since it keeps something of an earlier call (`previous_response_id`,
 //! `conversation`, `background`, `prompt`), is refused too: without it the call would be another one.
 
-use super::names::Names;
+use serde_json::value::RawValue;
+
+use super::names::{Names, added};
 use crate::{
     chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking},
     protocol::{
@@ -67,9 +69,11 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     body.once(&KNOWN)?;
     stateless(&body)?;
     let mut notes = Notes::default();
-    let names = body.get("tools").map(|tools| Names::read(tools.raw())).unwrap_or_default();
-    let messages = input::read(&body, &names, &mut notes)?;
-    let tools = tools::read(&body, &names, &mut notes)?;
+    let (tools, input) = (body.get("tools"), body.get("input"));
+    let added = input.map(|input| added(input.raw())).unwrap_or_default().into_iter().map(RawValue::get);
+    let names = Names::read(tools.map(|tools| tools.raw()).into_iter().chain(added));
+    let mut tools = tools::read(&body, &names, &mut notes)?;
+    let messages = input::read(&body, &names, &mut tools, &mut notes)?;
     let tool_choice = tools::choice(&body, &names, &mut notes)?;
     let parallel_calls = flag(&body, "parallel_tool_calls")?;
     let format = format(&body, &mut notes)?;

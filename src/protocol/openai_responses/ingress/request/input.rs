@@ -1,18 +1,21 @@
 //! The input items, turn by turn. What only OpenAI's servers can read (calls of their own tools, references to what they
 //! keep, compactions) is refused by name: without it the conversation would be another one.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
-use super::content;
+use super::{content, tools};
 use crate::{
     chat::{
         content::{Call, Content, Input, Reasoning, Text, ToolResult},
-        request::{Message, Role},
+        request::{Message, Role, Tool},
         signature::{Maker, Signature},
     },
     protocol::{
         json::Malformed,
-        openai_responses::ingress::names::Names,
+        openai_responses::ingress::names::{ADDED, Names},
         value::{Notes, Object, Value},
     },
 };
@@ -22,13 +25,16 @@ struct History<'a, 'n> {
     names: &'n Names,
     /// The tools that were called so far, by the id of the call.
     called: HashMap<Cow<'a, str>, Cow<'a, str>>,
+    /// The tools that items have added so far.
+    added: Vec<Tool<'a>>,
 }
 
 /// The instructions first, then the items in their order. Items of the model's that follow one another are one turn, and so
-/// are results.
+/// are results. Tools that items add come to `tools`, each once: a later turn may add them again.
 pub(super) fn read<'a>(
     body: &Object<'a, '_>,
     names: &Names,
+    tools: &mut Vec<Tool<'a>>,
     notes: &mut Notes<'a>,
 ) -> Result<Vec<Message<'a>>, Malformed> {
     let mut messages = Vec::new();
@@ -40,7 +46,7 @@ pub(super) fn read<'a>(
         messages.push(Message { role: Role::User, content: vec![Content::text(input.text()?)], at: 0 });
         return Ok(messages);
     }
-    let mut history = History { names, called: HashMap::new() };
+    let mut history = History { names, called: HashMap::new(), added: Vec::new() };
     input.items(|at, value| {
         let Some((role, content)) = item(&value, &mut history, notes)? else { return Ok(()) };
         match messages.last_mut() {
@@ -51,6 +57,8 @@ pub(super) fn read<'a>(
         }
         Ok(())
     })?;
+    let mut seen: HashSet<_> = tools.iter().map(|tool| tool.name.clone()).collect();
+    tools.extend(history.added.into_iter().filter(|tool| seen.insert(tool.name.clone())));
     Ok(messages)
 }
 
@@ -112,6 +120,11 @@ fn item<'a>(
             Some(reasoning) => Content::Reasoning(reasoning),
             None => return Ok(None),
         },
+        Some(ADDED) => {
+            item.rest(&["type", "id", "role", "tools", "status"], notes);
+            history.added.extend(tools::list(&item.need("tools")?, history.names, notes)?);
+            return Ok(None);
+        }
         Some(other) => {
             return Err(value.refuse(format_args!(
                 "an item of type `{other}` can be sent to a provider that speaks Responses only"

@@ -211,6 +211,25 @@ fn tools_of_namespaces_are_flat_and_hosted_ones_are_noted() {
 }
 
 #[test]
+fn tools_that_the_input_adds_are_tools_of_the_request_and_each_is_there_once() {
+    let added = r#"{"type":"additional_tools","id":"at_1","role":"developer","tools":[
+        {"type":"namespace","name":"functions","description":"","tools":[{"type":"custom","name":"exec"}]},
+        {"type":"function","name":"f","description":"another"},{"type":"function","name":"g"}]}"#;
+    let call =
+        r#"{"type":"custom_tool_call","call_id":"c","namespace":"functions","name":"exec","input":"x"}"#;
+    let body = format!(
+        r#"{{"input":[{added},{{"role":"user","content":"a"}},{call},{added}],"tools":[{{"type":"function","name":"f"}}]}}"#
+    );
+    let request = request(&body);
+    let names: Vec<_> = request.tools.iter().map(|tool| tool.name.as_ref()).collect();
+    assert_eq!(names, ["f", "functions__exec", "g"]);
+    assert!(matches!(&request.tools[1].input, ToolInput::Text(None)));
+    assert_eq!(request.messages.len(), 2, "the items themselves are no turns");
+    let Content::Call(call) = &request.messages[1].content[0] else { panic!() };
+    assert_eq!(call.name, "functions__exec");
+}
+
+#[test]
 fn a_choice_is_read_however_it_is_said() {
     let choice = |choice: &str| {
         let body = format!(r#"{{"input":[],"tool_choice":{choice}}}"#);

@@ -20,8 +20,16 @@ pub(super) fn read<'a>(
     names: &Names,
     notes: &mut Notes<'a>,
 ) -> Result<Vec<Tool<'a>>, Malformed> {
+    body.get("tools").map_or(Ok(Vec::new()), |tools| list(&tools, names, notes))
+}
+
+/// The same of a list, wherever it stands.
+pub(super) fn list<'a>(
+    list: &Value<'a, '_>,
+    names: &Names,
+    notes: &mut Notes<'a>,
+) -> Result<Vec<Tool<'a>>, Malformed> {
     let mut tools = Vec::new();
-    let Some(list) = body.get("tools") else { return Ok(tools) };
     list.items(|_, value| {
         let item = value.object()?;
         if item.text("type")?.as_deref() != Some("namespace") {
