@@ -20,6 +20,7 @@ mod echo;
 mod edge;
 mod edges;
 mod embeddings;
+mod golden;
 mod gone;
 mod headers;
 mod identity;
