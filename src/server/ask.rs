@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use actors::provider::Outgoing;
+use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{body::Held, call, counting::Counting, router::Upstream, translation::Translation};
+use super::{body::Held, call, counting::Counting, credential, router::Upstream, translation::Translation};
 use crate::{
     error::{Caller, Error},
     protocol::{
         Call, anthropic,
         dialect::Client as Format,
-        gemini::{self, ingress::stream::Framing},
+        gemini::{self, egress::embeddings::Api, ingress::stream::Framing},
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
         passing::{Needles, Whole},
         splice::{Rope, splice},
-        translated::Translated,
+        translated::{self, Translated},
     },
     route::Target,
     tokens::Counter,
@@ -126,15 +126,23 @@ impl<'a> Ask<'a> {
             self.counted_here = true;
             return Ok(());
         }
-        let Some(client) = self.read.dialect() else {
+        let Some(client) = self.read.dialect() else { return self.translate_embeddings(upstream, unique) };
+        let between = (client, upstream.spoken());
+        let translation =
+            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        self.translation = Some(Box::new(translation));
+        Ok(())
+    }
+
+    fn translate_embeddings(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
+        let apis = [(Operation::BatchEmbed, Api::Gemini), (Operation::Predict, Api::Vertex)];
+        let Some((_, api)) = apis.into_iter().find(|(operation, _)| upstream.speaks(*operation)) else {
             return Err(Caller::Malformed(format!(
                 "provider '{}' has no embeddings; ask for a model of another one",
                 self.target.provider
             )));
         };
-        let between = (client, upstream.spoken());
-        let translation =
-            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        let translation = Translation::of_embeddings(api, &self.held.bytes, &self.target, unique)?;
         self.translation = Some(Box::new(translation));
         Ok(())
     }
@@ -175,14 +183,20 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The request as it goes upstream.
-    pub(super) fn outgoing(&self, server: &Server, stream_usage: bool, of: &call::Call) -> Outgoing {
+    /// The request as it goes upstream, to a provider that is `opened` by this where one key is not enough.
+    pub(super) fn outgoing(
+        &self,
+        server: &Server,
+        stream_usage: bool,
+        opened: Option<&Opened>,
+        of: &call::Call,
+    ) -> Outgoing {
         let client = Client {
             query: self.head.uri.query().filter(|_| self.translation.is_none()),
             headers: &self.head.headers,
             request_id: &of.request_id,
             key: of.key.as_ref(),
-            token: None,
+            opened: opened.map(credential::opens),
             same_protocol: self.translation.is_none(),
         };
         let wanted =
@@ -216,13 +230,14 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The machine through which the answer's stream goes. `secrets` are kept out of its errors.
-    pub(super) fn machine(&mut self, secrets: Option<Needles>) -> Machine {
+    /// The machine through which the answer's stream goes. `framing` is how a provider of another format cuts it; what
+    /// passes is cut in one way only. `secrets` are kept out of its errors.
+    pub(super) fn machine(&self, framing: translated::Framing, secrets: Option<Needles>) -> Machine {
         let model = self.target.id_json.clone();
-        match (&mut self.translation, &self.read) {
+        match (&self.translation, &self.read) {
             (Some(translation), _) => {
-                let (decoder, encoder) = translation.machines(&self.held.bytes, &self.target.id);
-                Machine::Translated(Box::new(Translated::new(decoder, encoder, secrets)))
+                let machines = translation.machines(&self.held.bytes, &self.target.id);
+                Machine::Translated(Box::new(Translated::new(framing, machines, secrets)))
             }
             (None, Read::Responses(_)) => {
                 Machine::Responses(openai_responses::passing::stream::Stream::new(model, secrets))

@@ -7,10 +7,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    chat::{fault::Fault, loss::Losses},
+    chat::{
+        fault::Fault,
+        loss::{Losses, Unsupported},
+        usage::Usage,
+    },
     error::Caller,
     protocol::{
+        bedrock,
         dialect::{Client, Spoken},
+        gemini::egress::embeddings::{self, Api, Encoding, Refused},
         json::Malformed,
         translate::{self, Asked, Decoder, Encoder, Unreadable},
     },
@@ -29,6 +35,8 @@ const LONGEST: usize = 4096;
 pub(super) struct Translation {
     client: Client,
     provider: Spoken,
+    /// Embeddings: those are neither's own, but their errors are.
+    embeddings: Option<(Api, Encoding)>,
     /// What ids of the answer are made of.
     unique: String,
     now: u64,
@@ -54,12 +62,7 @@ impl Translation {
         let (client, provider) = between;
         let request = client.read(body).map_err(|error: Malformed| Caller::Malformed(error.to_string()))?;
         let mut losses = Losses::default();
-        let wanted = translate::Target {
-            model: &target.upstream_name,
-            max_tokens: target.max_tokens,
-            stream_usage: target.stream_usage,
-        };
-        let written = provider.write(&request, &wanted, &mut losses);
+        let written = provider.write(&request, &wanted(target), &mut losses);
         let body = written.map_err(|unsupported| {
             Caller::Malformed(format!("{}: {}", client.place(&unsupported), unsupported.why))
         })?;
@@ -69,8 +72,36 @@ impl Translation {
         if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
             strict(&dropped, &target.provider)?;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(Self { client, provider, unique, now, body: body.into(), dropped: names(&dropped) })
+        let (now, dropped) = (now(), names(&dropped));
+        Ok(Self { client, provider, embeddings: None, unique, now, body: body.into(), dropped })
+    }
+
+    /// Writes a request for embeddings anew. What is dropped of one are hints.
+    ///
+    /// # Errors
+    /// What is no such request, or holds what the provider cannot be sent.
+    pub(super) fn of_embeddings(
+        api: Api,
+        body: &[u8],
+        target: &Target,
+        unique: String,
+    ) -> Result<Self, Caller> {
+        let written = embeddings::write(body, &wanted(target), api).map_err(|refused| match refused {
+            Refused::Malformed(malformed) => Caller::Malformed(malformed.to_string()),
+            Refused::Unsupported(Unsupported { part, why, .. }) => {
+                Caller::Malformed(format!("input[{part}]: {why}"))
+            }
+        })?;
+        let dropped: Vec<_> = written.dropped.iter().map(|name| ((*name).to_owned(), true)).collect();
+        Ok(Self {
+            client: Client::Chat,
+            provider: Spoken::Gemini,
+            embeddings: Some((api, written.encoding)),
+            unique,
+            now: now(),
+            body: written.body.into(),
+            dropped: names(&dropped),
+        })
     }
 
     /// The machines of the answer's stream, provider's side first. `body` is the client's.
@@ -85,7 +116,7 @@ impl Translation {
         (self.provider.decoder(&self.unique), encoder)
     }
 
-    /// A whole answer in the client's format, and what it cost.
+    /// A whole answer in the client's format, and what it cost. `estimate` tokens went in, where nobody knows better.
     ///
     /// # Errors
     /// When it is none of the provider's format.
@@ -94,7 +125,15 @@ impl Translation {
         answer: &[u8],
         body: &[u8],
         model: &str,
-    ) -> Result<(Bytes, Option<crate::chat::usage::Usage>), Unreadable> {
+        estimate: u64,
+    ) -> Result<(Bytes, Option<Usage>), Unreadable> {
+        if let Some(embeddings) = self.embeddings {
+            let (written, said) = embeddings::read(answer, embeddings, model, estimate)?;
+            return Ok((
+                written.into(),
+                said.map(|tokens| Usage { input: Some(tokens), ..Usage::default() }),
+            ));
+        }
         let answer = self.provider.read(answer, &self.unique)?;
         // It was read before.
         let request = self.client.read(body).unwrap_or_default();
@@ -104,21 +143,42 @@ impl Translation {
 
     /// What the provider is asked for.
     pub(super) fn operation(&self) -> Operation {
+        if let Some((api, _)) = self.embeddings {
+            return match api {
+                Api::Gemini => Operation::BatchEmbed,
+                Api::Vertex => Operation::Predict,
+            };
+        }
         match self.provider {
             Spoken::Chat => Operation::Chat,
             Spoken::Messages => Operation::Messages,
             Spoken::Gemini => Operation::Generate,
+            Spoken::Converse => Operation::Converse,
         }
     }
 
     /// What an error of the provider means.
-    pub(super) fn fault(&self, status: u16, body: &[u8]) -> Fault<'static> {
-        self.provider.fault(status, body)
+    pub(super) fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Fault<'static> {
+        let kind = headers.get(bedrock::error::TYPE).and_then(|kind| kind.to_str().ok());
+        self.provider.fault(status, kind, body)
     }
 
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {
         Asked { model, unique: &self.unique, now: self.now, body }
     }
+}
+
+fn wanted(target: &Target) -> translate::Target<'_> {
+    translate::Target {
+        model: &target.upstream_name,
+        max_tokens: target.max_tokens,
+        stream_usage: target.stream_usage,
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Refuses a call that would not be the one that was asked for.

@@ -55,6 +55,7 @@ impl Google {
         let verb = match wanted.operation {
             Operation::CountTokens => "countTokens",
             Operation::BatchEmbed => "batchEmbedContents",
+            Operation::Predict => "predict",
             _ if wanted.stream => "streamGenerateContent",
             _ => "generateContent",
         };
@@ -67,11 +68,12 @@ impl Google {
         self.own.request(url, client, rules, body)
     }
 
-    /// Vertex AI has embeddings elsewhere, in another format.
+    /// Vertex AI has embeddings in another format.
     pub(super) fn speaks(&self, operation: Operation) -> bool {
         match operation {
             Operation::Generate | Operation::CountTokens => true,
             Operation::BatchEmbed => !self.is_vertex,
+            Operation::Predict => self.is_vertex,
             _ => false,
         }
     }

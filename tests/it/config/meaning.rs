@@ -19,15 +19,6 @@ fn later_keys_are_known_and_refused_with_a_remedy() {
         ("server", "[server.rate_limits]\nstorage = { type = \"memory\", path = \"nexus.redb\" }"),
         ("llm", "[llm.limits]\ncount = \"reported\""),
         ("llm", "[llm.limits]\non_output_limit = \"cut\""),
-        (
-            "llm",
-            "[llm.providers.p]\ntype = \"google\"\nvertex = { project = \"p\", location = \"global\" }\nmodels.m = {}",
-        ),
-        (
-            "llm",
-            "[llm.providers.p]\ntype = \"azure\"\nbase_url = \"https://h\"\nentra = { tenant = \"t\", client_id = \"c\", client_secret = \"s\" }\nmodels.m = {}",
-        ),
-        ("llm", "[llm.providers.p]\ntype = \"bedrock\"\nregion = \"eu-west-1\"\nmodels.m = {}"),
         ("llm", "[llm.providers.p]\ntype = \"openai\"\nmodels.m.price = { input = \"2.50\", output = 10.0 }"),
     ] {
         let report = report(&[text, "\n", PROVIDER].concat(), &World::default());

@@ -117,7 +117,7 @@ fn every_example_and_the_demonstration_load() {
         assert_eq!(codes(&report), [""; 0], "{}\n{}", path.display(), render::text(&report, false));
         count += 1;
     }
-    assert!(count >= 8);
+    assert!(count >= 14);
 }
 
 #[test]

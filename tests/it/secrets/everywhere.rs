@@ -13,8 +13,8 @@ use nexus::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::world::{
-    API_KEY, COOKIE, MODES, OTHER_KEY, PASSWORD, PROVIDER_KEY, QUERY_KEY, STREAMS, Secret, VARIABLES, World,
-    telling, told,
+    API_KEY, COOKIE, MODES, OTHER_KEY, PASSWORD, PROVIDER_KEY, QUERY_KEY, SENT, STREAMS, Secret, VARIABLES,
+    World, telling, told,
 };
 use crate::support::{
     client::{CHAT, Connection, Request},
@@ -25,6 +25,18 @@ use crate::support::{
     tls::{Client, file},
     upstream::{Reply, Upstream},
 };
+
+/// Models of every kind of provider.
+const MODELS: [&str; 8] = [
+    "plain/m",
+    "keyless/m",
+    "secure/m",
+    "secure/m with the caller's key",
+    "anthropic/m",
+    "google/m",
+    "azure/m",
+    "bedrock/m",
+];
 
 /// What was found where it must not be.
 #[derive(Default)]
@@ -86,7 +98,7 @@ async fn good_calls(world: &World, nexus: &Nexus, http2: bool) -> Vec<(String, S
     ];
     let mut answers = Vec::new();
     for (at, mode) in MODES.iter().chain(&STREAMS).enumerate() {
-        for model in ["plain/m", "keyless/m", "secure/m", "secure/m with the caller's key"] {
+        for model in MODELS {
             let (name, value) = &credentials[at % credentials.len()];
             let (id, own) = model.split_once(' ').map_or((model, false), |(id, _)| (id, true));
             let mut request = call(id, mode, (name, value));
@@ -178,12 +190,12 @@ async fn served(world: &World, style: &str, leaks: &mut Leaks) {
     // What was looked for in the answers was there to be told, and what was for the router alone was not.
     let sent: String =
         [plain, secure].iter().flat_map(|upstream| upstream.seen().calls).map(|call| told(&call)).collect();
-    for (name, secret) in &world.of_the_operator()[..7] {
+    for (name, secret) in &world.of_the_operator()[..SENT] {
         assert!(sent.contains(secret), "{name} did not go upstream");
     }
     assert!(sent.contains(PROVIDER_KEY));
     let kept: Vec<_> = world.of_callers().into_iter().filter(|(_, secret)| secret != PROVIDER_KEY).collect();
-    leaks.look(&[&world.of_the_operator()[7..], &kept].concat(), "what the provider was sent", &sent);
+    leaks.look(&[&world.of_the_operator()[SENT..], &kept].concat(), "what the provider was sent", &sent);
 }
 
 /// The log was at its most verbose, and no library wrote below a warning: those print headers and frames.

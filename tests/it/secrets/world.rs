@@ -26,6 +26,15 @@ const RULE_FILE: &str = "rule-of-a-file-5";
 /// Secrets in the configuration itself.
 const DEFAULT: &str = "default-of-a-rule-6";
 const OWN_DEFAULT: &str = "default-of-a-model-7";
+/// What opens the other kinds of provider; all but the last of these are sent.
+const ANTHROPIC: &str = "sk-ant-of-anthropic-15";
+const GOOGLE: &str = "AIza-of-google-16";
+const AZURE: &str = "key/of+azure-17";
+const ACCESS_KEY_ID: &str = "AKIAOFAMAZON18";
+const SESSION_TOKEN: &str = "session/of+amazon==19";
+const SECRET_ACCESS_KEY: &str = "secret/of+amazon/20";
+/// How many of the operator's secrets are sent to some provider.
+pub(super) const SENT: usize = 12;
 /// What callers bring along.
 pub(super) const API_KEY: &str = "nxs_key-of-a-team-8";
 pub(super) const PROVIDER_KEY: &str = "sk-of-a-caller-9";
@@ -93,6 +102,12 @@ impl World {
             ("what a rule inserts from a file", RULE_FILE.to_owned()),
             ("a rule's default", DEFAULT.to_owned()),
             ("a model's rule's default", OWN_DEFAULT.to_owned()),
+            ("the key of Anthropic", ANTHROPIC.to_owned()),
+            ("the key of Google", GOOGLE.to_owned()),
+            ("the key of Azure", AZURE.to_owned()),
+            ("the public half of AWS's key", ACCESS_KEY_ID.to_owned()),
+            ("the session token of AWS", SESSION_TOKEN.to_owned()),
+            ("the secret half of AWS's key", SECRET_ACCESS_KEY.to_owned()),
             ("the hash of an API key", sha256(API_KEY)),
             ("the hash of another API key", hash),
             ("the symmetric key", SYMMETRIC.to_owned()),
@@ -196,6 +211,29 @@ rule = "insert"
 name = "Authorization"
 value = "Bearer {{{{ env.NEXUS_TEST_BEARER }}}}"
 [llm.providers.keyless.models.m]
+[llm.providers.anthropic]
+type = "anthropic"
+base_url = "{plain}"
+api_key = "{ANTHROPIC}"
+models.m = {{}}
+[llm.providers.google]
+type = "google"
+base_url = "{plain}"
+api_key = "{GOOGLE}"
+models.m = {{}}
+[llm.providers.azure]
+type = "azure"
+base_url = "{plain}"
+api_key = "{AZURE}"
+models.m = {{}}
+[llm.providers.bedrock]
+type = "bedrock"
+region = "eu-central-1"
+base_url = "{plain}"
+access_key_id = "{ACCESS_KEY_ID}"
+secret_access_key = "{SECRET_ACCESS_KEY}"
+session_token = "{SESSION_TOKEN}"
+models.m = {{}}
 [llm.providers.gone]
 type = "openai"
 base_url = "http://127.0.0.1:1/v1"
@@ -241,7 +279,9 @@ pub(super) fn told(call: &Call) -> String {
 
 fn reply(call: &Call) -> Reply {
     let told = told(call);
-    let mode = call.json()["messages"][0]["content"].as_str().unwrap().to_owned();
+    let body = call.json();
+    let places = ["/messages/0/content", "/messages/0/content/0/text", "/contents/0/parts/0/text"];
+    let mode = places.iter().find_map(|place| body.pointer(place)?.as_str()).unwrap().to_owned();
     let error = json!({"error": {"message": told, "type": told, "code": null}}).to_string();
     let said =
         |status, body: String| Reply::status(status).header("content-type", "application/json").body(body);
@@ -255,7 +295,7 @@ fn reply(call: &Call) -> Reply {
         "detail" => said(422, json!({"detail": told}).to_string()),
         "dialect" => said(401, error),
         "list" => said(400, format!("[{error}]")),
-        "long" => said(500, "x".repeat(1980 - told.len()) + &told + &told),
+        "long" => said(500, "x".repeat(1980usize.saturating_sub(told.len())) + &told + &told),
         "no json" => Reply::json(told.clone()),
         "object" => said(200, json!({"object": "error", "message": told}).to_string()),
         "redirect" => {

@@ -8,7 +8,10 @@ use aws_lc_rs::{
     rsa::PublicKeyComponents,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 /// An RSA key of the tests, as RFC 8017 has it: making one takes a second. It protects nothing.
@@ -56,6 +59,12 @@ impl Issuer {
     /// The symmetric key as it stands in the key set.
     pub(crate) fn encoded_secret(&self) -> String {
         encode(&self.secret)
+    }
+
+    /// The RSA key as the file of a service account has it.
+    pub(crate) fn private_key(&self) -> String {
+        let key = BASE64_STANDARD.encode(RSA);
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{key}\n-----END RSA PRIVATE KEY-----\n")
     }
 
     /// A token of this algorithm and these claims, good for an hour unless they say otherwise.

@@ -50,8 +50,13 @@ impl Nexus {
 
     /// The same with further arguments.
     pub(crate) async fn start_with(config: &str, arguments: &[&str]) -> Self {
+        Self::start_in(&[], config, arguments).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
         for _ in 0..TRIES {
-            match Self::launch(config, arguments).await {
+            match Self::launch(environment, config, arguments).await {
                 Ok(nexus) => return nexus,
                 Err(refusal) if refusal.output.contains("in use") => {}
                 Err(Refusal { code, output }) => {
@@ -80,8 +85,8 @@ impl Nexus {
         nexus
     }
 
-    async fn launch(config: &str, arguments: &[&str]) -> Result<Self, Refusal> {
-        let mut nexus = Self::spawn(config, arguments);
+    async fn launch(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Result<Self, Refusal> {
+        let mut nexus = Self::spawn_in(environment, config, arguments);
         if let Some(status) = nexus.ready_or_dead().await {
             nexus.whole_log().await;
             return Err(Refusal { code: status.code(), output: nexus.log().join("\n") });

@@ -1,7 +1,8 @@
-//! OpenAI's embeddings by way of Google's `batchEmbedContents`: the request there, the answer back.
+//! OpenAI's embeddings by way of Google's: the request there, the answer back.
 //!
-//! The model stands in the URL and, in Google's own spelling, in every element. Google counts tokens in newer answers only;
-//! for the others the caller gives its own count.
+//! The Gemini API has `batchEmbedContents`: the model stands in the URL and, in Google's own spelling, in every element.
+//! Vertex AI has `predict`, <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>.
+//! Google does not always count tokens; where it does not, the caller gives its own count.
 
 use std::marker::PhantomData;
 
@@ -24,7 +25,7 @@ use crate::{
 /// A request that was translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Translated {
-    /// The body of `batchEmbedContents`.
+    /// The body.
     pub body: Vec<u8>,
     /// How the client wants its vectors.
     pub encoding: Encoding,
@@ -39,6 +40,15 @@ pub enum Encoding {
     Float,
     /// Numbers of 32 bits, little-endian, in base64: what OpenAI's SDKs ask for.
     Base64,
+}
+
+/// Which of Google's two is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// The Gemini API: `batchEmbedContents`.
+    Gemini,
+    /// Vertex AI: `predict`.
+    Vertex,
 }
 
 /// Why a request cannot be translated.
@@ -74,6 +84,24 @@ struct One<'r> {
     output_dimensionality: Option<u64>,
 }
 
+#[derive(Serialize)]
+struct Instances<'r> {
+    instances: Vec<Instance<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
+}
+
+#[derive(Serialize)]
+struct Instance<'r> {
+    content: std::borrow::Cow<'r, str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    output_dimensionality: u64,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
@@ -84,9 +112,29 @@ struct Answer<'a> {
 }
 
 #[derive(Deserialize)]
+struct Predictions<'a> {
+    #[serde(borrow)]
+    predictions: Vec<Prediction<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Prediction<'a> {
+    #[serde(borrow)]
+    embeddings: Embedding<'a>,
+}
+
+#[derive(Deserialize)]
 struct Embedding<'a> {
     #[serde(borrow)]
     values: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    statistics: Option<Statistics<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Statistics<'a> {
+    #[serde(borrow)]
+    token_count: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -121,7 +169,7 @@ struct Usage {
 ///
 /// # Errors
 /// [`Refused`]: what is no request for embeddings, or one by token ids, which are another model's.
-pub fn write(body: &[u8], target: &Target<'_>) -> Result<Translated, Refused> {
+pub fn write(body: &[u8], target: &Target<'_>, api: Api) -> Result<Translated, Refused> {
     let raw = json::read(body, |_| PhantomData::<&RawValue>).map_err(Refused::Malformed)?;
     let asked: Asked<'_> = serde_json::from_str(raw.get()).map_err(malformed)?;
     let encoding = match asked.encoding_format.as_deref() {
@@ -129,36 +177,73 @@ pub fn write(body: &[u8], target: &Target<'_>) -> Result<Translated, Refused> {
         Some("base64") => Encoding::Base64,
         Some(_) => return Err(wrong("`encoding_format` must be `float` or `base64`")),
     };
-    let model = format!("models/{}", target.model);
-    let texts = texts(asked.input.get())?;
-    let requests = texts.into_iter().map(|text| One {
-        model: &model,
-        content: Content { parts: vec![Part::text(text)], role: None },
-        output_dimensionality: asked.dimensions,
-    });
+    let texts = texts(asked.input.get())?.into_iter();
     // Strings and numbers always serialise.
-    let body = serde_json::to_vec(&Batch { requests: requests.collect() }).unwrap_or_default();
+    let body = match api {
+        Api::Gemini => {
+            let model = format!("models/{}", target.model.strip_prefix("models/").unwrap_or(target.model));
+            let requests = texts.map(|text| One {
+                model: &model,
+                content: Content { parts: vec![Part::text(text)], role: None },
+                output_dimensionality: asked.dimensions,
+            });
+            serde_json::to_vec(&Batch { requests: requests.collect() })
+        }
+        Api::Vertex => {
+            let parameters =
+                asked.dimensions.map(|output_dimensionality| Parameters { output_dimensionality });
+            let instances = texts.map(|content| Instance { content }).collect();
+            serde_json::to_vec(&Instances { instances, parameters })
+        }
+    };
+    let body = body.unwrap_or_default();
     Ok(Translated { body, encoding, dropped: asked.user.map(|_| "user").into_iter().collect() })
 }
 
-/// Translates the answer. `model` is what the client calls it; `counted` tokens went in where Google does not say.
+/// Translates the answer, and says how many tokens went in, where Google does; where it does not, the client reads
+/// `counted`. `model` is what the client calls it.
 ///
 /// # Errors
-/// [`Unreadable`]: what is no answer of `batchEmbedContents`.
-pub fn read(body: &[u8], encoding: Encoding, model: &str, counted: u64) -> Result<Vec<u8>, Unreadable> {
-    let answer: Answer<'_> = serde_json::from_slice(body)
-        .map_err(|error| Unreadable(format!("it is no list of embeddings: {error}")))?;
-    let tokens = answer.usage_metadata.and_then(|raw| usage::read(raw).input).unwrap_or(counted);
-    let mut data = Vec::with_capacity(answer.embeddings.len());
-    for (index, Embedding { values }) in answer.embeddings.into_iter().enumerate() {
+/// [`Unreadable`]: what is no answer of this API.
+pub fn read(
+    body: &[u8],
+    (api, encoding): (Api, Encoding),
+    model: &str,
+    counted: u64,
+) -> Result<(Vec<u8>, Option<u64>), Unreadable> {
+    let (embeddings, said) = match api {
+        Api::Gemini => {
+            let answer: Answer<'_> = serde_json::from_slice(body).map_err(no_list)?;
+            (answer.embeddings, answer.usage_metadata.and_then(|raw| usage::read(raw).input))
+        }
+        Api::Vertex => {
+            let answer: Predictions<'_> = serde_json::from_slice(body).map_err(no_list)?;
+            let list: Vec<_> = answer.predictions.into_iter().map(|of| of.embeddings).collect();
+            let said = list.iter().map(tokens).try_fold(0u64, |sum, tokens| sum.checked_add(tokens?));
+            (list, said)
+        }
+    };
+    let mut data = Vec::with_capacity(embeddings.len());
+    for (index, Embedding { values, .. }) in embeddings.into_iter().enumerate() {
         let embedding = match encoding {
             Encoding::Float => Vector::Float(values),
             Encoding::Base64 => Vector::Base64(base64(&values)?),
         };
         data.push(Item { object: "embedding", index, embedding });
     }
+    let tokens = said.unwrap_or(counted);
     let usage = Usage { prompt_tokens: tokens, total_tokens: tokens };
-    Ok(serde_json::to_vec(&List { object: "list", data, model, usage }).unwrap_or_default())
+    Ok((serde_json::to_vec(&List { object: "list", data, model, usage }).unwrap_or_default(), said))
+}
+
+/// What Vertex AI counted for one text; it writes whole numbers with and without a fraction.
+fn tokens(embedding: &Embedding<'_>) -> Option<u64> {
+    let count = embedding.statistics.as_ref()?.token_count?.get();
+    count.strip_suffix(".0").unwrap_or(count).parse().ok()
+}
+
+fn no_list(error: serde_json::Error) -> Unreadable {
+    Unreadable(format!("it is no list of embeddings: {error}"))
 }
 
 fn texts(input: &str) -> Result<Vec<std::borrow::Cow<'_, str>>, Refused> {
@@ -208,7 +293,7 @@ mod tests {
     const TARGET: Target<'_> = Target { model: "gemini-embedding-001", max_tokens: 1, stream_usage: true };
 
     fn written(body: &str) -> Result<(Value, Encoding), Refused> {
-        let translated = write(body.as_bytes(), &TARGET)?;
+        let translated = write(body.as_bytes(), &TARGET, Api::Gemini)?;
         Ok((serde_json::from_slice(&translated.body).expect("JSON"), translated.encoding))
     }
 
@@ -221,7 +306,10 @@ mod tests {
         insta::assert_snapshot!(body, @r#"{"requests":[{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"a\n"}]},"outputDimensionality":8},{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"b"}]},"outputDimensionality":8}]}"#);
         let (one, encoding) = written(r#"{"model":"g/e","input":"a"}"#).expect("fine");
         assert_eq!((one["requests"].as_array().map(Vec::len), encoding), (Some(1), Encoding::Float));
-        assert_eq!(write(br#"{"input":"a","user":"u"}"#, &TARGET).expect("fine").dropped, ["user"]);
+        assert_eq!(
+            write(br#"{"input":"a","user":"u"}"#, &TARGET, Api::Gemini).expect("fine").dropped,
+            ["user"]
+        );
     }
 
     #[test]
@@ -245,15 +333,36 @@ mod tests {
     #[test]
     fn the_answer_is_a_list_in_the_encoding_that_was_asked_for() {
         let body = br#"{"embeddings":[{"values":[0.10,-2]},{"values":[]}]}"#;
-        let list = |encoding| String::from_utf8(read(body, encoding, "g/e", 7).expect("fine")).expect("text");
+        let list = |encoding| {
+            let (list, said) = read(body, (Api::Gemini, encoding), "g/e", 7).expect("fine");
+            assert_eq!(said, None);
+            String::from_utf8(list).expect("text")
+        };
         insta::assert_snapshot!(list(Encoding::Float), @r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10,-2]},{"object":"embedding","index":1,"embedding":[]}],"model":"g/e","usage":{"prompt_tokens":7,"total_tokens":7}}"#);
         let value: Value = serde_json::from_str(&list(Encoding::Base64)).expect("JSON");
         let bytes =
             BASE64_STANDARD.decode(value["data"][0]["embedding"].as_str().expect("text")).expect("base64");
         assert_eq!(bytes, [0.1f32.to_le_bytes(), (-2f32).to_le_bytes()].concat());
         let counted = br#"{"embeddings":[],"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#;
-        let list = read(counted, Encoding::Float, "g/e", 7).expect("fine");
-        assert!(String::from_utf8(list).expect("text").contains(r#""prompt_tokens":3"#));
-        assert!(read(br#"{"error":{}}"#, Encoding::Float, "g/e", 7).is_err());
+        let float = |body, api| read(body, (api, Encoding::Float), "g/e", 7);
+        let (list, said) = float(counted, Api::Gemini).expect("fine");
+        assert!(String::from_utf8(list).expect("text").contains(r#""prompt_tokens":3"#) && said == Some(3));
+        for api in [Api::Gemini, Api::Vertex] {
+            assert!(float(br#"{"error":{}}"#, api).is_err());
+        }
+    }
+
+    #[test]
+    fn vertex_ai_has_them_in_words_of_its_own() {
+        let written = write(br#"{"input":["a","b"],"dimensions":8}"#, &TARGET, Api::Vertex).expect("fine");
+        let body = String::from_utf8(written.body).expect("text");
+        insta::assert_snapshot!(body, @r#"{"instances":[{"content":"a"},{"content":"b"}],"parameters":{"outputDimensionality":8}}"#);
+        let answer = br#"{"predictions":[{"embeddings":{"statistics":{"token_count":2.0,"truncated":false},"values":[0.5]}},
+            {"embeddings":{"statistics":{"token_count":3},"values":[1]}}]}"#;
+        let (list, said) = read(answer, (Api::Vertex, Encoding::Float), "g/e", 7).expect("fine");
+        insta::assert_snapshot!(String::from_utf8(list).expect("text"), @r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,"embedding":[1]}],"model":"g/e","usage":{"prompt_tokens":5,"total_tokens":5}}"#);
+        assert_eq!(said, Some(5));
+        let uncounted = br#"{"predictions":[{"embeddings":{"values":[]}}]}"#;
+        assert_eq!(read(uncounted, (Api::Vertex, Encoding::Float), "g/e", 7).expect("fine").1, None);
     }
 }

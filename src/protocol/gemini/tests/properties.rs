@@ -149,8 +149,10 @@ proptest! {
             let _ = ingress::request::read(body, true);
             let _ = ingress::request::read_count(body);
             let _ = egress::response::read(body, "u");
-            let _ = egress::embeddings::write(body, &TARGET);
-            let _ = egress::embeddings::read(body, egress::embeddings::Encoding::Base64, "m", 1);
+            for api in [egress::embeddings::Api::Gemini, egress::embeddings::Api::Vertex] {
+                let _ = egress::embeddings::write(body, &TARGET, api);
+                let _ = egress::embeddings::read(body, (api, egress::embeddings::Encoding::Base64), "m", 1);
+            }
             let _ = passing::request::Request::parse_count(body);
             let _ = passing::response::parse(body);
             let _ = error::read(500, body);
