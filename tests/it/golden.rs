@@ -255,7 +255,11 @@ fn told(case: &Case, outcome: &Outcome, usual: Option<&Outcome>) -> String {
 }
 
 fn answer_of(outcome: &Outcome, name: &str) -> String {
-    outcome.whole.iter().find(|(other, _)| other == name).map_or_else(String::new, |(_, seen)| seen.answer.clone())
+    outcome
+        .whole
+        .iter()
+        .find(|(other, _)| other == name)
+        .map_or_else(String::new, |(_, seen)| seen.answer.clone())
 }
 
 fn titled(title: &str, section: &str) -> String {

@@ -52,7 +52,8 @@ fn without_unsaid(value: &str) -> String {
         let parts = [parts, vec![format!("\"response\":{shown}")], after.map(|p| (*p).to_owned()).collect()];
         return format!("{{{}}}", parts.concat().join(","));
     }
-    if !parts.contains(&"\"object\":\"response\"") || UNSAID.iter().filter(|u| parts.contains(u)).count() < 8 {
+    if !parts.contains(&"\"object\":\"response\"") || UNSAID.iter().filter(|u| parts.contains(u)).count() < 8
+    {
         return value.to_owned();
     }
     let said: Vec<_> = parts.into_iter().filter(|part| !UNSAID.contains(part)).collect();
@@ -147,7 +148,8 @@ pub(super) fn stream(ingress: Ingress, text: &str) -> String {
         }
         let data = shortened(data, name, &mut repeated);
         // What `in_progress` repeats of `created`.
-        let again = members(&data).into_iter().find(|part| part.starts_with("\"response\":")).map(str::to_owned);
+        let again =
+            members(&data).into_iter().find(|part| part.starts_with("\"response\":")).map(str::to_owned);
         out += &match &again {
             Some(again) if *again == answer => json(&data.replace(again.as_str(), "\"response\":…")),
             _ => json(&data),
@@ -169,7 +171,8 @@ fn shortened(data: &str, name: &str, repeated: &mut Option<Vec<String>>) -> Stri
     let kind = format!("\"type\":\"{name}\"");
     let begins = |part: &&&str| ALWAYS.iter().any(|name| part.starts_with(name));
     let first = repeated.is_none();
-    let repeated = repeated.get_or_insert_with(|| parts.iter().filter(begins).map(|p| (*p).to_owned()).collect());
+    let repeated =
+        repeated.get_or_insert_with(|| parts.iter().filter(begins).map(|p| (*p).to_owned()).collect());
     let all = !first && !repeated.is_empty() && repeated.iter().all(|part| parts.contains(&part.as_str()));
     let kept = parts.iter().filter(|part| **part != kind && !(all && repeated.iter().any(|r| r == **part)));
     let kept: Vec<_> = kept.copied().collect();
@@ -184,7 +187,8 @@ pub(super) fn news(text: &str, usual: &str) -> String {
         return if text == usual { String::new() } else { format!("{text}\n") };
     }
     let split = |text: &str| {
-        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix("\n}")).unwrap_or(text).to_owned();
+        let inner =
+            text.strip_prefix('{').and_then(|text| text.strip_suffix("\n}")).unwrap_or(text).to_owned();
         let members = inner.replace(separators[1], separators[0]);
         members.split(separators[0]).map(str::to_owned).collect::<Vec<_>>()
     };

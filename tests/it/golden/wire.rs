@@ -1,17 +1,20 @@
 //! Who speaks what: the dialects of clients, the kinds of provider, and how each format is framed. Bedrock's frames are
 //! built here, without the program's own code for them.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use http::HeaderMap;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{ID, case::Cases, layout};
 use crate::support::{
     client::CHAT,
     upstream::{Call, Reply, Step},
 };
+
+/// An object whose members are not looked into.
+type Members = BTreeMap<String, Box<RawValue>>;
 
 /// A format, as cases name it.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,8 +184,10 @@ pub(super) fn event(wire: Wire, event: &str) -> Option<String> {
     };
     Some(match wire {
         Wire::Responses | Wire::Messages => {
-            let value: Value = serde_json::from_str(&data).expect("JSON");
-            format!("event: {}\ndata: {data}\n\n", value["type"].as_str().expect("a type"))
+            // Its other members may hold what no text can.
+            let members: Members = serde_json::from_str(&data).expect("an object");
+            let name = members["type"].get().trim_matches('"');
+            format!("event: {name}\ndata: {data}\n\n")
         }
         Wire::Gemini => format!("data: {data}\r\n\r\n"),
         Wire::Chat | Wire::Converse => format!("data: {data}\n\n"),
@@ -194,8 +199,7 @@ fn frame(event: &str) -> Step {
     if event == "\"[break]\"" {
         return Step::Break;
     }
-    let value: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>> =
-        serde_json::from_str(event).expect("one event");
+    let value: Members = serde_json::from_str(event).expect("one event");
     let (name, data) = value.first_key_value().expect("one event");
     let kind = if name.ends_with("Exception") { "exception" } else { "event" };
     let mut headers = Vec::new();
