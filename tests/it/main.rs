@@ -23,6 +23,7 @@ mod echo;
 mod edge;
 mod edges;
 mod embeddings;
+mod golden;
 mod gone;
 mod google_embeddings;
 mod headers;
