@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::chat::Span;
 
+pub(super) mod cut;
+
 /// Why a body is no request: the text of a 400. Says where, or names the field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Malformed(String);
@@ -30,9 +32,6 @@ pub(super) struct Objects<'b> {
     /// Name of the field, for messages.
     pub(super) field: &'static str,
 }
-
-/// Gives each element of an array to a function.
-struct Each<F>(F);
 
 /// Reads a string as bytes, to keep what text cannot hold from being an error.
 struct Lossy;
@@ -75,21 +74,6 @@ impl<'de> Visitor<'de> for Objects<'de> {
             spans.push(span(self.body, element.get())?);
         }
         Ok(spans)
-    }
-}
-
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element::<&'de RawValue>()? {
-            (self.0)(element.get());
-        }
-        Ok(())
     }
 }
 
@@ -169,9 +153,9 @@ pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(decoded))
 }
 
-/// Gives each element of an array to `each`; `None` when `raw` is none.
+/// Gives each element of an array, which is valid JSON, to `each`; `None` when `raw` is none.
 pub(super) fn each<'a>(raw: &'a str, each: impl FnMut(&'a str)) -> Option<()> {
-    serde_json::Deserializer::from_str(raw).deserialize_seq(Each(each)).ok()
+    cut::elements(raw).map(|elements| elements.for_each(each))
 }
 
 /// A valid JSON text without the blanks between its tokens. Spelling of strings and numbers stays.
