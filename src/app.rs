@@ -1,12 +1,13 @@
 //! The whole process: from a valid configuration to an exit code. The only place that constructs actors and listeners.
 
+mod providers;
+
 use std::{io, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc, time::Duration};
 
 use actors::{
     gate::Gate,
     identity::{Identity, Room},
     observe::{Registry, Reporter},
-    provider::{self, Endpoint, Worker},
     quota::Quota,
     supervisor::Supervisor,
 };
@@ -19,18 +20,17 @@ use tokio::{
 
 use crate::{
     cli::{CUT_OFF, Serve},
-    config::{self, Config, ProviderKind},
+    config::{self, Config},
     protocol::Prefixes,
     route::Routes,
     server::{
         self, Admin, Counting, Ids, Tls,
         edge::{ClientIp, Edge, Limited, RequestLimits, challenge},
         phase::{Phase, Phases},
-        router::{Provider, Router, Upstream},
+        router::Router,
     },
     telemetry::{self, LogOptions, Style, metrics::Metrics},
     tokens::Counter,
-    upstream::Server as Address,
 };
 
 /// For actors to finish what waits in their mailboxes; microseconds of work each.
@@ -364,47 +364,6 @@ impl Supervisors {
         max_clients: usize,
     ) -> Quota {
         Quota::start(&mut self.quota, name, count, config.actors.mailbox_limit, max_clients).await
-    }
-
-    async fn provider(
-        &mut self,
-        provider: &config::Provider,
-        actors: &config::Actors,
-        counter: &Arc<Counter>,
-    ) -> Result<Provider, StartError> {
-        let fault = |what: String| StartError(format!("provider '{}': {what}", provider.name));
-        let (endpoint, upstream) = match &provider.kind {
-            ProviderKind::Echo { first_byte_delay, token_delay } => {
-                let (counter, first_byte_delay, token_delay) =
-                    (Arc::clone(counter), *first_byte_delay, *token_delay);
-                (None, Upstream::Echo { counter, first_byte_delay, token_delay })
-            }
-            kind => {
-                let server = Address::new(kind).map_err(|error| fault(format!("{error:?}")))?;
-                let (Some(server), Some(remote)) = (server, kind.remote()) else {
-                    return Err(fault("this kind of provider is not served".to_owned()));
-                };
-                let endpoint =
-                    Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout);
-                let endpoint = endpoint.map_err(|error| fault(format!("{error}")))?;
-                let (key, forward_token) = (remote.api_key.clone(), provider.forward_token);
-                let stream_usage = kind.stream_usage();
-                (Some(Arc::new(endpoint)), Upstream::Remote { server, key, forward_token, stream_usage })
-            }
-        };
-        let gate = Gate::new(provider.max_in_flight);
-        let workers = self
-            .providers
-            .spawn_shards(
-                &format!("provider-{}", provider.name),
-                at_least_one(actors.provider_workers),
-                actors.mailbox_limit,
-                move |own| Worker::new(Arc::clone(&gate), own),
-            )
-            .await;
-        let actor = provider::Provider::new(workers, endpoint);
-        let (first_byte_timeout, idle_timeout) = (provider.first_byte_timeout, provider.idle_timeout);
-        Ok(Provider { actor, upstream, first_byte_timeout, idle_timeout })
     }
 
     fn registry(&self) -> Registry {

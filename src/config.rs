@@ -241,12 +241,10 @@ pub enum ProviderKind {
     },
     /// Amazon Bedrock: requests are signed.
     Bedrock {
+        /// Where it is; there is no key.
+        remote: Remote,
         /// The AWS region.
         region: String,
-        /// In place of the region's own address; as [`Remote::base_url`].
-        base_url: Option<Uri>,
-        /// As [`Remote::ca_pem`].
-        ca_pem: Option<Arc<[u8]>>,
         /// What requests are signed with.
         credentials: AwsCredentials,
     },
@@ -345,14 +343,15 @@ pub struct Rule {
 }
 
 impl ProviderKind {
-    /// Where it is and its key; `None` for the one that is built in, and for the one that has no key.
+    /// Where it is, and its key if it has one; `None` for the one that is built in.
     pub const fn remote(&self) -> Option<&Remote> {
         match self {
-            Self::Bedrock { .. } | Self::Echo { .. } => None,
+            Self::Echo { .. } => None,
             Self::OpenAi { remote, .. }
             | Self::Anthropic { remote }
             | Self::Google { remote, .. }
-            | Self::Azure { remote, .. } => Some(remote),
+            | Self::Azure { remote, .. }
+            | Self::Bedrock { remote, .. } => Some(remote),
         }
     }
 }

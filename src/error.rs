@@ -103,6 +103,8 @@ pub enum Provider {
     Unreadable(String),
     /// `max_in_flight` of this provider.
     Busy(String),
+    /// What opens this provider is not to be had.
+    Locked(String),
 }
 
 /// Our own limits and faults.
@@ -154,6 +156,7 @@ impl Error {
             Self::Provider(Provider::Timeout) => "provider_timeout",
             Self::Provider(Provider::Unreadable(_)) => "provider_unreadable",
             Self::Provider(Provider::Busy(_)) => "provider_busy",
+            Self::Provider(Provider::Locked(_)) => "provider_locked",
             Self::Ours(Ours::Overloaded) => "overloaded",
             Self::Ours(Ours::Memory) => "memory",
             Self::Ours(Ours::Draining) => "draining",
@@ -238,9 +241,9 @@ impl Provider {
     /// Statuses with a meaning of their own pass; trouble on the way is 502, silence 504.
     fn status(&self) -> StatusCode {
         match self {
-            // Some say a wrong key with the status of a wrong request.
+            // Some say a wrong key with the status of a wrong request, or of one that is not allowed.
             Self::Status { status, meaning: Some(Fault { kind: FaultKind::Authentication, .. }), .. }
-                if *status == 400 =>
+                if matches!(status.as_u16(), 400 | 403) =>
             {
                 StatusCode::UNAUTHORIZED
             }
@@ -248,7 +251,7 @@ impl Provider {
                 400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500 | 503 | 529 => *status,
                 _ => StatusCode::BAD_GATEWAY,
             },
-            Self::Connection(_) | Self::Unreadable(_) => StatusCode::BAD_GATEWAY,
+            Self::Connection(_) | Self::Unreadable(_) | Self::Locked(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -259,6 +262,7 @@ impl Provider {
             Self::Status { status, .. } => format!("Provider API error ({})", status.as_u16()),
             Self::Connection(why) => format!("Connection error: {why}"),
             Self::Timeout => "The provider did not answer in time".to_owned(),
+            Self::Locked(name) => format!("Credentials of provider '{name}' are not available"),
             Self::Unreadable(why) => format!("The provider's answer cannot be read: {why}"),
             Self::Busy(name) => {
                 format!("Provider '{name}' has too many calls in flight. Please try again later.")

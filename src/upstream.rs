@@ -23,10 +23,13 @@ use http::{
 };
 use smallvec::SmallVec;
 
-use self::{anthropic::Anthropic, azure::Azure, google::Google, headers::HeaderRules, openai::OpenAi};
+use self::{
+    anthropic::Anthropic, azure::Azure, bedrock::Bedrock, google::Google, headers::HeaderRules,
+    openai::OpenAi, sigv4::Credential,
+};
 use crate::{
     config::{
-        ProviderKind,
+        AwsCredentials, ProviderKind,
         secret::{Secret, Secrets},
     },
     protocol::splice::Rope,
@@ -113,14 +116,23 @@ pub struct Client<'a> {
     pub request_id: &'a HeaderValue,
     /// Its own key for the provider, in place of the configured one.
     pub key: Option<&'a Secret>,
-    /// What opens the provider for now, where that expires: sent as a bearer token, unless there is a `key`.
-    pub token: Option<&'a Secret>,
+    /// What opens the provider for now, where that is not one key for ever.
+    pub opened: Option<Opened<'a>>,
     /// Whether it speaks the protocol that the provider is spoken to in: only then its query and that protocol's headers
     /// pass.
     pub same_protocol: bool,
 }
 
-/// A provider's address: one variant for each kind that is reached over HTTP by a key or a token.
+/// What opens a provider at the time of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Opened<'a> {
+    /// Sent as a bearer token, unless there is a key of the caller's.
+    Token(&'a Secret),
+    /// Signs the request, at this time in seconds since 1970.
+    Keys(Credential<'a>, u64),
+}
+
+/// A provider's address: one variant for each kind that is reached over HTTP.
 #[derive(Debug)]
 pub enum Server {
     /// Any OpenAI-compatible server.
@@ -131,6 +143,8 @@ pub enum Server {
     Google(Box<Google>),
     /// OpenAI's models on Azure.
     Azure(Box<Azure>),
+    /// AWS Bedrock.
+    Bedrock(Box<Bedrock>),
 }
 
 /// Why a configuration cannot be addressed. The text holds no secret.
@@ -143,11 +157,15 @@ pub enum AddressError {
 }
 
 impl Server {
-    /// The address of a configured provider; `None` for the one that is built in, and for the one whose requests are signed.
+    /// The address of a configured provider, and of those of its `models` that have one of their own, by the provider's
+    /// names; `None` for the provider that is built in.
     ///
     /// # Errors
     /// When what is configured does not make a URL or a header.
-    pub fn new(kind: &ProviderKind) -> Result<Option<Self>, AddressError> {
+    pub fn new<'a>(
+        kind: &ProviderKind,
+        models: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<Self>, AddressError> {
         Ok(Some(match kind {
             ProviderKind::OpenAi { remote, responses, .. } => {
                 Self::OpenAi(Box::new(OpenAi::new(&remote.base_url, remote.api_key.as_ref(), *responses)?))
@@ -166,7 +184,11 @@ impl Server {
                     (&remote.base_url, remote.api_key.as_ref(), api_version.as_deref());
                 Self::Azure(Box::new(Azure::new(base, key, version, *responses)?))
             }
-            ProviderKind::Bedrock { .. } | ProviderKind::Echo { .. } => return Ok(None),
+            ProviderKind::Bedrock { remote, region, credentials } => {
+                fit_into_headers(credentials)?;
+                Self::Bedrock(Box::new(Bedrock::new(&remote.base_url, region, models)?))
+            }
+            ProviderKind::Echo { .. } => return Ok(None),
         }))
     }
 
@@ -184,6 +206,7 @@ impl Server {
             Self::Anthropic(server) => server.request(wanted, client, rules, body),
             Self::Google(server) => server.request(wanted, client, rules, body),
             Self::Azure(server) => server.request(wanted, client, rules, body),
+            Self::Bedrock(server) => server.request(wanted, client, rules, body),
         }
     }
 
@@ -194,6 +217,7 @@ impl Server {
             Self::Anthropic(server) => server.speaks(operation),
             Self::Google(server) => server.speaks(operation),
             Self::Azure(server) => server.speaks(operation),
+            Self::Bedrock(_) => operation == Operation::Converse,
         }
     }
 }
@@ -210,6 +234,20 @@ impl<'a> Client<'a> {
     fn passing_query(&self) -> Option<Cow<'a, str>> {
         self.query.filter(|_| self.same_protocol).and_then(query::without_keys)
     }
+
+    /// A token for the provider, where it is opened by one.
+    fn token(&self) -> Option<&'a Secret> {
+        if let Some(Opened::Token(token)) = self.opened { Some(token) } else { None }
+    }
+}
+
+/// What of keys is sent as it is must be able to stand in a header; here it can still be said which is wrong.
+fn fit_into_headers(credentials: &AwsCredentials) -> Result<(), AddressError> {
+    let AwsCredentials::Keys { access_key_id, session_token, .. } = credentials else { return Ok(()) };
+    for sent in [Some(access_key_id), session_token.as_ref()].into_iter().flatten() {
+        HeaderValue::from_str(sent.expose()).map_err(AddressError::Key)?;
+    }
+    Ok(())
 }
 
 /// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds

@@ -4,7 +4,8 @@
 //!  supervisor ─┬─ identity-0 … identity-N     who is calling            (rules, verified tokens by hash)
 //!              ├─ identity-keys               what verifies tokens      (one key set, fetched and refreshed)
 //!              ├─ quota-0 … quota-N           what they may still spend (windows, by client id)
-//!              └─ provider-NAME-0 … -N        who serves them           (hyper connections)
+//!              ├─ provider-NAME-0 … -N        who serves them           (hyper connections)
+//!              └─ provider-NAME-credential    what opens them           (keys and tokens that expire, refreshed)
 //! ```
 //!
 //! Laws: a handler is a synchronous method on its actor's state and never awaits; it checks first and mutates last,
@@ -23,6 +24,7 @@ pub mod observe;
 pub mod principal;
 pub mod provider;
 pub mod quota;
+pub mod secret;
 pub mod shards;
 pub mod supervisor;
 

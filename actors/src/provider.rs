@@ -5,6 +5,7 @@
 //! a mailbox. A panic keeps the pool; a restart from nothing loses only idle connections, which are opened again.
 
 mod connection;
+pub mod credential;
 mod endpoint;
 mod gauges;
 mod lease;

@@ -273,7 +273,7 @@ impl Supervised {
 }
 
 /// A number from 0 to 1 that differs from call to call: the standard library seeds its hashers at random.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
 

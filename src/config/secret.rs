@@ -1,10 +1,8 @@
-//! A string that must never be printed.
+//! Secrets of the configuration, and what is looked for in texts so that none of them gets out.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// An API key or the like: readable by [`Secret::expose`] only. Clones share it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+pub use actors::secret::Secret;
 
 /// The secrets that one upstream's texts might tell, in every spelling that is looked for. Made once; clones share it.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -17,26 +15,14 @@ pub type Needles = Arc<[Box<str>]>;
 /// only garble them.
 pub(super) const SHORTEST: usize = 8;
 
-impl Secret {
-    /// Wraps the value.
-    pub fn new(value: String) -> Self {
-        Self(value.into())
-    }
-
-    /// The value itself, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// What is looked for in texts from outside: none for a key that is too short to be one, or that no header can carry.
-    fn needles(&self) -> impl Iterator<Item = String> {
-        let value = without_scheme(&self.0);
-        let counts = value.len() >= SHORTEST && value.is_ascii();
-        // A server that prints what it was sent in JSON escapes quotes; some escape slashes, as base64 has them, too.
-        let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
-        let slashed = escaped.replace('/', "\\/");
-        [value.to_owned(), escaped, slashed].into_iter().filter(move |_| counts)
-    }
+/// What is looked for in texts from outside: none for a key that is too short to be one, or that no header can carry.
+fn needles(secret: &Secret) -> impl Iterator<Item = String> {
+    let value = without_scheme(secret.expose());
+    let counts = value.len() >= SHORTEST && value.is_ascii();
+    // A server that prints what it was sent in JSON escapes quotes; some escape slashes, as base64 has them, too.
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+    let slashed = escaped.replace('/', "\\/");
+    [value.to_owned(), escaped, slashed].into_iter().filter(move |_| counts)
 }
 
 /// What a header says behind a scheme such as `Bearer`: a server may tell the one without the other.
@@ -52,12 +38,15 @@ fn without_scheme(value: &str) -> &str {
 impl Secrets {
     /// These secrets, as far as they are long enough to be some.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        Self::of(secrets.into_iter().flat_map(Secret::needles).map(Into::into).collect())
+        Self::of(secrets.into_iter().flat_map(needles).map(Into::into).collect())
     }
 
     /// These and one more.
     pub fn and(&self, secret: &Secret) -> Self {
-        let more = secret.needles().map(Into::into);
+        let more: Vec<Box<str>> = needles(secret).map(Into::into).collect();
+        if self.0.iter().any(|known| more.iter().all(|needle| known.contains(needle))) {
+            return self.clone();
+        }
         Self::of(self.0.iter().flat_map(|needles| needles.iter().cloned()).chain(more).collect())
     }
 
@@ -86,12 +75,6 @@ impl Secrets {
         }
         let needles = self.0.iter().flat_map(|needles| needles.iter());
         needles.fold(text.to_owned(), |text, needle| text.replace(&**needle, "…")).into()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"…\"")
     }
 }
 

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::{
-    anthropic,
+    anthropic, bedrock,
     gemini::{self, ingress::stream::Framing},
     json::Malformed,
     openai_chat, openai_responses,
@@ -40,6 +40,8 @@ pub enum Spoken {
     Messages,
     /// Google's generateContent.
     Gemini,
+    /// AWS Bedrock's Converse.
+    Converse,
 }
 
 impl Client {
@@ -139,6 +141,7 @@ impl Spoken {
             Self::Chat => openai_chat::egress::request::write(request, target, losses),
             Self::Messages => anthropic::egress::request::write(request, target, losses),
             Self::Gemini => gemini::egress::request::write(request, target, losses),
+            Self::Converse => bedrock::egress::request::write(request, target, losses),
         }
     }
 
@@ -152,6 +155,7 @@ impl Spoken {
             Self::Chat => openai_chat::egress::response::read(body, unique),
             Self::Messages => anthropic::egress::response::read(body, unique),
             Self::Gemini => gemini::egress::response::read(body, unique),
+            Self::Converse => bedrock::egress::response::read(body, unique),
         }
     }
 
@@ -161,15 +165,25 @@ impl Spoken {
             Self::Chat => Box::new(openai_chat::egress::stream::Decoder::new(unique)),
             Self::Messages => Box::new(anthropic::egress::stream::Decoder::new(unique)),
             Self::Gemini => Box::new(gemini::egress::stream::Decoder::new(unique)),
+            Self::Converse => Box::new(bedrock::egress::stream::Decoder::new(unique)),
         }
     }
 
-    /// What an error means.
-    pub fn fault(self, status: u16, body: &[u8]) -> Fault<'static> {
+    /// What an error means. `kind` is what its head calls it, where the format has that ([`bedrock::error::TYPE`]).
+    pub fn fault(self, status: u16, kind: Option<&str>, body: &[u8]) -> Fault<'static> {
         match self {
             Self::Chat => openai_chat::error::read(status, body),
             Self::Messages => anthropic::error::read(status, body),
             Self::Gemini => gemini::error::read(status, body),
+            Self::Converse => bedrock::error::read(status, kind, body),
+        }
+    }
+
+    /// After how many seconds an error's body wants the call again. The others say it in `Retry-After`.
+    pub fn retry_after(self, body: &[u8]) -> Option<u64> {
+        match self {
+            Self::Chat | Self::Messages | Self::Converse => None,
+            Self::Gemini => gemini::error::retry_after(body),
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct Seen {
     pub output: bool,
     /// A finish reason came for every choice that began.
     pub finished: bool,
-    /// The last event came: nothing behind it would be read by a client.
+    /// The last event came. What comes behind it all the same (`[DONE]`, comments) passes, but is not waited for.
     pub done: bool,
     /// An error event came.
     pub error: bool,
@@ -165,7 +165,8 @@ impl<D: Dialect> Stream<D> {
 impl<D: Dialect> Edit<D> {
     /// One whole event: passed on, edited, or taken out.
     fn event(&mut self, event: &[u8], out: &mut BytesMut) {
-        if !self.seen.done {
+        // There is no clean end after an error, whatever the upstream says.
+        if !(self.seen.done && self.seen.error) {
             let failed = self.seen.error;
             self.pass(event, failed, out);
         }
@@ -308,11 +309,12 @@ mod tests {
     #[test]
     fn a_terminator_is_told_unless_an_error_came_before() {
         let mut clean = stream();
-        assert_eq!(pass(&mut clean, "event: end\ndata: {}\n\ndata: {}\n\n"), "event: end\ndata: {}\n\n");
+        let all = "event: end\ndata: {}\n\ndata: {}\n\n: bye\n\n";
+        assert_eq!(pass(&mut clean, all), all);
         assert_eq!(clean.finish(), (Bytes::new(), Ending::Complete));
         let mut failed = stream();
         let error = "event: error\ndata: {\"key\":1}\n\n";
-        let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\n"));
+        let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\ndata: {{}}\n\n"));
         assert_eq!(out, error.replace("key", "…"));
         assert_eq!(failed.finish(), (Bytes::new(), Ending::Broken));
     }

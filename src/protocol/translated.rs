@@ -6,17 +6,33 @@
 use bytes::Bytes;
 
 use super::{
+    event_stream,
     passing::{Ending, Needles, Seen, scrubbed},
     sse::{self, Splitter},
-    translate::{Decoder, Encoder, Frame},
+    translate::{Decoder, Encoder, Frame, Unreadable},
 };
 use crate::chat::response::Event;
 
 /// The machine of one stream.
 pub struct Translated {
-    splitter: Splitter,
+    cutter: Cutter,
     decoder: Box<dyn Decoder + Send>,
     writer: Writer,
+}
+
+/// How a provider's stream is cut into events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// AWS's binary event stream.
+    EventStream,
+}
+
+/// Cuts a stream into events.
+enum Cutter {
+    Sse(Splitter),
+    EventStream(event_stream::Splitter),
 }
 
 /// The side of the client.
@@ -32,15 +48,19 @@ struct Writer {
 }
 
 impl Translated {
-    /// A stream from one format into another. `secrets` are taken out of all that the provider says.
+    /// A stream from one format into another, by a machine for each. `secrets` are taken out of all that the provider says.
     pub fn new(
-        decoder: Box<dyn Decoder + Send>,
-        encoder: Box<dyn Encoder + Send>,
+        framing: Framing,
+        (decoder, encoder): (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>),
         secrets: Option<Needles>,
     ) -> Self {
+        let cutter = match framing {
+            Framing::Sse => Cutter::Sse(Splitter::default()),
+            Framing::EventStream => Cutter::EventStream(event_stream::Splitter::default()),
+        };
         let (seen, out) = (Seen::default(), Vec::new());
         let writer = Writer { encoder, secrets, begun: 0, finished: 0, seen, out };
-        Self { splitter: Splitter::default(), decoder, writer }
+        Self { cutter, decoder, writer }
     }
 
     /// What is known so far.
@@ -50,7 +70,10 @@ impl Translated {
 
     /// Bytes held while the end of an event is awaited.
     pub fn held(&self) -> usize {
-        self.splitter.held()
+        match &self.cutter {
+            Cutter::Sse(splitter) => splitter.held(),
+            Cutter::EventStream(splitter) => splitter.held(),
+        }
     }
 
     /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
@@ -58,17 +81,34 @@ impl Translated {
     /// # Errors
     /// [`sse::TooLarge`] when an event has no end.
     pub fn push(&mut self, piece: Bytes) -> Result<Bytes, sse::TooLarge> {
-        let Self { splitter, decoder, writer } = self;
-        splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?;
+        let Self { cutter, decoder, writer } = self;
+        match cutter {
+            // Behind an error nothing is read.
+            _ if writer.seen.error => {}
+            Cutter::Sse(splitter) => splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?,
+            Cutter::EventStream(splitter) => {
+                let cut = splitter.push(&piece, |message| {
+                    let Frame { name, data } = message.frame();
+                    let clean = scrubbed(writer.secrets.as_ref(), data);
+                    let data = clean.as_deref().map_or(data, str::as_bytes);
+                    understand(decoder.as_mut(), Frame { name, data }, writer);
+                });
+                if let Err(unreadable) = cut {
+                    writer.unreadable(&unreadable);
+                }
+            }
+        }
         Ok(writer.take())
     }
 
     /// The upstream ended its body properly.
     pub fn finish(&mut self) -> (Bytes, Ending) {
-        let Self { splitter, decoder, writer } = self;
-        let rest = splitter.rest();
-        if !rest.is_empty() {
-            read(decoder.as_mut(), &rest, writer);
+        let Self { cutter, decoder, writer } = self;
+        if let Cutter::Sse(splitter) = cutter {
+            let rest = splitter.rest();
+            if !rest.is_empty() {
+                read(decoder.as_mut(), &rest, writer);
+            }
         }
         let complete = !writer.seen.error && decoder.finish(&mut |event| writer.event(event));
         if complete && !writer.seen.error {
@@ -86,18 +126,22 @@ impl Translated {
     }
 }
 
-/// One event of the provider's.
+/// One server-sent event of the provider's.
 fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
-    if writer.seen.error {
-        return;
-    }
     // All of it, since an error is shortened when it is read, which might leave the half of one.
     let clean = scrubbed(writer.secrets.as_ref(), event);
     let event = clean.as_deref().map_or(event, str::as_bytes);
     let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
-    let read = decoder.push(Frame { name, data: &data }, &mut |event| writer.event(event));
-    if let Err(unreadable) = read {
-        writer.fail(502, &format!("the provider's stream cannot be read: {unreadable}"));
+    understand(decoder, Frame { name, data: &data }, writer);
+}
+
+/// One event of the provider's, out of its framing.
+fn understand(decoder: &mut dyn Decoder, frame: Frame<'_>, writer: &mut Writer) {
+    if writer.seen.error {
+        return;
+    }
+    if let Err(unreadable) = decoder.push(frame, &mut |event| writer.event(event)) {
+        writer.unreadable(&unreadable);
     }
 }
 
@@ -123,12 +167,16 @@ impl Writer {
         self.encoder.push(event, &mut self.out);
     }
 
-    /// The first failure is told, and nothing after it.
+    fn unreadable(&mut self, unreadable: &Unreadable) {
+        self.fail(502, &format!("the provider's stream cannot be read: {unreadable}"));
+    }
+
+    /// The first failure is told, and nothing after it: the rest of the stream is of no use.
     fn fail(&mut self, status: u16, message: &str) {
         if self.seen.error {
             return;
         }
-        self.seen.error = true;
+        (self.seen.error, self.seen.done) = (true, true);
         // Once more, for it may have had escapes.
         let clean = scrubbed(self.secrets.as_ref(), message.as_bytes());
         self.encoder.fail(status, clean.as_deref().unwrap_or(message), &mut self.out);
@@ -157,7 +205,8 @@ mod tests {
     fn stream() -> Translated {
         let asked = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
         let encoder = Client::Messages.encoder(&Request::default(), &asked);
-        Translated::new(Spoken::Chat.decoder(asked.unique), encoder, Some(["sk-secret-key".into()].into()))
+        let secrets = Some(["sk-secret-key".into()].into());
+        Translated::new(Framing::Sse, (Spoken::Chat.decoder(asked.unique), encoder), secrets)
     }
 
     fn text(bytes: &Bytes) -> String {

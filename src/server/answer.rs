@@ -3,7 +3,7 @@
 use actors::{provider::Rope, quota::Reservation};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::secret::Secrets,
     error::{Error, Ours, Provider as Fault},
-    protocol::splice,
+    protocol::{machine::Machine, splice, translated::Framing},
     upstream,
 };
 
@@ -54,16 +54,22 @@ impl Head {
         }
     }
 
-    fn is_event_stream(&self) -> bool {
+    /// How the body is framed, if it is a stream.
+    fn framing(&self) -> Option<Framing> {
         let kind = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+        let is = |of: &[u8]| kind.get(..of.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(of));
+        if is(b"text/event-stream") {
+            Some(Framing::Sse)
+        } else {
+            is(b"application/vnd.amazon.eventstream").then_some(Framing::EventStream)
+        }
     }
 }
 
 /// Gives the client a provider's answer: a stream as it comes, anything else whole.
 pub(super) async fn answer(
     router: &Router,
-    mut ask: Ask<'_>,
+    ask: Ask<'_>,
     head: Head,
     source: Source,
     call: &mut Call,
@@ -72,8 +78,10 @@ pub(super) async fn answer(
     if !head.status.is_success() {
         return Err(refused(router, &ask, head, source, &mut silence, call).await?.into());
     }
-    if head.is_event_stream() {
-        return stream(router, &mut ask, head, source, silence, call).await;
+    // An array of Google's that passes is cut by its own machine, whatever it is called.
+    if let Some(framing) = head.framing().or_else(|| ask.is_array().then_some(Framing::Sse)) {
+        let machine = ask.machine(framing, call.secrets.needles());
+        return stream(router, &ask, head, (source, machine), silence, call).await;
     }
     let mut source = source;
     let mut gathered = Gathered::new(&router.memory)?;
@@ -97,23 +105,26 @@ async fn refused(
         && let Ok(Some(piece)) = source.next_piece(silence).await
         && gathered.push(piece).is_ok()
     {}
-    let headers = Box::new(upstream::passing(head.headers, &call.secrets));
     // Before it is shortened, which might leave the half of one.
     let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
-    let meaning = ask.translation.as_ref().map(|translation| translation.fault(status.as_u16(), &body));
+    let translation = ask.translation.as_ref();
+    let meaning = translation.map(|translation| translation.fault(status.as_u16(), &head.headers, &body));
+    let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
+    if let Some(seconds) = translation.and_then(|translation| translation.retry_after(&body)) {
+        headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
+    }
     Ok(Fault::Status { status, body, headers, meaning })
 }
 
 async fn stream(
     router: &Router,
-    ask: &mut Ask<'_>,
+    ask: &Ask<'_>,
     head: Head,
-    source: Source,
+    (source, machine): (Source, Machine),
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
     let secrets = call.secrets.clone();
-    let machine = ask.machine(secrets.needles());
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;

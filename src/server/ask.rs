@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use actors::provider::Outgoing;
+use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{body::Held, call, counting::Counting, router::Upstream, translation::Translation};
+use super::{
+    body::Held,
+    call,
+    counting::Counting,
+    credential,
+    router::Upstream,
+    translation::Translation,
+};
 use crate::{
     error::{Caller, Error},
     protocol::{
@@ -18,7 +25,7 @@ use crate::{
         openai_chat, openai_embeddings, openai_responses,
         passing::{Needles, Whole},
         splice::{Rope, splice},
-        translated::Translated,
+        translated::{self, Translated},
     },
     route::Target,
     tokens::Counter,
@@ -175,14 +182,20 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The request as it goes upstream.
-    pub(super) fn outgoing(&self, server: &Server, stream_usage: bool, of: &call::Call) -> Outgoing {
+    /// The request as it goes upstream, to a provider that is `opened` by this where one key is not enough.
+    pub(super) fn outgoing(
+        &self,
+        server: &Server,
+        stream_usage: bool,
+        opened: Option<&Opened>,
+        of: &call::Call,
+    ) -> Outgoing {
         let client = Client {
             query: self.head.uri.query().filter(|_| self.translation.is_none()),
             headers: &self.head.headers,
             request_id: &of.request_id,
             key: of.key.as_ref(),
-            token: None,
+            opened: opened.map(credential::opens),
             same_protocol: self.translation.is_none(),
         };
         let wanted =
@@ -216,13 +229,14 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The machine through which the answer's stream goes. `secrets` are kept out of its errors.
-    pub(super) fn machine(&mut self, secrets: Option<Needles>) -> Machine {
+    /// The machine through which the answer's stream goes. `framing` is how a provider of another format cuts it; what
+    /// passes is cut in one way only. `secrets` are kept out of its errors.
+    pub(super) fn machine(&self, framing: translated::Framing, secrets: Option<Needles>) -> Machine {
         let model = self.target.id_json.clone();
-        match (&mut self.translation, &self.read) {
+        match (&self.translation, &self.read) {
             (Some(translation), _) => {
-                let (decoder, encoder) = translation.machines(&self.held.bytes, &self.target.id);
-                Machine::Translated(Box::new(Translated::new(decoder, encoder, secrets)))
+                let machines = translation.machines(&self.held.bytes, &self.target.id);
+                Machine::Translated(Box::new(Translated::new(framing, machines, secrets)))
             }
             (None, Read::Responses(_)) => {
                 Machine::Responses(openai_responses::passing::stream::Stream::new(model, secrets))
@@ -255,6 +269,11 @@ impl<'a> Ask<'a> {
             Read::Messages(_) => anthropic::passing::response::parse(answer),
             Read::Gemini(..) => gemini::passing::response::parse(answer),
         }
+    }
+
+    /// Whether the answer is a stream that passes as a JSON array, by whose content type it is told from no other.
+    pub(super) fn is_array(&self) -> bool {
+        self.translation.is_none() && matches!(self.read, Read::Gemini(.., Some(Framing::Array)))
     }
 
     /// The content type of the answer, as the client expects it.

@@ -84,6 +84,13 @@ impl Call {
         self.key = key;
     }
 
+    /// Its provider's texts tell none of these either.
+    pub(super) fn hide<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        for secret in secrets {
+            self.secrets = self.secrets.and(secret);
+        }
+    }
+
     /// The call takes its place in flight.
     pub(super) fn enter(&mut self, place: Place) {
         self.place = Some(place);

@@ -10,7 +10,7 @@ use std::{
 use actors::{
     Principal,
     identity::Peer,
-    provider::{ConnectError, Lease, Refused, SendError},
+    provider::{ConnectError, Lease, Refused, SendError, credential::Opened},
     quota::Refusal,
 };
 use bytes::Bytes;
@@ -238,22 +238,24 @@ async fn dispatch(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(He
         Refused::Busy => Fault::Busy(ask.target.provider.to_string()).into(),
         Refused::Unreachable(gone) => Error::from(gone),
     })?;
+    let opened = provider.open(&ask.target.provider, call).await?;
     lease.connect().await.map_err(|error| unsent(&error, &ask.target.provider))?;
     if let Some(reservation) = &mut call.reservation {
         reservation.sent();
     }
-    send(provider, lease, ask, call).await
+    send(provider, lease, ask, opened, call).await
 }
 
 async fn send(
     provider: &Provider,
     lease: Lease,
     ask: &Ask<'_>,
+    opened: Option<Arc<Opened>>,
     call: &Call,
 ) -> Result<(Head, Source), Error> {
     match &provider.upstream {
         Upstream::Remote { server, stream_usage, .. } => {
-            let outgoing = ask.outgoing(server, *stream_usage, call);
+            let outgoing = ask.outgoing(server, *stream_usage, opened.as_deref(), call);
             let sent = lease.send(outgoing, provider.first_byte_timeout).await;
             let (head, body) = sent.map_err(|error| unsent(&error, &ask.target.provider))?.into_parts();
             let head = Head { status: head.status, headers: head.headers };

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
+use actors::{
+    gate::Gate,
+    identity::Identity,
+    provider::{self, credential::Credential},
+    quota::Quota,
+};
 use http::{HeaderMap, HeaderValue};
 
 use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
@@ -68,6 +73,8 @@ pub enum Upstream {
         server: Server,
         /// Its own key.
         key: Option<Secret>,
+        /// What opens it in place of a key, where that expires or signs.
+        credential: Option<Credential>,
         /// Whether a caller's own key is taken in its place.
         forward_token: bool,
         /// Whether streams are asked for their usage.
@@ -118,6 +125,7 @@ impl Upstream {
             }
             Self::Remote { server: Server::Anthropic(_), .. } => Spoken::Messages,
             Self::Remote { server: Server::Google(_), .. } => Spoken::Gemini,
+            Self::Remote { server: Server::Bedrock(_), .. } => Spoken::Converse,
         }
     }
 
@@ -129,6 +137,7 @@ impl Upstream {
                 Server::Anthropic(_) => "anthropic",
                 Server::Google(_) => "google",
                 Server::Azure(_) => "azure",
+                Server::Bedrock(_) => "bedrock",
             },
             Self::Echo { .. } => "echo",
         }

@@ -10,6 +10,7 @@ use crate::{
     chat::{fault::Fault, loss::Losses},
     error::Caller,
     protocol::{
+        bedrock,
         dialect::{Client, Spoken},
         json::Malformed,
         translate::{self, Asked, Decoder, Encoder, Unreadable},
@@ -108,12 +109,19 @@ impl Translation {
             Spoken::Chat => Operation::Chat,
             Spoken::Messages => Operation::Messages,
             Spoken::Gemini => Operation::Generate,
+            Spoken::Converse => Operation::Converse,
         }
     }
 
     /// What an error of the provider means.
-    pub(super) fn fault(&self, status: u16, body: &[u8]) -> Fault<'static> {
-        self.provider.fault(status, body)
+    pub(super) fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Fault<'static> {
+        let kind = headers.get(bedrock::error::TYPE).and_then(|kind| kind.to_str().ok());
+        self.provider.fault(status, kind, body)
+    }
+
+    /// After how many seconds an error of the provider wants the call again, where its body says it.
+    pub(super) fn retry_after(&self, body: &[u8]) -> Option<u64> {
+        self.provider.retry_after(body)
     }
 
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {

@@ -205,7 +205,7 @@ const ACTOR_NUMBERS: [Number; 8] = [
 ];
 
 /// Own numbers of actors that go up and down; the others only count.
-const OWN_GAUGES: [&str; 5] = ["clients", "connections", "in_flight", "keys", "remembered"];
+const OWN_GAUGES: [&str; 6] = ["age_seconds", "clients", "connections", "in_flight", "keys", "remembered"];
 
 fn write_actors(text: &mut String, actors: &[Snapshot]) {
     let mut family = |name: &str, kind: &str, help: &str, values: &mut dyn Iterator<Item = (&str, f64)>| {

@@ -1,107 +1,111 @@
-//! AWS Bedrock: one address per model, and a signature instead of a key.
+//! AWS Bedrock: one address per model and kind of answer, and a signature instead of a key.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
-};
+use std::collections::HashMap;
+
+use http::{HeaderValue, Method, Request, Uri, header::CONTENT_TYPE, request::Parts};
 
 use super::{
-    AddressError, REQUEST_ID,
-    sigv4::{self, Credential, Scope},
+    AddressError, Client, Opened, REQUEST_ID, Wanted,
+    headers::{self, HeaderRules},
+    keyed,
+    sigv4::{self, Scope},
 };
 use crate::protocol::splice::Rope;
 
-/// Everything about the provider that does not change from call to call. The credential does.
+/// Everything about the provider that does not change from call to call. What signs does.
 #[derive(Debug)]
 pub struct Bedrock {
-    /// Without a slash at the end.
-    base: String,
+    base_url: Uri,
     region: String,
+    /// By the provider's name of the model.
+    models: HashMap<String, Addresses>,
 }
 
-/// Where one model's answers come from: worked out once for each model.
-#[derive(Clone, Debug)]
-pub struct Addresses {
+/// Where one model's answers come from.
+#[derive(Debug)]
+struct Addresses {
     /// `…/converse`
-    pub whole: Uri,
+    whole: Uri,
     /// `…/converse-stream`
-    pub streamed: Uri,
+    streamed: Uri,
 }
-
-/// Client headers that go on. None of them is signed: whoever traces may change them on the way.
-const TRACE: [HeaderName; 2] =
-    [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 impl Bedrock {
-    /// Addresses the service in a region, or what takes its place at a base URL.
+    /// Addresses the service, or what takes its place, by its base URL, which has no trailing slash. `models` are ids, or
+    /// the ARNs of inference profiles.
     ///
     /// # Errors
-    /// When the region makes no URL.
-    pub fn new(region: &str, base_url: Option<&Uri>) -> Result<Self, AddressError> {
-        let regional = || format!("https://bedrock-runtime.{region}.amazonaws.com");
-        let base = base_url.map_or_else(regional, Uri::to_string);
-        let base = base.trim_end_matches('/').to_owned();
-        base.parse::<Uri>().map_err(AddressError::Url)?;
-        Ok(Self { base, region: region.to_owned() })
+    /// When one of them makes no URL, which a very long name does not.
+    pub fn new<'a>(
+        base_url: &Uri,
+        region: &str,
+        models: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, AddressError> {
+        let base = keyed::base(base_url);
+        let models = models.into_iter().map(|model| Ok((model.to_owned(), Addresses::new(&base, model)?)));
+        let models = models.collect::<Result<_, _>>()?;
+        Ok(Self { base_url: base_url.clone(), region: region.to_owned(), models })
     }
 
-    /// The base URL: what connections go to.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// The addresses of a model, by its id or the ARN of an inference profile. It is one segment of the path.
-    ///
-    /// # Errors
-    /// When they make no URL, which a very long name does not.
-    pub fn addresses(&self, model: &str) -> Result<Addresses, AddressError> {
-        let mut path = format!("{}/model/", self.base);
-        sigv4::encode(model, |_| false, &mut path);
-        let at = |end: &str| format!("{path}/{end}").parse::<Uri>().map_err(AddressError::Url);
-        Ok(Addresses { whole: at("converse")?, streamed: at("converse-stream")? })
-    }
-
-    /// The request for one call to one of a model's [`Addresses`], signed. `now` in seconds since 1970.
-    ///
-    /// # Errors
-    /// When the credential cannot stand in a header.
+    /// The request for one call, as [`Server::request`](super::Server::request) describes it, signed by what the client's
+    /// side of it has [`Opened`]. What is added behind the signature may be changed on the way.
     pub fn request(
         &self,
-        address: &Uri,
-        client: &HeaderMap,
-        request_id: &HeaderValue,
-        body: Vec<u8>,
-        credential: &Credential,
-        now: u64,
-    ) -> Result<Request<Rope>, InvalidHeaderValue> {
+        wanted: &Wanted<'_>,
+        client: &Client<'_>,
+        rules: Option<&HeaderRules>,
+        body: Rope,
+    ) -> Request<Rope> {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;
-        parts.uri = address.clone();
+        parts.uri = self.address(wanted);
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let scope = Scope { region: &self.region, service: "bedrock" };
-        sigv4::sign(&mut parts, &body, credential, scope, now)?;
-        parts.headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let agent = concat!("nexus/", env!("CARGO_PKG_VERSION"));
-        parts.headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        for name in &TRACE {
-            for value in client.get_all(name) {
-                parts.headers.append(name, value.clone());
-            }
+        self.sign(&mut parts, &body, client);
+        keyed::introduce(&mut parts.headers);
+        parts.headers.insert(REQUEST_ID, client.request_id.clone());
+        headers::complete(&mut parts.headers, client, &[], rules);
+        Request::from_parts(parts, body)
+    }
+
+    fn address(&self, wanted: &Wanted<'_>) -> Uri {
+        let addresses = self.models.get(wanted.model);
+        let address = addresses.map(|of| if wanted.stream { &of.streamed } else { &of.whole });
+        address.unwrap_or(&self.base_url).clone() // every model of the configuration has one
+    }
+
+    fn sign(&self, parts: &mut Parts, body: &Rope, client: &Client<'_>) {
+        if let Some(Opened::Keys(credential, now)) = client.opened {
+            let scope = Scope { region: &self.region, service: "bedrock" };
+            // What no header can carry does not sign: better no signature than a wrong one.
+            let _ = sigv4::sign(parts, body, credential, scope, now);
         }
-        parts.headers.insert(REQUEST_ID, request_id.clone());
-        Ok(Request::from_parts(parts, Rope::from_iter([body.into()])))
+    }
+}
+
+impl Addresses {
+    /// The model is one segment of the path.
+    fn new(base: &str, model: &str) -> Result<Self, AddressError> {
+        let mut path = format!("{base}/model/");
+        sigv4::encode(model, |_| false, &mut path);
+        let at = |end: &str| format!("{path}/{end}").parse::<Uri>().map_err(AddressError::Url);
+        Ok(Self { whole: at("converse")?, streamed: at("converse-stream")? })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
-    use crate::config::secret::Secret;
+    use crate::{
+        config::secret::Secret,
+        upstream::{Operation, sigv4::Credential},
+    };
 
     fn path(model: &str) -> String {
-        let bedrock = Bedrock::new("eu-central-1", None).expect("a region");
-        bedrock.addresses(model).expect("an address").streamed.to_string()
+        let base = Uri::from_static("https://bedrock-runtime.eu-central-1.amazonaws.com");
+        let bedrock = Bedrock::new(&base, "eu-central-1", [model]).expect("an address");
+        bedrock.address(&Wanted { operation: Operation::Converse, model, stream: true }).to_string()
     }
 
     #[test]
@@ -115,26 +119,34 @@ mod tests {
             "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx.y/converse-stream"
         ));
         assert!(path("a b?c#d").contains("/model/a%20b%3Fc%23d/converse-stream"));
-        assert!(Bedrock::new("no region", None).is_err());
+        let long = "m".repeat(1 << 16);
+        assert!(Bedrock::new(&Uri::from_static("http://h"), "r", [long.as_str()]).is_err());
     }
 
     #[test]
     fn a_request_is_signed_and_tells_no_secret() {
-        let base: Uri = "http://127.0.0.1:9/x/".parse().expect("a URL");
-        let bedrock = Bedrock::new("us-east-1", Some(&base)).expect("a URL");
-        let addresses = bedrock.addresses("m:0").expect("an address");
+        let bedrock = Bedrock::new(&Uri::from_static("http://127.0.0.1:9/x"), "us-east-1", ["m:0"]);
+        let bedrock = bedrock.expect("a URL");
+        let (secret, token) =
+            (Secret::new("very-secret-key".into()), Secret::new("very-secret-token".into()));
         let credential = Credential {
-            access_key_id: "AKIDEXAMPLE".into(),
-            secret_access_key: Secret::new("very-secret-key".into()),
-            session_token: Some(Secret::new("very-secret-token".into())),
+            access_key_id: "AKIDEXAMPLE",
+            secret_access_key: &secret,
+            session_token: Some(&token),
         };
-        let mut client = HeaderMap::new();
-        client.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
-        client.insert("openai-beta", HeaderValue::from_static("x"));
-        let id = HeaderValue::from_static("r");
-        let request =
-            bedrock.request(&addresses.whole, &client, &id, b"{}".to_vec(), &credential, 1_440_938_160);
-        let request = request.expect("a signed request");
+        let mut sent = HeaderMap::new();
+        sent.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
+        sent.insert("openai-beta", HeaderValue::from_static("x"));
+        let client = Client {
+            query: Some("beta=true"),
+            headers: &sent,
+            request_id: &HeaderValue::from_static("r"),
+            key: None,
+            opened: Some(Opened::Keys(credential, 1_440_938_160)),
+            same_protocol: false,
+        };
+        let wanted = Wanted { operation: Operation::Converse, model: "m:0", stream: false };
+        let request = bedrock.request(&wanted, &client, None, Rope::from_iter(["{}".into()]));
         assert_eq!(request.uri(), "http://127.0.0.1:9/x/model/m%3A0/converse");
         let signed = request.headers()["authorization"].to_str().expect("text");
         let expected = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/bedrock/aws4_request, \
@@ -144,7 +156,7 @@ mod tests {
         assert!(
             request.headers().contains_key("traceparent") && !request.headers().contains_key("openai-beta")
         );
-        assert!(!format!("{credential:?} {request:?} {bedrock:?}").contains("very-secret"));
+        assert!(!format!("{credential:?} {request:?} {bedrock:?} {client:?}").contains("very-secret"));
         assert_eq!(request.body().concat(), b"{}");
     }
 }

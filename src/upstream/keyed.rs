@@ -34,9 +34,7 @@ impl Keyed {
             headers.insert(&name, credential(&name, key).map_err(AddressError::Key)?);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION"))));
+        introduce(&mut headers);
         Ok(Self { key: name, protocol, headers })
     }
 
@@ -56,7 +54,7 @@ impl Keyed {
     ) -> Request<Rope> {
         let mut own = self.headers.clone();
         let forwarded = client.key.map(|key| (&self.key, key));
-        let token = || client.token.map(|token| (&AUTHORIZATION, token));
+        let token = || client.token().map(|token| (&AUTHORIZATION, token));
         if let Some((name, key)) = forwarded.or_else(token) {
             own.remove(&self.key);
             // One that came in a header fits into another; otherwise better no key than a wrong one.
@@ -72,6 +70,13 @@ impl Keyed {
         *request.headers_mut() = own;
         request
     }
+}
+
+/// What Nexus says of itself to every provider.
+pub(super) fn introduce(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION"))));
 }
 
 /// A base URL as text to which paths are added.

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use aws_lc_rs::{digest, hmac};
+use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Uri,
     header::{AUTHORIZATION, HOST, InvalidHeaderValue},
@@ -15,14 +16,14 @@ use http::{
 use crate::config::secret::Secret;
 
 /// Who signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
+#[derive(Clone, Copy, Debug)]
+pub struct Credential<'a> {
     /// The public half of the key; it is sent as it is.
-    pub access_key_id: String,
+    pub access_key_id: &'a str,
     /// The other half; only hashes of it leave.
-    pub secret_access_key: Secret,
+    pub secret_access_key: &'a Secret,
     /// Goes with keys that expire.
-    pub session_token: Option<Secret>,
+    pub session_token: Option<&'a Secret>,
 }
 
 /// For what a signature is good, besides its day.
@@ -37,7 +38,7 @@ pub struct Scope<'a> {
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// Signs a request: its method, its address, its body, and every header that it has at this time. Headers that someone on
+/// Signs a request: its method, its address, its body in slices, and every header that it has at this time. Headers that someone on
 /// the way may change are added afterwards. The address is absolute; `host` is taken from there and not added. Seconds
 /// since 1970.
 ///
@@ -45,8 +46,8 @@ const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 /// When the key or the token cannot stand in a header.
 pub fn sign(
     request: &mut Parts,
-    body: &[u8],
-    credential: &Credential,
+    body: &[Bytes],
+    credential: Credential<'_>,
     scope: Scope<'_>,
     now: u64,
 ) -> Result<(), InvalidHeaderValue> {
@@ -54,14 +55,14 @@ pub fn sign(
     let time = time(now);
     let (day, _) = time.split_once('T').unwrap_or_default();
     request.headers.insert(DATE, HeaderValue::from_str(&time)?);
-    if let Some(token) = &credential.session_token {
+    if let Some(token) = credential.session_token {
         let mut token = HeaderValue::from_str(token.expose())?;
         token.set_sensitive(true);
         request.headers.insert(TOKEN, token);
     }
     let (canonical, signed) = canonical(request, body);
     let scope = format!("{day}/{region}/{service}/aws4_request");
-    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical.as_bytes()));
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash([canonical.as_bytes()]));
     let secret = format!("AWS4{}", credential.secret_access_key.expose());
     let steps = [day, region, service, "aws4_request", &text];
     let signature = steps.iter().fold(secret.into_bytes(), |key, step| keyed(&key, step.as_bytes()));
@@ -76,7 +77,7 @@ pub fn sign(
 }
 
 /// The request in the one spelling that is signed, and the names of the headers in it.
-fn canonical(request: &Parts, body: &[u8]) -> (String, String) {
+fn canonical(request: &Parts, body: &[Bytes]) -> (String, String) {
     let authority = request.uri.authority().map_or("", |authority| authority.as_str());
     let mut headers = vec![(HOST.as_str(), authority.to_owned())];
     for name in request.headers.keys().filter(|name| **name != HOST && **name != AUTHORIZATION) {
@@ -90,7 +91,7 @@ fn canonical(request: &Parts, body: &[u8]) -> (String, String) {
     for (name, value) in &headers {
         canonical.extend([name, ":", value, "\n"]);
     }
-    canonical.extend(["\n", &signed, "\n", &hash(body)]);
+    canonical.extend(["\n", &signed, "\n", &hash(body.iter().map(Bytes::as_ref))]);
     (canonical, signed)
 }
 
@@ -134,8 +135,10 @@ fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
 }
 
-fn hash(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+fn hash<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    slices.into_iter().for_each(|slice| context.update(slice));
+    hex(context.finish().as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,7 +17,7 @@ fn remote(base_url: &'static str, key: Option<&str>) -> Remote {
 }
 
 fn server(kind: &ProviderKind) -> Server {
-    Server::new(kind).expect("an address").expect("over HTTP")
+    Server::new(kind, []).expect("an address").expect("over HTTP")
 }
 
 fn openai(key: Option<&str>) -> Server {
@@ -66,7 +66,7 @@ fn sent(server: &Server, operation: Operation, model: &str, case: Case<'_>) -> R
         headers: &HeaderMap::from_iter(caller),
         request_id: &HeaderValue::from_static("id"),
         key: key.as_ref(),
-        token: token.as_ref(),
+        opened: token.as_ref().map(Opened::Token),
         same_protocol: !case.other_protocol,
     };
     let request =
@@ -253,7 +253,9 @@ fn the_callers_key_replaces_the_configured_one_and_is_never_printed() {
             assert!(!request.uri().to_string().contains("own"), "never in the URL");
         }
     }
-    assert!(Server::new(&ProviderKind::Anthropic { remote: remote("http://h", Some("no\nkey")) }).is_err());
+    assert!(
+        Server::new(&ProviderKind::Anthropic { remote: remote("http://h", Some("no\nkey")) }, []).is_err()
+    );
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn anthropic_is_told_its_version_and_the_others_are_not() {
 #[test]
 fn the_built_in_provider_has_no_address() {
     let (first_byte_delay, token_delay) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
-    let server = Server::new(&ProviderKind::Echo { first_byte_delay, token_delay });
+    let server = Server::new(&ProviderKind::Echo { first_byte_delay, token_delay }, []);
     assert!(matches!(server, Ok(None)));
 }
 
@@ -355,7 +357,14 @@ fn what_goes_up_and_who_sent_it_print_no_secret() {
     for server in servers.map(|of_key| of_key(Some("sk-hidden-1"))) {
         for (key, token) in [(None, None), (Some(&own), None), (None, Some(&token))] {
             let (query, request_id) = (Some("key=hidden-5&a=1"), &HeaderValue::from_static("id"));
-            let client = Client { query, headers: &caller, request_id, key, token, same_protocol: true };
+            let client = Client {
+                query,
+                headers: &caller,
+                request_id,
+                key,
+                opened: token.map(Opened::Token),
+                same_protocol: true,
+            };
             let request = server.request(&wanted, &client, rules.as_ref(), Rope::new());
             let shown = format!("{request:?} {client:?} {server:?} {rules:?}");
             assert!(shown.contains("x-rule") && shown.contains("a=1"), "{shown}");

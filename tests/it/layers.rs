@@ -32,6 +32,8 @@ const RULES: [Rule; 10] = [
             "actors/src/identity/claims.rs",
             "actors/src/identity/key_set.rs",
             "actors/src/identity/token.rs",
+            // The documents that credentials of providers come in.
+            "actors/src/provider/credential/document.rs",
         ],
         never: &["nexus", "serde_json"],
     },

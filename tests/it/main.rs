@@ -12,6 +12,7 @@ mod support;
 
 mod access;
 mod announcement;
+mod bedrock;
 mod body;
 mod cli;
 mod config;

@@ -338,3 +338,28 @@ async fn a_good_status_of_another_number_is_kept_for_a_stream() {
     assert_eq!(stream.status, 201);
     assert_eq!(stream.rest().await, as_client_sees(&[WORD, FINISH, DONE].concat()));
 }
+
+#[tokio::test]
+async fn googles_array_of_answers_passes_element_by_element() {
+    let first = "[{\n  \"candidates\": [{\"content\": {\"parts\": [{\"text\": \"Grüße\"}]}}],\n  \"modelVersion\": \"gemini-0123\"\n}\n";
+    let last = ",\r\n{\"candidates\":[{\"content\":{},\"finishReason\":\"STOP\"}],\"modelVersion\":\"gemini-0123\"}\n]\n";
+    let upstream = Upstream::always(move || {
+        let reply = Reply::status(200).header("content-type", "application/json; charset=UTF-8");
+        reply.step(Step::send(first)).step(Step::Gate).step(Step::send(last))
+    })
+    .await;
+    let google = format!(
+        "[llm.providers.google]\ntype = \"google\"\napi_key = \"upstream-0123456789\"\nbase_url = \"http://{}/v1beta\"\n\
+         [llm.providers.google.models.gemini]\nrename = \"gemini-0123\"\n",
+        upstream.address()
+    );
+    let nexus = Nexus::start(&google).await;
+    let target = "/v1beta/models/google%2Fgemini:streamGenerateContent";
+    let mut stream = Request::post(target, r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#).open(&nexus).await;
+    assert_eq!(stream.status, 200);
+    let renamed = |text: &str| text.replace("gemini-0123", "google/gemini");
+    let begun = stream.chunk().await.unwrap().expect("the first element while the second is still to come");
+    assert_eq!(begun, renamed(first.trim_end()));
+    upstream.open_gate();
+    assert_eq!(stream.rest().await, renamed(&["\n", last].concat()));
+}

@@ -5,6 +5,7 @@
 
 use std::{future::Future, time::Duration};
 
+pub(crate) mod amazon;
 pub(crate) mod client;
 pub(crate) mod issuer;
 pub(crate) mod nexus;

@@ -8,11 +8,13 @@ use super::{
 /// Longest time-out that makes sense: a day, in seconds.
 const DAY: u64 = 86_400;
 
-/// The kinds of provider that can be named; this version serves all but `bedrock`.
+/// The kinds of provider.
 pub const PROVIDER_TYPES: &[&str] = &["openai", "echo", "anthropic", "google", "bedrock", "azure"];
 
-/// The kinds of provider that are spoken to by plain HTTP.
-const HTTP: &[&str] = &["openai", "anthropic", "google", "azure"];
+/// The kinds of provider that are reached over HTTP.
+const REMOTE: &[&str] = &["openai", "anthropic", "google", "bedrock", "azure"];
+/// Those of them that a key opens.
+const KEYED: &[&str] = &["openai", "anthropic", "google", "azure"];
 const GROUPS_ALLOW: &str = "Only these groups may use it; absent = all that may use the provider.";
 
 #[rustfmt::skip]
@@ -67,8 +69,7 @@ static PROVIDERS: Section = Section { title: "[llm.providers]", keys: &[],
 
 #[rustfmt::skip]
 static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None, keys: &[
-    Key::new("type", Kind::Choice(PROVIDER_TYPES), "", "What is spoken to it.").required()
-        .later_unless(&["openai", "echo", "anthropic", "google", "azure"], "write `type = \"openai\"` where the provider has an OpenAI-compatible address, or remove the provider"),
+    Key::new("type", Kind::Choice(PROVIDER_TYPES), "", "What is spoken to it.").required(),
     Key::new("models", Kind::Table(&MODELS), "", "The models that may be asked for; at least one."),
     Key::new("rate_limits", Kind::Table(&PROVIDER_LIMITS), "", "Limits shared by its models."),
     Key::new("allow", Kind::Texts, "", "Only these groups may use its models; absent = all."),
@@ -77,24 +78,24 @@ static PROVIDER: Section = Section { title: "[llm.providers.NAME]", names: None,
     Key::new("connect_timeout", Kind::Duration(0, DAY), "\"5s\"", "For TCP and TLS."),
     Key::new("first_byte_timeout", Kind::Duration(0, DAY), "\"600s\"", "Until the head of the answer."),
     Key::new("idle_timeout", Kind::Duration(0, DAY), "\"120s\"", "Between two pieces of an answer."),
-    Key::new("api_key", Kind::Secret, "", "Sent as a bearer token; to `anthropic` as `x-api-key`, to `google` as `x-goog-api-key`, to `azure` as `api-key`.").only(HTTP),
-    Key::new("base_url", Kind::Url, "", "Where it is; absent = `https://api.openai.com/v1`, `https://api.anthropic.com/v1`, `https://generativelanguage.googleapis.com/v1beta` by type. For `azure` the endpoint of the resource, and required.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
-    Key::new("ca_file", Kind::File, "", "Extra roots for this provider, PEM.").only(&["openai", "anthropic", "google", "bedrock", "azure"]),
+    Key::new("api_key", Kind::Secret, "", "Sent as a bearer token; to `anthropic` as `x-api-key`, to `google` as `x-goog-api-key`, to `azure` as `api-key`.").only(KEYED),
+    Key::new("base_url", Kind::Url, "", "Where it is; absent = `https://api.openai.com/v1`, `https://api.anthropic.com/v1`, `https://generativelanguage.googleapis.com/v1beta`, Vertex AI in the location, Bedrock in the region, by type. For `azure` the endpoint of the resource, and required.").only(REMOTE),
+    Key::new("ca_file", Kind::File, "", "Extra roots for this provider, PEM.").only(REMOTE),
     Key::new("stream_usage", Kind::Bool, "true", "Whether usage is asked for in streams whose caller did not.").only(&["openai", "azure"]),
     Key::new("first_byte_delay", Kind::Delay, "\"0s\"", "Before the head of the answer.").only(&["echo"]),
     Key::new("token_delay", Kind::Delay, "\"0s\"", "Before each word of a stream.").only(&["echo"]),
-    Key::new("forward_token", Kind::Bool, "false", "Whether the caller's own `X-Provider-API-Key` is used instead of `api_key`.").only(HTTP),
+    Key::new("forward_token", Kind::Bool, "false", "Whether the caller's own `X-Provider-API-Key` is used instead of `api_key`.").only(KEYED),
     Key::new("responses", Kind::Bool, "", "Whether it speaks the Responses protocol; absent = `true` for `azure` and for OpenAI itself. Where it does not, such calls go out as chat completions.").only(&["openai", "azure"]),
-    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Which headers go upstream; in this order.").only(HTTP),
+    Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Which headers go upstream; in this order. What is signed for `bedrock` stays as it is.").only(REMOTE),
     Key::new("model_filter", Kind::Text, "", "Not supported: models by pattern.").never("remove it, and list each model under `models`: only configured models are served"),
     Key::new("region", Kind::Text, "", "AWS region; required.").only(&["bedrock"]),
     Key::new("access_key_id", Kind::Secret, "", "AWS key; without any, what the machine offers: environment, files, web identity, container, instance.").only(&["bedrock"]),
     Key::new("secret_access_key", Kind::Secret, "", "Its secret.").only(&["bedrock"]),
     Key::new("session_token", Kind::Secret, "", "Its token, where it is temporary.").only(&["bedrock"]),
     Key::new("profile", Kind::Text, "", "A profile of the AWS files, instead of keys.").only(&["bedrock"]),
-    Key::new("vertex", Kind::Table(&VERTEX), "", "Vertex AI instead of the Gemini API.").only(&["google"]).later("remove it, and write `api_key`: this version speaks to the Gemini API"),
+    Key::new("vertex", Kind::Table(&VERTEX), "", "Vertex AI instead of the Gemini API.").only(&["google"]),
     Key::new("api_version", Kind::Text, "", "A date, such as `2024-10-21`: the paths of deployments in that version. Absent, `v1` or `preview`: the newer paths, with the deployment as the model.").only(&["azure"]),
-    Key::new("entra", Kind::Table(&ENTRA), "", "Azure identity.").only(&["azure"]).later("remove it, and write `api_key`"),
+    Key::new("entra", Kind::Table(&ENTRA), "", "Azure identity.").only(&["azure"]),
 ] };
 
 #[rustfmt::skip]

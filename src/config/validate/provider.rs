@@ -129,7 +129,7 @@ fn drafts<'a>(
         }
         names(name, entry, view, check);
         let limits = Written::read(rates, &at, callers, check);
-        if let (Some(entry), Some(kind @ ("bedrock" | "echo"))) = (view.entry("headers"), kind.as_deref()) {
+        if let (Some(entry), Some(kind @ "echo")) = (view.entry("headers"), kind.as_deref()) {
             let help = format!("remove it: a provider of type `{kind}` is sent no headers");
             check.at_key(entry, Code::NoEffect, "`headers` changes nothing", help);
         }

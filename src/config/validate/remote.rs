@@ -123,12 +123,10 @@ fn azure(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {
 fn bedrock(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {
     must_be_there(view, "region", "write the region: `region = \"eu-central-1\"`", check);
     must_be_plain(view, "region", check);
-    ProviderKind::Bedrock {
-        region: view.get("region").unwrap_or_default(),
-        base_url: view.get("base_url"),
-        ca_pem: ca_pem(view, check),
-        credentials: aws_credentials(view, check),
-    }
+    let region: String = view.get("region").unwrap_or_default();
+    let default = format!("https://bedrock-runtime.{region}.amazonaws.com");
+    let remote = remote(view, &default, check);
+    ProviderKind::Bedrock { remote, region, credentials: aws_credentials(view, check) }
 }
 
 fn aws_credentials(view: View<'_>, check: &mut Check<'_>) -> AwsCredentials {

@@ -21,6 +21,15 @@ struct Inner<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+/// What Anthropic's SDKs look for in a refusal.
+#[derive(Serialize)]
+struct Details {
+    error_code: &'static str,
+    unsupported: [&'static str; 1],
 }
 
 /// An error as a provider writes it; every field that is missing or of another kind is `None`.
@@ -31,12 +40,20 @@ struct Said {
     message: Option<String>,
 }
 
+/// Why a conversation that the provider is to keep is refused. Anthropic's SDKs know the refusal by its `error_code`, and
+/// send the whole conversation instead.
+pub(super) const THREAD: &str =
+    "to keep it takes a provider that speaks Anthropic's protocol itself, and this model's does not";
+
 /// As many characters of a provider's text as a person reads.
 const CHARACTERS: usize = 2000;
 
 /// An error body. `limit` names the rule that refused.
 pub fn body(kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
-    let error = Inner { kind: name(kind, status), message, limit };
+    let details = message
+        .ends_with(THREAD)
+        .then_some(Details { error_code: "thread_unsupported_request", unsupported: ["model"] });
+    let error = Inner { kind: name(kind, status), message, limit, details };
     // A struct of strings always serialises.
     serde_json::to_vec(&Body { kind: "error", error }).unwrap_or_default().into()
 }
@@ -160,6 +177,14 @@ mod tests {
         event: error
         data: {"type":"error","error":{"type":"overloaded_error","message":"x"}}
         "#
+        );
+    }
+
+    #[test]
+    fn a_conversation_that_is_not_kept_is_refused_as_the_sdks_know_it() {
+        insta::assert_snapshot!(
+            String::from_utf8_lossy(&body(FaultKind::Invalid, 400, THREAD, None)),
+            @r#"{"type":"error","error":{"type":"invalid_request_error","message":"to keep it takes a provider that speaks Anthropic's protocol itself, and this model's does not","details":{"error_code":"thread_unsupported_request","unsupported":["model"]}}}"#
         );
     }
 

@@ -12,10 +12,13 @@ use crate::{
     protocol::json,
 };
 
+/// The header in which the head of an answer names the type.
+pub const TYPE: &str = "x-amzn-errortype";
+
 /// As many characters of a provider's text as a person reads.
 const CHARACTERS: usize = 2000;
 
-/// What an error means. `name` is the header `x-amzn-errortype`, or the name of an event; it decides where it is known, else
+/// What an error means. `name` is the header [`TYPE`], or the name of an event; it decides where it is known, else
 /// the type that the body names, else the status.
 pub fn read(status: u16, name: Option<&str>, body: &[u8]) -> Fault<'static> {
     #[derive(Default, Deserialize)]

@@ -58,7 +58,7 @@ static PROTOCOL: [HeaderName; 2] = [ANTHROPIC_VERSION, HeaderName::from_static("
 
 fn client(headers: &HeaderMap, same_protocol: bool) -> Client<'_> {
     static ID: HeaderValue = HeaderValue::from_static("id");
-    Client { query: None, headers, request_id: &ID, key: None, token: None, same_protocol }
+    Client { query: None, headers, request_id: &ID, key: None, opened: None, same_protocol }
 }
 
 fn apply(own: &mut HeaderMap, caller: &HeaderMap, rules: Option<&HeaderRules>) {

@@ -246,13 +246,15 @@ fn authorization(vector: &Vector) -> String {
         request = request.header(*name, *value);
     }
     let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+    let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into());
+    let token = vector.token.map(|token| Secret::new(token.into()));
     let credential = Credential {
-        access_key_id: "AKIDEXAMPLE".into(),
-        secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
-        session_token: vector.token.map(|token| Secret::new(token.into())),
+        access_key_id: "AKIDEXAMPLE",
+        secret_access_key: &secret,
+        session_token: token.as_ref(),
     };
     let scope = Scope { region: "us-east-1", service: "service" };
-    sign(&mut parts, vector.body.as_bytes(), &credential, scope, NOW).expect("signed");
+    sign(&mut parts, &[vector.body.into()], credential, scope, NOW).expect("signed");
     parts.headers[AUTHORIZATION].to_str().expect("text").to_owned()
 }
 
@@ -278,12 +280,10 @@ fn a_path_is_encoded_once_more_than_in_the_address() {
     let uri = "https://tj9n5r0m12.execute-api.us-east-1.amazonaws.com/test/@connections/JBDvjfGEIAMCERw%3D";
     let (mut parts, ()) = Request::post(uri).body(()).expect("a request").into_parts();
     assert_eq!(path(&parts.uri), "/test/%40connections/JBDvjfGEIAMCERw%253D");
-    let credential = Credential {
-        access_key_id: "ANOTREAL".into(),
-        secret_access_key: Secret::new("notrealrnrELgWzOk3IfjzDKtFBhDby".into()),
-        session_token: None,
-    };
-    sign(&mut parts, b"", &credential, Scope { region: "us-east-1", service: "service" }, NOW)
+    let secret = Secret::new("notrealrnrELgWzOk3IfjzDKtFBhDby".into());
+    let credential =
+        Credential { access_key_id: "ANOTREAL", secret_access_key: &secret, session_token: None };
+    sign(&mut parts, &[], credential, Scope { region: "us-east-1", service: "service" }, NOW)
         .expect("signed");
     let signed = parts.headers[AUTHORIZATION].to_str().expect("text");
     assert!(
@@ -309,15 +309,13 @@ fn times_are_written_out() {
 #[test]
 fn what_no_header_can_carry_is_not_signed() {
     let (mut parts, ()) = Request::new(()).into_parts();
-    let mut credential = Credential {
-        access_key_id: "A".into(),
-        secret_access_key: Secret::new("s".into()),
-        session_token: Some(Secret::new("line\nbreak".into())),
-    };
+    let (secret, token) = (Secret::new("s".into()), Secret::new("line\nbreak".into()));
+    let mut credential =
+        Credential { access_key_id: "A", secret_access_key: &secret, session_token: Some(&token) };
     let scope = Scope { region: "r", service: "s" };
-    assert!(sign(&mut parts, b"", &credential, scope, 0).is_err());
+    assert!(sign(&mut parts, &[], credential, scope, 0).is_err());
     credential.session_token = None;
-    assert!(sign(&mut parts, b"", &credential, scope, 0).is_ok());
-    credential.access_key_id = "line\nbreak".into();
-    assert!(sign(&mut parts, b"", &credential, scope, 0).is_err());
+    assert!(sign(&mut parts, &[], credential, scope, 0).is_ok());
+    credential.access_key_id = "line\nbreak";
+    assert!(sign(&mut parts, &[], credential, scope, 0).is_err());
 }

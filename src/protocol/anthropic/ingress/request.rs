@@ -10,6 +10,7 @@ use crate::{
         request::{Amount, Effort, Format, Hints, Message, Request, Role, Sampling, Thinking},
     },
     protocol::{
+        anthropic::error::THREAD,
         json::Malformed,
         value::{Notes, Object, Value},
     },
@@ -19,7 +20,7 @@ mod content;
 mod tools;
 
 /// The keys that are read; every other one is noted.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "cache_control",
     "container",
     "context_management",
@@ -36,6 +37,7 @@ const KNOWN: [&str; 20] = [
     "system",
     "temperature",
     "thinking",
+    "thread",
     "tool_choice",
     "tools",
     "top_k",
@@ -50,6 +52,10 @@ const KNOWN: [&str; 20] = [
 pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     let body = Object::body(body)?;
     body.once(&KNOWN)?;
+    if let Some(thread) = body.get("thread") {
+        // The messages alone would be half of a conversation.
+        return Err(thread.refuse(THREAD));
+    }
     let mut notes = Notes::default();
     let messages = messages(&body, &mut notes)?;
     let tools = tools::read(&body, &mut notes)?;

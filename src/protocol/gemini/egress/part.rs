@@ -1,7 +1,7 @@
 //! Answers of Google's as they stand, whole or as a chunk of a stream, which have the same shape.
 //!
-//! What is not known or not of the kind that it must be is left out. Code that Google's servers ran, and what it said, is
-//! text to everyone else; the calls of their other tools are left out: their outcome is in the text.
+//! What is not known or not of the kind that it must be is left out, and so is what Google's servers did themselves (code
+//! that they ran, calls of their tools): it is nothing that the model says, and its outcome is in the text.
 
 use std::borrow::Cow;
 
@@ -79,10 +79,6 @@ struct Wire<'a> {
     function_call: Option<&'a RawValue>,
     #[serde(borrow)]
     inline_data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    executable_code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code_execution_result: Option<&'a RawValue>,
 }
 
 /// The members of the several kinds of data.
@@ -99,12 +95,6 @@ struct Fields<'a> {
     mime_type: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    language: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -150,11 +140,6 @@ impl<'a> Part<'a> {
         let of = |raw: Option<&'a RawValue>| serde_json::from_str::<Fields<'a>>(raw?.get()).ok();
         let data = if let Some(call) = of(wire.function_call) {
             call.call()
-        } else if let Some(code) = of(wire.executable_code) {
-            let language = text(code.language).unwrap_or_default().to_ascii_lowercase();
-            Data::Text(format!("```{language}\n{}\n```\n", text(code.code)?).into())
-        } else if let Some(result) = of(wire.code_execution_result) {
-            Data::Text(format!("```\n{}\n```\n", text(result.output)?.trim_end()).into())
         } else if let Some(blob) = of(wire.inline_data) {
             Data::Image { mime: text(blob.mime_type)?, base64: text(blob.data)? }
         } else {
@@ -162,7 +147,7 @@ impl<'a> Part<'a> {
             match text(wire.text) {
                 Some(text) if is_thought => Data::Thought(text),
                 Some(text) => Data::Text(text),
-                // The signature of a call of a tool of Google's means nothing without the call.
+                // The signature on what Google's servers did means nothing without that.
                 None => return None,
             }
         };

@@ -98,7 +98,12 @@ fn messages<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Vec<Mess
             None => Role::User,
         };
         let content = content::read(&turn, role, at, notes, &mut history)?;
-        messages.push(Message { role, content, at });
+        match messages.last_mut() {
+            Some(last) if role == Role::Assistant && last.role == role => {
+                content::join(&mut last.content, content)
+            }
+            _ => messages.push(Message { role, content, at }),
+        }
         Ok(())
     })?;
     Ok(messages)

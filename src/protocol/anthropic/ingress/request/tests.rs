@@ -242,6 +242,7 @@ fn what_cannot_be_read_is_refused_by_name() {
         (r#"{"messages":[],"temperature":"hot"}"#, "`temperature` must be a number"),
         (r#"{"messages":[],"stop_sequences":["a",1]}"#, "`stop_sequences[1]` must be a string"),
         (r#"{"messages":[],"top_p":1,"top_p":1}"#, "duplicate field `top_p`"),
+        (r#"{"messages":[],"thread":{"type":"create"}}"#, "`thread`: to keep it takes a provider"),
         (
             r#"{"messages":[],"tools":[{"name":"f","input_schema":[]}]}"#,
             "`tools[0].input_schema` must be an object",

@@ -97,6 +97,12 @@ pub(super) fn system<'a>(
     }
 }
 
+/// Adds the next piece of the model's turn: clients send the pieces of a stream back as turns of their own, and others
+/// want the calls of a turn in one.
+pub(super) fn join<'a>(contents: &mut Vec<Content<'a>>, more: Vec<Content<'a>>) {
+    more.into_iter().for_each(|content| push(contents, content));
+}
+
 /// Adds a part. Thinking comes in several, of which the last may have the signature of all.
 fn push<'a>(contents: &mut Vec<Content<'a>>, content: Content<'a>) {
     match (contents.last_mut(), content) {

@@ -82,6 +82,26 @@ fn calls_without_ids_get_some_and_results_find_them_by_name_and_order() {
 }
 
 #[test]
+fn the_pieces_of_a_streamed_answer_are_one_turn() {
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"a"}]},{"role":"user","parts":[{"text":"b"}]},
+        {"role":"model","parts":[{"text":"h","thought":true}]},
+        {"role":"model","parts":[{"text":"m","thought":true,"thoughtSignature":"x"},{"functionCall":{"name":"f"}}]},
+        {"role":"model","parts":[{"functionCall":{"name":"f"}}]},
+        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}},{"functionResponse":{"name":"f","response":{}}}]}]}"#;
+    let read = request(body);
+    let roles: Vec<_> = read.messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::User, Role::User, Role::Assistant, Role::User]);
+    let [Content::Reasoning(thought), Content::Call(first), Content::Call(second)] =
+        &read.messages[2].content[..]
+    else {
+        panic!("{:?}", read.messages[2])
+    };
+    assert_eq!(thought.text, "hm");
+    let [Content::Result(one), Content::Result(two)] = &read.messages[3].content[..] else { panic!() };
+    assert_eq!([&one.id, &two.id], [&first.id, &second.id]);
+}
+
+#[test]
 fn data_is_what_its_media_type_says_in_the_standard_alphabet() {
     let [Content::Image(image), Content::Document(pdf), Content::Audio(audio)] = &content(
         r#"[{"inlineData":{"mimeType":"image/png","data":"_-8"}},
