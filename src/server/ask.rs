@@ -6,14 +6,7 @@ use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{
-    body::Held,
-    call,
-    counting::Counting,
-    credential,
-    router::Upstream,
-    translation::Translation,
-};
+use super::{body::Held, call, counting::Counting, credential, router::Upstream, translation::Translation};
 use crate::{
     error::{Caller, Error},
     protocol::{

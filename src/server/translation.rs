@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    chat::{fault::Fault, loss::Losses},
+    chat::{fault::Fault, loss::Losses, request::Expected},
     error::Caller,
     protocol::{
         bedrock,
@@ -30,6 +30,7 @@ const LONGEST: usize = 4096;
 pub(super) struct Translation {
     client: Client,
     provider: Spoken,
+    expected: Expected,
     /// What ids of the answer are made of.
     unique: String,
     now: u64,
@@ -71,7 +72,8 @@ impl Translation {
             strict(&dropped, &target.provider)?;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(Self { client, provider, unique, now, body: body.into(), dropped: names(&dropped) })
+        let (expected, dropped) = (request.expected(), names(&dropped));
+        Ok(Self { client, provider, expected, unique, now, body: body.into(), dropped })
     }
 
     /// The machines of the answer's stream, provider's side first. `body` is the client's.
@@ -80,9 +82,7 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
-        // It was read before.
-        let request = self.client.read(body).unwrap_or_default();
-        let encoder = self.client.encoder(&request, &self.asked(body, model));
+        let encoder = self.client.encoder(self.expected, &self.asked(body, model));
         (self.provider.decoder(&self.unique), encoder)
     }
 
@@ -97,9 +97,7 @@ impl Translation {
         model: &str,
     ) -> Result<(Bytes, Option<crate::chat::usage::Usage>), Unreadable> {
         let answer = self.provider.read(answer, &self.unique)?;
-        // It was read before.
-        let request = self.client.read(body).unwrap_or_default();
-        let written = self.client.write(&answer, &request, &self.asked(body, model));
+        let written = self.client.write(&answer, self.expected, &self.asked(body, model));
         Ok((written.into(), answer.usage))
     }
 

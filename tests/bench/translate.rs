@@ -14,7 +14,7 @@ use nexus::{
         dialect::{Client, Spoken},
         openai_chat,
         translate::{Asked, Target},
-        translated::Translated,
+        translated::{Framing, Translated},
     },
 };
 use serde_json::json;
@@ -78,9 +78,9 @@ fn stream(bencher: Bencher<'_, '_>, client: Client) {
         (0..EVENTS).map(|_| event(json!({ "content": " word" }), json!(null)).into()).collect();
     events.push((event(json!({}), json!("stop")) + "data: [DONE]\n\n").into());
     bencher.bench(|| {
-        let request = nexus::chat::request::Request::default();
-        let encoder = client.encoder(&request, &ASKED);
-        let mut stream = Translated::new(Spoken::Chat.decoder(ASKED.unique), encoder, None);
+        let encoder = client.encoder(nexus::chat::request::Expected::default(), &ASKED);
+        let machines = (Spoken::Chat.decoder(ASKED.unique), encoder);
+        let mut stream = Translated::new(Framing::Sse, machines, None);
         let mut bytes = 0;
         for event in &events {
             bytes += stream.push(event.clone()).unwrap().len();

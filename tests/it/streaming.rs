@@ -355,7 +355,8 @@ async fn googles_array_of_answers_passes_element_by_element() {
     );
     let nexus = Nexus::start(&google).await;
     let target = "/v1beta/models/google%2Fgemini:streamGenerateContent";
-    let mut stream = Request::post(target, r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#).open(&nexus).await;
+    let mut stream =
+        Request::post(target, r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#).open(&nexus).await;
     assert_eq!(stream.status, 200);
     let renamed = |text: &str| text.replace("gemini-0123", "google/gemini");
     let begun = stream.chunk().await.unwrap().expect("the first element while the second is still to come");
