@@ -32,6 +32,23 @@ pub struct Request<'a> {
     pub unsaid: Vec<Unsaid<'a>>,
 }
 
+/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Whether there are tools.
+    pub tools: bool,
+    /// Whether the client wants to see what the model thinks; see [`Thinking::shown`].
+    pub shown: Option<bool>,
+}
+
+impl Request<'_> {
+    /// What its answer depends on.
+    pub fn expected(&self) -> Expected {
+        let shown = self.reasoning.as_ref().and_then(|reasoning| reasoning.shown);
+        Expected { tools: !self.tools.is_empty(), shown }
+    }
+}
+
 /// One turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message<'a> {

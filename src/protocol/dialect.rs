@@ -14,7 +14,7 @@ use super::{
 use crate::chat::{
     fault::{Fault, FaultKind},
     loss::{Losses, Parameter, Unsupported},
-    request::Request,
+    request::{Expected, Request},
     response::Response,
 };
 
@@ -59,24 +59,24 @@ impl Client {
     }
 
     /// Writes an answer.
-    pub fn write(self, answer: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+    pub fn write(self, answer: &Response<'_>, expected: Expected, asked: &Asked<'_>) -> Vec<u8> {
         match self {
-            Self::Chat => openai_chat::ingress::response::write(answer, request, asked),
-            Self::Responses => openai_responses::ingress::response::write(answer, request, asked),
-            Self::Messages => anthropic::ingress::response::write(answer, request, asked),
-            Self::Gemini(_) => gemini::ingress::response::write(answer, request, asked),
+            Self::Chat => openai_chat::ingress::response::write(answer, expected, asked),
+            Self::Responses => openai_responses::ingress::response::write(answer, asked),
+            Self::Messages => anthropic::ingress::response::write(answer, expected, asked),
+            Self::Gemini(_) => gemini::ingress::response::write(answer, expected, asked),
         }
     }
 
     /// The machine that writes a stream.
-    pub fn encoder(self, request: &Request<'_>, asked: &Asked<'_>) -> Box<dyn Encoder + Send> {
+    pub fn encoder(self, expected: Expected, asked: &Asked<'_>) -> Box<dyn Encoder + Send> {
         match self {
-            Self::Chat => Box::new(openai_chat::ingress::stream::Encoder::new(request, asked)),
-            Self::Responses => Box::new(openai_responses::ingress::stream::Encoder::new(request, asked)),
-            Self::Messages => Box::new(anthropic::ingress::stream::Encoder::new(request, asked)),
+            Self::Chat => Box::new(openai_chat::ingress::stream::Encoder::new(expected, asked)),
+            Self::Responses => Box::new(openai_responses::ingress::stream::Encoder::new(asked)),
+            Self::Messages => Box::new(anthropic::ingress::stream::Encoder::new(expected, asked)),
             Self::Gemini(framing) => {
                 let framing = framing.unwrap_or(Framing::Sse);
-                Box::new(gemini::ingress::stream::Encoder::new(request, asked, framing))
+                Box::new(gemini::ingress::stream::Encoder::new(expected, asked, framing))
             }
         }
     }

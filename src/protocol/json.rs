@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::chat::Span;
 
+pub(super) mod cut;
+
 /// Why a body is no request: the text of a 400. Says where, or names the field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Malformed(String);
@@ -30,12 +32,6 @@ pub(super) struct Objects<'b> {
     /// Name of the field, for messages.
     pub(super) field: &'static str,
 }
-
-/// Gives each element of an array to a function.
-struct Each<F>(F);
-
-/// Reads a string as bytes, to keep what text cannot hold from being an error.
-struct Lossy;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,33 +71,6 @@ impl<'de> Visitor<'de> for Objects<'de> {
             spans.push(span(self.body, element.get())?);
         }
         Ok(spans)
-    }
-}
-
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element::<&'de RawValue>()? {
-            (self.0)(element.get());
-        }
-        Ok(())
-    }
-}
-
-impl Visitor<'_> for Lossy {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 
@@ -165,13 +134,52 @@ pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
-    let decoded = serde_json::Deserializer::from_str(raw).deserialize_bytes(Lossy).ok()?;
-    Some(Cow::Owned(decoded))
+    unescaped(inner).map(Cow::Owned)
 }
 
-/// Gives each element of an array to `each`; `None` when `raw` is none.
+/// A string without its escapes; `None` if one of them is none that JSON has. Runs between them are copied as a whole.
+fn unescaped(mut rest: &str) -> Option<String> {
+    let mut text = String::with_capacity(rest.len());
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = &rest[at..];
+        let (char, length) = match escape {
+            b'"' | b'\\' | b'/' => (escape.into(), 2),
+            b'b' => ('\u{8}', 2),
+            b'f' => ('\u{c}', 2),
+            b'n' => ('\n', 2),
+            b'r' => ('\r', 2),
+            b't' => ('\t', 2),
+            b'u' => coded(rest)?,
+            _ => return None,
+        };
+        text.push(char);
+        rest = &rest[length..];
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// The character at the beginning, which is written as `\uXXXX`, or two of them; and the length of that.
+fn coded(text: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        // A sign would be read too.
+        digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let first = unit(0)?;
+    let pair = [first, unit(6).unwrap_or_default()];
+    let decoded = char::decode_utf16(pair).next()?;
+    Some(match decoded {
+        Ok(char) => (char, 6 * char.len_utf16()),
+        Err(_lone) => (char::REPLACEMENT_CHARACTER, 6),
+    })
+}
+
+/// Gives each element of an array, which is valid JSON, to `each`; `None` when `raw` is none.
 pub(super) fn each<'a>(raw: &'a str, each: impl FnMut(&'a str)) -> Option<()> {
-    serde_json::Deserializer::from_str(raw).deserialize_seq(Each(each)).ok()
+    cut::elements(raw).map(|elements| elements.for_each(each))
 }
 
 /// A valid JSON text without the blanks between its tokens. Spelling of strings and numbers stays.
@@ -211,5 +219,38 @@ pub(super) fn once<T, E: serde::de::Error>(
     match field.replace(value) {
         Some(_) => Err(E::duplicate_field(name)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escapes_are_read_and_what_text_cannot_hold_is_replaced() {
+        assert_eq!(
+            text(r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z""#).unwrap(),
+            "a\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}z"
+        );
+        assert_eq!(text(r#""\ud83d!\ude00\ud83d\u0041""#).unwrap(), "\u{fffd}!\u{fffd}\u{fffd}A");
+        for wrong in [r#""\x""#, r#""\u12""#, r#""\u+123""#, r#""\""#, "1", "\"a"] {
+            assert_eq!(text(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_reads_as_it_was_written(said: String, ascii: bool) {
+            let escape = |unit: u16| format!("\\u{unit:04x}");
+            let written = if ascii {
+                format!("\"{}\"", said.encode_utf16().map(escape).collect::<String>())
+            } else {
+                serde_json::to_string(&said).unwrap()
+            };
+            let read = text(&written);
+            prop_assert_eq!(read.as_deref(), Some(said.as_str()));
+        }
     }
 }

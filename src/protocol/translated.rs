@@ -195,7 +195,7 @@ fn bit(choice: u32) -> u128 {
 mod tests {
     use super::*;
     use crate::{
-        chat::request::Request,
+        chat::request::Expected,
         protocol::{
             dialect::{Client, Spoken},
             translate::Asked,
@@ -204,7 +204,7 @@ mod tests {
 
     fn stream() -> Translated {
         let asked = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
-        let encoder = Client::Messages.encoder(&Request::default(), &asked);
+        let encoder = Client::Messages.encoder(Expected::default(), &asked);
         let secrets = Some(["sk-secret-key".into()].into());
         Translated::new(Framing::Sse, (Spoken::Chat.decoder(asked.unique), encoder), secrets)
     }

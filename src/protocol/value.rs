@@ -103,9 +103,14 @@ impl<'a, 'p> Value<'a, 'p> {
         if !self.raw.starts_with('{') {
             return Err(self.wrong("an object"));
         }
-        let members = serde_json::Deserializer::from_str(self.raw)
-            .deserialize_map(MembersVisitor)
-            .map_err(|error| self.refuse(error))?;
+        // The body was read as a whole before, so this is valid.
+        let mut members = Members::new();
+        for (key, value) in json::cut::members(self.raw).into_iter().flatten() {
+            if members.len() == MOST_MEMBERS {
+                return Err(self.refuse(format_args!("it has more than {MOST_MEMBERS} members")));
+            }
+            members.push((key, value));
+        }
         Ok(Object { path: self.path, members })
     }
 

@@ -10,6 +10,7 @@ use crate::{
     chat::{
         fault::Fault,
         loss::{Losses, Unsupported},
+        request::Expected,
         usage::Usage,
     },
     error::Caller,
@@ -35,6 +36,7 @@ const LONGEST: usize = 4096;
 pub(super) struct Translation {
     client: Client,
     provider: Spoken,
+    expected: Expected,
     /// Embeddings: those are neither's own, but their errors are.
     embeddings: Option<(Api, Encoding)>,
     /// What ids of the answer are made of.
@@ -72,8 +74,8 @@ impl Translation {
         if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
             strict(&dropped, &target.provider)?;
         }
-        let (now, dropped) = (now(), names(&dropped));
-        Ok(Self { client, provider, embeddings: None, unique, now, body: body.into(), dropped })
+        let (now, expected, dropped) = (now(), request.expected(), names(&dropped));
+        Ok(Self { client, provider, expected, embeddings: None, unique, now, body: body.into(), dropped })
     }
 
     /// Writes a request for embeddings anew. What is dropped of one are hints.
@@ -96,6 +98,7 @@ impl Translation {
         Ok(Self {
             client: Client::Chat,
             provider: Spoken::Gemini,
+            expected: Expected::default(),
             embeddings: Some((api, written.encoding)),
             unique,
             now: now(),
@@ -110,9 +113,7 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
-        // It was read before.
-        let request = self.client.read(body).unwrap_or_default();
-        let encoder = self.client.encoder(&request, &self.asked(body, model));
+        let encoder = self.client.encoder(self.expected, &self.asked(body, model));
         (self.provider.decoder(&self.unique), encoder)
     }
 
@@ -135,9 +136,7 @@ impl Translation {
             ));
         }
         let answer = self.provider.read(answer, &self.unique)?;
-        // It was read before.
-        let request = self.client.read(body).unwrap_or_default();
-        let written = self.client.write(&answer, &request, &self.asked(body, model));
+        let written = self.client.write(&answer, self.expected, &self.asked(body, model));
         Ok((written.into(), answer.usage))
     }
 

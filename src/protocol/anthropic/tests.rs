@@ -8,7 +8,7 @@ use crate::{
     chat::{
         fault::FaultKind,
         loss::Losses,
-        request::Request,
+        request::Expected,
         response::{Choice, Event, Response},
     },
     protocol::{
@@ -68,7 +68,7 @@ fn recorded() -> impl Iterator<Item = Recorded> {
 /// A provider's stream, decoded and encoded again, cut into pieces of `cut` bytes.
 pub(super) fn translated(stream: &str, cut: usize) -> Vec<u8> {
     let mut decoder = egress::stream::Decoder::new(ASKED.unique);
-    let mut encoder = ingress::stream::Encoder::new(&Request::default(), &ASKED);
+    let mut encoder = ingress::stream::Encoder::new(Expected::default(), &ASKED);
     let (mut splitter, mut out) = (Splitter::default(), Vec::new());
     for piece in stream.as_bytes().chunks(cut) {
         splitter
@@ -105,7 +105,7 @@ fn a_recorded_answer_comes_back_from_the_neutral_form() {
     let exchange = recorded().find(|recorded| !recorded.streaming).unwrap();
     let read = egress::response::read(exchange.body.as_bytes(), ASKED.unique).unwrap();
     let written: Value =
-        serde_json::from_slice(&ingress::response::write(&read, &Request::default(), &ASKED)).unwrap();
+        serde_json::from_slice(&ingress::response::write(&read, Expected::default(), &ASKED)).unwrap();
     let said: Value = serde_json::from_str(&exchange.body).unwrap();
     for key in ["type", "role", "content", "stop_reason", "stop_sequence"] {
         assert_eq!(written[key], said[key], "{key}");
@@ -137,7 +137,7 @@ fn a_stream_and_the_whole_answer_say_the_same() {
         let streamed = grammar::message(&translated(&body, usize::MAX));
         let body = streamed.to_string();
         let read = egress::response::read(body.as_bytes(), ASKED.unique).unwrap();
-        let written = ingress::response::write(&read, &Request::default(), &ASKED);
+        let written = ingress::response::write(&read, Expected::default(), &ASKED);
         let mut written: Value = serde_json::from_slice(&written).unwrap();
         written["usage"] = streamed["usage"].clone();
         assert_eq!(written, streamed, "{name}");
@@ -178,9 +178,9 @@ fn a_recorded_error_is_of_the_dialect() {
 
 #[test]
 fn an_answer_without_a_choice_is_an_empty_message() {
-    let written = ingress::response::write(&Response::default(), &Request::default(), &ASKED);
+    let written = ingress::response::write(&Response::default(), Expected::default(), &ASKED);
     let one = Response { choices: vec![Choice::default()], ..Response::default() };
-    assert_eq!(written, ingress::response::write(&one, &Request::default(), &ASKED));
+    assert_eq!(written, ingress::response::write(&one, Expected::default(), &ASKED));
     insta::assert_snapshot!(
         String::from_utf8(written).unwrap(),
         @r#"{"model":"anthropic/m","id":"msg_0123456789abcdef01234567","type":"message","role":"assistant","content":[],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}"#

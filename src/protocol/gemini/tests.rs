@@ -85,7 +85,7 @@ fn showing() -> Request<'static> {
 /// A provider's events, decoded and encoded again, cut into pieces of `cut` bytes.
 pub(super) fn translated(stream: &str, cut: usize, framing: Framing) -> Vec<u8> {
     let mut decoder = egress::stream::Decoder::new(ASKED.unique);
-    let mut encoder = ingress::stream::Encoder::new(&showing(), &ASKED, framing);
+    let mut encoder = ingress::stream::Encoder::new(showing().expected(), &ASKED, framing);
     let (mut splitter, mut out) = (Splitter::default(), Vec::new());
     for piece in stream.as_bytes().chunks(cut) {
         splitter
@@ -135,7 +135,7 @@ fn a_recorded_request_comes_back_from_the_neutral_form() {
 fn a_recorded_answer_comes_back_from_the_neutral_form() {
     for recorded in recorded().filter(|recorded| !recorded.streaming) {
         let read = egress::response::read(recorded.body.as_bytes(), ASKED.unique).unwrap();
-        let written = ingress::response::write(&read, &showing(), &ASKED);
+        let written = ingress::response::write(&read, showing().expected(), &ASKED);
         assert_same(
             recorded.name,
             &serde_json::from_slice(&written).unwrap(),
@@ -166,7 +166,7 @@ fn a_stream_and_the_whole_answer_say_the_same() {
         let said = said(&recorded);
         let body = grammar::joined(&said).to_string();
         let read = egress::response::read(body.as_bytes(), ASKED.unique).unwrap();
-        let written = ingress::response::write(&read, &showing(), &ASKED);
+        let written = ingress::response::write(&read, showing().expected(), &ASKED);
         let streamed = translated(&events(&said), usize::MAX, Framing::Sse);
         let streamed = grammar::answer(&streamed, Framing::Sse);
         assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), streamed, "{}", recorded.name);

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 
 use super::{egress, ingress};
 use crate::{
-    chat::{loss::Losses, request::Request, response::Event},
+    chat::{
+        loss::Losses,
+        request::{Expected, Request},
+        response::Event,
+    },
     protocol::{
         sse::{self, Splitter},
         translate::{Asked, Decoder as _, Encoder as _, Frame, Target},
@@ -42,14 +46,15 @@ fn answered(exchange: &Value) -> Value {
     let sent = exchange["request_json"].to_string();
     let body = exchange["response_body"].as_str().unwrap();
     let response = egress::response::read(body.as_bytes(), "u").unwrap();
-    serde_json::from_slice(&ingress::response::write(&response, &read(&sent), &asked(&sent))).unwrap()
+    serde_json::from_slice(&ingress::response::write(&response, read(&sent).expected(), &asked(&sent)))
+        .unwrap()
 }
 
 /// A recorded stream likewise.
 fn streamed(exchange: &Value) -> String {
     let sent = exchange["request_json"].to_string();
     let mut decoder = egress::stream::Decoder::new("u");
-    let mut encoder = ingress::stream::Encoder::new(&read(&sent), &asked(&sent));
+    let mut encoder = ingress::stream::Encoder::new(read(&sent).expected(), &asked(&sent));
     let (mut splitter, mut out) = (Splitter::default(), Vec::new());
     let body = exchange["response_body"].as_str().unwrap();
     let pass = |event: Event<'_>, encoder: &mut ingress::stream::Encoder, out: &mut Vec<u8>| {
@@ -188,7 +193,7 @@ proptest! {
     ) {
         let body = if asked_usage { r#"{"stream_options":{"include_usage":true}}"# } else { "{}" };
         let mut decoder = egress::stream::Decoder::new("u");
-        let mut encoder = ingress::stream::Encoder::new(&Request::default(), &asked(body));
+        let mut encoder = ingress::stream::Encoder::new(Expected::default(), &asked(body));
         let mut out = Vec::new();
         for data in chunks.iter().map(String::as_str).chain(["[DONE]"]) {
             let frame = Frame { name: None, data: data.as_bytes() };

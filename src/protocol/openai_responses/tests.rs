@@ -106,7 +106,7 @@ fn recorded_requests_are_read_and_only_hosted_tools_are_noted() {
 fn a_recorded_stream_is_written_again_as_it_was() {
     for Recorded { name, request, body, .. } in recorded().filter(|recorded| recorded.streaming) {
         let asked = Asked { body: request.as_bytes(), ..ASKED };
-        let mut encoder = ingress::stream::Encoder::new(&Request::default(), &asked);
+        let mut encoder = ingress::stream::Encoder::new(&asked);
         let mut out = Vec::new();
         replay(&body, &mut encoder, &mut out);
         let mut written = grammar::answer(&out).unwrap();
@@ -208,7 +208,7 @@ fn a_turn_of_codex_is_a_chat_request_and_comes_back_from_it() {
 fn calls_side_by_side_of_a_chat_provider_are_items_in_their_order() {
     let exchange: Value = serde_json::from_str(CHAT).unwrap();
     let mut decoder = openai_chat::egress::stream::Decoder::new(ASKED.unique);
-    let mut encoder = ingress::stream::Encoder::new(&Request::default(), &ASKED);
+    let mut encoder = ingress::stream::Encoder::new(&ASKED);
     let mut out = Vec::new();
     for block in exchange["response_body"].as_str().unwrap().split_inclusive("\n\n") {
         let sse::Fields { name, data } = sse::fields(block.as_bytes());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     chat::{
         content::{Content, Reasoning},
-        request::Request,
+        request::Expected,
         response::{Choice, Response, Stop},
         signature::{Maker, Signature},
     },
@@ -43,8 +43,8 @@ pub(super) struct Usage {
     pub(super) service_tier: Option<&'static str>,
 }
 
-/// The answer to a request. An answer of several choices, which nobody can ask for in this dialect, gives its first.
-pub fn write(response: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+/// The answer, as the request expects it. An answer of several choices, which nobody can ask for in this dialect, gives its first.
+pub fn write(response: &Response<'_>, expected: Expected, asked: &Asked<'_>) -> Vec<u8> {
     let nothing = Choice::default();
     let choice = response.choices.first().unwrap_or(&nothing);
     let refused = choice.content.iter().any(|content| matches!(content, Content::Refusal(_)));
@@ -54,7 +54,7 @@ pub fn write(response: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) 
         id: &format!("msg_{}", asked.unique),
         kind: "message",
         role: "assistant",
-        content: blocks(&choice.content, is_shown(request)),
+        content: blocks(&choice.content, is_shown(expected)),
         stop_reason: Some(stop_reason(if refused { Stop::Filter } else { stop })),
         stop_sequence: choice.stop_sequence.as_deref().filter(|_| stop == Stop::Sequence),
         usage: Usage {
@@ -72,8 +72,8 @@ pub fn count(input_tokens: u64) -> Vec<u8> {
 }
 
 /// Whether the client wants to read what the model thinks. If not, it gets the signatures without the text.
-pub(super) fn is_shown(request: &Request<'_>) -> bool {
-    request.reasoning.as_ref().and_then(|reasoning| reasoning.shown) != Some(false)
+pub(super) fn is_shown(expected: Expected) -> bool {
+    expected.shown != Some(false)
 }
 
 /// Why an answer ends.

@@ -17,7 +17,7 @@ use super::response::{Message, Usage as MessageUsage, is_shown, stop_reason};
 use crate::{
     chat::{
         fault::FaultKind,
-        request::Request,
+        request::Expected,
         response::{Delta, Event, Stop},
         signature::{Maker, Signature},
         usage::Usage,
@@ -121,12 +121,12 @@ struct End<'a> {
 struct Empty {}
 
 impl Encoder {
-    /// A stream that answers this request.
-    pub fn new(request: &Request<'_>, asked: &Asked<'_>) -> Self {
+    /// A stream, as its request expects it.
+    pub fn new(expected: Expected, asked: &Asked<'_>) -> Self {
         Self {
             id: format!("msg_{}", asked.unique),
             model: asked.model.to_owned(),
-            shown: is_shown(request),
+            shown: is_shown(expected),
             phase: Phase::Silent,
             open: Open::None,
             next: 0,

@@ -8,7 +8,7 @@ use crate::{
     chat::{
         content::{Content as Said, Reasoning},
         json::Json,
-        request::Request,
+        request::Expected,
         response::{Choice, Response, Stop},
         signature::{Maker, Signature},
     },
@@ -45,9 +45,9 @@ pub(super) struct Candidate<'r> {
     pub(super) logprobs_result: Option<Json<'r>>,
 }
 
-/// The answer to a request.
-pub fn write(response: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
-    let shown = is_shown(request);
+/// The answer, as the request expects it.
+pub fn write(response: &Response<'_>, expected: Expected, asked: &Asked<'_>) -> Vec<u8> {
+    let shown = is_shown(expected);
     let candidates = (0..).zip(&response.choices).map(|(index, choice)| candidate(index, choice, shown));
     let answer = Answer {
         candidates: candidates.collect(),
@@ -65,8 +65,8 @@ pub fn count(total_tokens: u64) -> Vec<u8> {
 }
 
 /// Whether the client asked to read what the model thinks. If not, it gets the signatures without the text.
-pub(super) fn is_shown(request: &Request<'_>) -> bool {
-    request.reasoning.as_ref().and_then(|reasoning| reasoning.shown) == Some(true)
+pub(super) fn is_shown(expected: Expected) -> bool {
+    expected.shown == Some(true)
 }
 
 /// Why an answer ends. Calls end it like anything else.

@@ -10,7 +10,7 @@ use crate::{
     chat::{
         fault::FaultKind,
         json::Json,
-        request::Request,
+        request::Expected,
         response::{Delta, Event, Stop},
         usage::Usage,
     },
@@ -65,12 +65,12 @@ struct Progress {
 const MOST_CHOICES: usize = 128;
 
 impl Encoder {
-    /// A stream that answers this request.
-    pub fn new(request: &Request<'_>, asked: &Asked<'_>, framing: Framing) -> Self {
+    /// A stream, as its request expects it.
+    pub fn new(expected: Expected, asked: &Asked<'_>, framing: Framing) -> Self {
         Self {
             id: asked.unique.to_owned(),
             model: asked.model.to_owned(),
-            shown: is_shown(request),
+            shown: is_shown(expected),
             framing,
             begun: false,
             over: false,

@@ -167,7 +167,7 @@ proptest! {
     #[test]
     fn any_events_make_a_stream_that_obeys_the_grammar(events in prop::collection::vec(event(), 0..20)) {
         let answers = [Framing::Sse, Framing::Array].map(|framing| {
-            let mut encoder = ingress::stream::Encoder::new(&showing(), &ASKED, framing);
+            let mut encoder = ingress::stream::Encoder::new(showing().expected(), &ASKED, framing);
             let mut out = Vec::new();
             events.iter().for_each(|event| encoder.push(event.clone(), &mut out));
             encoder.finish(&mut out);

@@ -9,7 +9,7 @@ use crate::{
     chat::{
         content::{Call, Content, Input, Reasoning},
         json::Json,
-        request::Request,
+        request::Expected,
         response::{Choice, Response, Stop},
         signature::Maker,
     },
@@ -58,10 +58,10 @@ struct Message<'a> {
     extra_content: Option<ExtraContent<'a>>,
 }
 
-/// The body of the answer to a client that asked `request`.
-pub fn write(response: &Response<'_>, request: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+/// The answer, as the request expects it.
+pub fn write(response: &Response<'_>, expected: Expected, asked: &Asked<'_>) -> Vec<u8> {
     // Who has no tools gets no calls, in whatever form.
-    let functions = !request.tools.is_empty() && Wishes::of(asked.body).functions;
+    let functions = expected.tools && Wishes::of(asked.body).functions;
     let choices = response.choices.iter().enumerate();
     let body = Body {
         id: id(&response.id, asked),

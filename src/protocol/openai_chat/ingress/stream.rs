@@ -16,7 +16,7 @@ use crate::{
     chat::{
         fault::FaultKind,
         json::Json,
-        request::Request,
+        request::Expected,
         response::{Delta, Event, Stop},
         signature::{Maker, Signature},
         usage::Usage,
@@ -101,10 +101,10 @@ struct Change<'a> {
 }
 
 impl Encoder {
-    /// A stream for the client that asked `request`.
-    pub fn new(request: &Request<'_>, asked: &Asked<'_>) -> Self {
+    /// A stream, as its request expects it.
+    pub fn new(expected: Expected, asked: &Asked<'_>) -> Self {
         let mut wishes = Wishes::of(asked.body);
-        wishes.functions &= !request.tools.is_empty();
+        wishes.functions &= expected.tools;
         Self {
             id: id("", asked),
             created: asked.now,

@@ -10,7 +10,6 @@ use super::{
 use crate::{
     chat::{
         content::{Call, Content, Input, Reasoning},
-        request::Request,
         response::{Choice, Response},
         signature::{Maker, Signature},
     },
@@ -25,7 +24,7 @@ struct Output<'r> {
 }
 
 /// The answer to a request. An answer of several choices, which nobody can ask for in this dialect, gives its first.
-pub fn write(response: &Response<'_>, _: &Request<'_>, asked: &Asked<'_>) -> Vec<u8> {
+pub fn write(response: &Response<'_>, asked: &Asked<'_>) -> Vec<u8> {
     let nothing = Choice::default();
     let choice = response.choices.first().unwrap_or(&nothing);
     let repeated = Repeated::of(asked.body);

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     chat::{
         fault::FaultKind,
-        request::Request,
         response::{Delta, Event, Stop},
         signature::{Maker, Signature},
         usage::Usage,
@@ -106,7 +105,7 @@ const MOST: usize = 16 << 20;
 
 impl Encoder {
     /// A stream that answers this request.
-    pub fn new(_: &Request<'_>, asked: &Asked<'_>) -> Self {
+    pub fn new(asked: &Asked<'_>) -> Self {
         let repeated = Repeated::of(asked.body);
         Self {
             unique: asked.unique.to_owned(),

@@ -4,7 +4,6 @@ use super::*;
 use crate::{
     chat::{
         content::{Call, Input, Text},
-        request::Thinking,
         usage::Usage,
     },
     protocol::anthropic::tests::{ASKED, golden},
@@ -20,7 +19,7 @@ fn written(choice: Choice<'_>) -> serde_json::Value {
         service_tier: Some("default".into()),
         ..Response::default()
     };
-    serde_json::from_slice(&write(&response, &Request::default(), &ASKED)).unwrap()
+    serde_json::from_slice(&write(&response, Expected::default(), &ASKED)).unwrap()
 }
 
 fn call(input: &'static str, signature: Option<Signature<'static>>) -> Content<'static> {
@@ -70,8 +69,7 @@ fn thinking_that_is_not_to_be_shown_keeps_its_signature() {
     let content = [signed(None), signed(Some(Signature::new(Maker::Anthropic, "EqQ")))];
     let blocks = serde_json::to_string(&blocks(&content, false)).unwrap();
     assert_eq!(blocks, r#"[{"type":"thinking","thinking":"","signature":"EqQ"}]"#);
-    let hidden = Thinking { shown: Some(false), ..Thinking::default() };
-    assert!(!is_shown(&Request { reasoning: Some(hidden), ..Request::default() }));
+    assert!(!is_shown(Expected { shown: Some(false), ..Expected::default() }));
 }
 
 #[test]

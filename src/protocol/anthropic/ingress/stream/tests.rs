@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    chat::{fault::Fault, request::Thinking},
+    chat::fault::Fault,
     protocol::{
         anthropic::tests::{ASKED, golden, grammar},
         translate::Encoder as _,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 fn encoder() -> Encoder {
-    Encoder::new(&Request::default(), &ASKED)
+    Encoder::new(Expected::default(), &ASKED)
 }
 
 fn delta(delta: Delta<'_>) -> Event<'_> {
@@ -152,8 +152,7 @@ fn an_empty_answer_and_a_refusal_are_whole_messages() {
 
 #[test]
 fn hidden_thinking_leaves_its_signature() {
-    let reasoning = Some(Thinking { shown: Some(false), ..Thinking::default() });
-    let mut encoder = Encoder::new(&Request { reasoning, ..Request::default() }, &ASKED);
+    let mut encoder = Encoder::new(Expected { shown: Some(false), ..Expected::default() }, &ASKED);
     let signature = Delta::Signature(Signature::new(Maker::Anthropic, "EqQ"));
     let mut out = pushed(&mut encoder, vec![delta(Delta::Reasoning("hm".into())), delta(signature)]);
     encoder.finish(&mut out);

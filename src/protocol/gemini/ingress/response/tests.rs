@@ -4,20 +4,18 @@ use super::*;
 use crate::{
     chat::{
         content::{Call, Input, Text},
-        request::Thinking,
         usage::Usage,
     },
     protocol::gemini::tests::ASKED,
 };
 
 fn written(content: Vec<Said<'_>>, stop: Stop, shown: bool) -> String {
-    let reasoning = Some(Thinking { shown: Some(shown), ..Thinking::default() });
-    let request = Request { reasoning, ..Request::default() };
+    let expected = Expected { shown: Some(shown), ..Expected::default() };
     let choice = Choice { content, stop, ..Choice::default() };
     let usage =
         Usage { input: Some(9), output: Some(7), reasoning: Some(4), cached: Some(0), cache_write: None };
     let response = Response { choices: vec![choice], usage: Some(usage), ..Response::default() };
-    String::from_utf8(write(&response, &request, &ASKED)).unwrap()
+    String::from_utf8(write(&response, expected, &ASKED)).unwrap()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn encoder(framing: Framing) -> Encoder {
-    Encoder::new(&Request::default(), &ASKED, framing)
+    Encoder::new(Expected::default(), &ASKED, framing)
 }
 
 fn call(index: u32) -> Delta<'static> {

@@ -1,22 +1,17 @@
 //! Answers as clients get them.
 
 use super::*;
-use crate::chat::{
-    content::Text,
-    request::{Tool, ToolInput},
-    signature::Signature,
-    usage::Usage,
-};
+use crate::chat::{content::Text, signature::Signature, usage::Usage};
 
 const ASKED: Asked<'static> =
     Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 17, body: b"{}" };
 
-fn written(choice: Choice<'_>, request: &Request<'_>, asked: &Asked<'_>) -> String {
+fn written(choice: Choice<'_>, expected: Expected, asked: &Asked<'_>) -> String {
     let usage =
         Usage { input: Some(9), output: Some(4), cached: Some(3), cache_write: None, reasoning: Some(2) };
     let response =
         Response { id: "msg_1".into(), choices: vec![choice], usage: Some(usage), ..Response::default() };
-    String::from_utf8(write(&response, request, asked)).unwrap()
+    String::from_utf8(write(&response, expected, asked)).unwrap()
 }
 
 fn call(name: &'static str) -> Content<'static> {
@@ -27,7 +22,7 @@ fn call(name: &'static str) -> Content<'static> {
 #[test]
 fn text_in_several_blocks_is_one_text() {
     let choice = Choice { content: vec![Content::text("a"), Content::text("b")], ..Choice::default() };
-    insta::assert_snapshot!(written(choice, &Request::default(), &ASKED), @r#"{"id":"chatcmpl-0123456789abcdef01234567","object":"chat.completion","created":17,"model":"p/m","choices":[{"index":0,"message":{"role":"assistant","content":"ab","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":2}}}"#);
+    insta::assert_snapshot!(written(choice, Expected::default(), &ASKED), @r#"{"id":"chatcmpl-0123456789abcdef01234567","object":"chat.completion","created":17,"model":"p/m","choices":[{"index":0,"message":{"role":"assistant","content":"ab","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":2}}}"#);
 }
 
 #[test]
@@ -53,7 +48,7 @@ fn calls_reasoning_and_signatures_stand_in_their_fields() {
             signature: signed(Maker::Google, "S="),
         }),
     ];
-    let text = written(Choice { content, ..Choice::default() }, &Request::default(), &ASKED);
+    let text = written(Choice { content, ..Choice::default() }, Expected::default(), &ASKED);
     let (_, choice) = text.split_once("\"choices\":").unwrap();
     let (choice, _) = choice.split_once(",\"usage\"").unwrap();
     insta::assert_snapshot!(choice, @r#"[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"t","reasoning_details":[{"type":"reasoning.text","text":"t","signature":"nexus:anthropic:E="},{"type":"reasoning.encrypted","data":"nexus:anthropic:R="}],"tool_calls":[{"id":"id_f","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"c2","type":"custom","custom":{"name":"g","input":"x"},"extra_content":{"google":{"thought_signature":"S="}}}]},"logprobs":null,"finish_reason":"tool_calls"}]"#);
@@ -61,16 +56,9 @@ fn calls_reasoning_and_signatures_stand_in_their_fields() {
 
 #[test]
 fn a_client_that_has_functions_gets_a_function_call() {
-    let tool = Tool {
-        name: "f".into(),
-        description: None,
-        input: ToolInput::Schema(None),
-        strict: None,
-        cache: None,
-    };
-    let request = Request { tools: vec![tool], ..Request::default() };
+    let expected = Expected { tools: true, ..Expected::default() };
     let asked = Asked { body: br#"{"functions":[{"name":"f"}]}"#, ..ASKED };
-    let text = written(Choice { content: vec![call("f"), call("g")], ..Choice::default() }, &request, &asked);
+    let text = written(Choice { content: vec![call("f"), call("g")], ..Choice::default() }, expected, &asked);
     assert!(
         text.contains(r#""content":null,"refusal":null,"function_call":{"name":"f","arguments":"{}"}}"#),
         "{text}"
@@ -82,19 +70,19 @@ fn a_client_that_has_functions_gets_a_function_call() {
 fn a_refusal_ends_as_any_answer_and_a_filter_does_not() {
     let refusal =
         Choice { content: vec![Content::Refusal("no".into())], stop: Stop::Filter, ..Choice::default() };
-    let text = written(refusal, &Request::default(), &ASKED);
+    let text = written(refusal, Expected::default(), &ASKED);
     assert!(
         text.contains(r#""content":null,"refusal":"no""#) && text.contains(r#""finish_reason":"stop""#),
         "{text}"
     );
     let filtered = Choice { stop: Stop::Filter, ..Choice::default() };
-    let text = written(filtered, &Request::default(), &ASKED);
+    let text = written(filtered, Expected::default(), &ASKED);
     assert!(text.contains(r#""content":"","refusal":null"#), "{text}");
     assert!(text.contains(r#""finish_reason":"content_filter""#), "{text}");
     let signed = Text { signature: Some(Signature::new(Maker::Google, "S=")), ..Text::new("a") };
     let text = written(
         Choice { content: vec![Content::Text(signed)], ..Choice::default() },
-        &Request::default(),
+        Expected::default(),
         &ASKED,
     );
     assert!(text.contains(r#""extra_content":{"google":{"thought_signature":"S="}}"#), "{text}");

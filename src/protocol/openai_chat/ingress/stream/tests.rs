@@ -31,7 +31,7 @@ fn start() -> Event<'static> {
 }
 
 fn written(body: &[u8], events: Vec<Event<'_>>) -> String {
-    let mut encoder = Encoder::new(&Request::default(), &Asked { body, ..ASKED });
+    let mut encoder = Encoder::new(Expected::default(), &Asked { body, ..ASKED });
     let mut out = Vec::new();
     events.into_iter().for_each(|event| encoder.push(event, &mut out));
     encoder.finish(&mut out);
@@ -117,7 +117,7 @@ fn after_an_error_nothing_follows() {
         stream,
         "data: {\"error\":{\"message\":\"busy\",\"type\":\"overloaded_error\",\"code\":529}}\n\n"
     );
-    let mut encoder = Encoder::new(&Request::default(), &ASKED);
+    let mut encoder = Encoder::new(Expected::default(), &ASKED);
     let mut out = Vec::new();
     encoder.fail(502, "cut", &mut out);
     encoder.fail(502, "cut", &mut out);
@@ -127,7 +127,7 @@ fn after_an_error_nothing_follows() {
 
 #[test]
 fn a_client_that_has_functions_is_told_one_call() {
-    let mut encoder = Encoder::new(&Request::default(), &ASKED);
+    let mut encoder = Encoder::new(Expected::default(), &ASKED);
     encoder.wishes.functions = true;
     let mut out = Vec::new();
     for index in 0..2 {
@@ -217,7 +217,7 @@ proptest! {
         reported in any::<bool>(),
     ) {
         let body = if asked { WITH_USAGE } else { b"{}" };
-        let mut encoder = Encoder::new(&Request::default(), &Asked { body, ..ASKED });
+        let mut encoder = Encoder::new(Expected::default(), &Asked { body, ..ASKED });
         let mut out = Vec::new();
         encoder.push(start(), &mut out);
         let count = choices.len();

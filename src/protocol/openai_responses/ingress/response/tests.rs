@@ -15,7 +15,7 @@ fn answer(content: Vec<Content<'static>>, stop: Stop) -> Value {
     let choice = Choice { content, stop, ..Choice::default() };
     let response = Response { choices: vec![choice], ..Response::default() };
     let asked = Asked { body: TOOLS.as_bytes(), ..ASKED };
-    serde_json::from_slice(&write(&response, &Request::default(), &asked)).unwrap()
+    serde_json::from_slice(&write(&response, &asked)).unwrap()
 }
 
 fn call(name: &'static str, input: Input<'static>) -> Content<'static> {
@@ -51,7 +51,7 @@ fn an_answer_is_whole() {
         ..Response::default()
     };
     let asked = Asked { body: TOOLS.as_bytes(), ..ASKED };
-    insta::assert_snapshot!(String::from_utf8(write(&response, &Request::default(), &asked)).unwrap());
+    insta::assert_snapshot!(String::from_utf8(write(&response, &asked)).unwrap());
 }
 
 #[test]

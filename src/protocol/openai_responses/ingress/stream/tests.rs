@@ -23,7 +23,7 @@ const BODY: &str = r#"{"input":"x","tools":[{"type":"custom","name":"patch"},
     {"type":"namespace","name":"mcp__git","tools":[{"type":"function","name":"log"}]}]}"#;
 
 fn encoder() -> Encoder {
-    Encoder::new(&Request::default(), &Asked { body: BODY.as_bytes(), ..ASKED })
+    Encoder::new(&Asked { body: BODY.as_bytes(), ..ASKED })
 }
 
 fn stream(deltas: impl IntoIterator<Item = Delta<'static>>, stop: Stop) -> Vec<u8> {
@@ -257,8 +257,7 @@ fn a_stream_and_the_whole_answer_say_the_same() {
         answer((0..).zip(&content).flat_map(|(index, content)| deltas(index, content)), Stop::Calls);
     let response = Response { choices: vec![Choice { content, ..Choice::default() }], ..Response::default() };
     let asked = Asked { body: BODY.as_bytes(), ..ASKED };
-    let whole: Value =
-        serde_json::from_slice(&response::write(&response, &Request::default(), &asked)).unwrap();
+    let whole: Value = serde_json::from_slice(&response::write(&response, &asked)).unwrap();
     assert_eq!(streamed["output"], whole["output"]);
 }
 
