@@ -32,7 +32,9 @@ pub enum Parameter {
     ToolChoice,
     /// `Format::JsonObject` and `Format::Schema`
     Format,
-    /// A keyword of a tool's or the answer's JSON Schema that the target refuses
+    /// A keyword of the answer's JSON Schema that the target refuses
+    FormatKeyword,
+    /// A keyword of a tool's JSON Schema that the target refuses, or the grammar of its free text
     SchemaKeyword,
     /// `Tool::strict`
     Strict,

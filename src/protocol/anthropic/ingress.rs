@@ -21,6 +21,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::ParallelCalls => "tool_choice.disable_parallel_tool_use",
         Parameter::ToolChoice => "tool_choice",
         Parameter::Format => "output_config.format",
+        Parameter::FormatKeyword => "output_config.format.schema",
         Parameter::SchemaKeyword => "tools.input_schema",
         Parameter::Strict => "tools.strict",
         Parameter::Reasoning => "thinking",

@@ -23,6 +23,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Format => "generationConfig.responseMimeType",
         Parameter::Reasoning => "generationConfig.thinkingConfig",
         Parameter::ToolChoice => "toolConfig.functionCallingConfig",
+        Parameter::FormatKeyword => "generationConfig.responseSchema",
         Parameter::SchemaKeyword => "tools.functionDeclarations.parameters",
         Parameter::ServiceTier => "serviceTier",
         Parameter::Store => "store",

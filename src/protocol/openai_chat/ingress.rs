@@ -24,6 +24,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::ParallelCalls => "parallel_tool_calls",
         Parameter::ToolChoice => "tool_choice",
         Parameter::Format => "response_format",
+        Parameter::FormatKeyword => "response_format.json_schema.schema",
         Parameter::SchemaKeyword => "tools.function.parameters",
         Parameter::Strict => "tools.function.strict",
         Parameter::Reasoning => "reasoning_effort",

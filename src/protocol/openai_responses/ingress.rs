@@ -19,6 +19,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::ParallelCalls => "parallel_tool_calls",
         Parameter::ToolChoice => "tool_choice",
         Parameter::Format => "text.format",
+        Parameter::FormatKeyword => "text.format.schema",
         Parameter::SchemaKeyword => "tools.parameters",
         Parameter::Strict => "tools.strict",
         Parameter::Reasoning => "reasoning",

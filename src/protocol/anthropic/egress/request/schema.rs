@@ -36,7 +36,7 @@ const DATA: [&str; 5] = ["enum", "const", "default", "examples", "required"];
 /// The schema, and whether anything was taken out of it. As it is where nothing has to change.
 pub(super) fn taken<'r>(schema: &'r Json<'_>, losses: &mut Losses) -> Json<'r> {
     let changed = changed(schema);
-    losses.lose_if(changed.as_ref().is_some_and(|(_, dropped)| *dropped), Parameter::SchemaKeyword);
+    losses.lose_if(changed.as_ref().is_some_and(|(_, dropped)| *dropped), Parameter::FormatKeyword);
     let changed = changed.and_then(|(value, _)| Json::parse(value.to_string()));
     changed.unwrap_or(Json(Cow::Borrowed(&*schema.0)))
 }
