@@ -245,6 +245,7 @@ fn told(case: &Case, outcome: &Outcome, usual: Option<&Outcome>) -> String {
         // What a request changes of an answer is changed whoever provides it, and shows in a whole one.
         let first = |(name, _): &&(String, Seen)| name.ends_with(KINDS[0].name);
         let mut first: Vec<_> = whole.iter().filter(first).cloned().collect();
+        first.retain(|(_, seen)| !seen.answer.is_empty());
         for (name, Seen { answer, .. }) in &mut first {
             *answer = usual.map_or_else(String::new, |usual| layout::news(answer, &answer_of(usual, name)));
         }
