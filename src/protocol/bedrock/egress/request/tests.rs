@@ -340,7 +340,7 @@ fn the_form_of_the_answer_has_its_schema_as_text() {
     };
     let request = Request { format: Some(format), ..Request::default() };
     let (body, lost) = sent(&request);
-    assert_eq!(lost, [Parameter::SchemaKeyword]);
+    assert_eq!(lost, [Parameter::FormatKeyword]);
     let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}},"additionalProperties":false}"#;
     let expected = json!({"textFormat": {
         "type": "json_schema",
