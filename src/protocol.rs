@@ -273,6 +273,10 @@ fn span_in(whole: &[u8], part: &str) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    mod any_json;
+    mod any_split;
+    mod there_and_back;
+
     use super::*;
 
     fn routed(method: Method, path: &str) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {

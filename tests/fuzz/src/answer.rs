@@ -51,7 +51,7 @@ pub fn error(body: &[u8]) {
         let json: Value = serde_json::from_slice(json).expect("JSON");
         json["error"]["message"].as_str().expect("a message").to_owned()
     };
-    assert_eq!(said(&error::upstream_body(500, 500, &text)), text);
+    assert_eq!(said(&error::body(FaultKind::Internal, 500, &text, None)), text);
     let event = error::event(FaultKind::Other, 502, &text);
     assert_eq!(said(&sse::data(&event).expect("one event")), text);
 }

@@ -88,7 +88,7 @@ impl Seen {
         let server = OpenAi::new(&base, configured, false).expect("an address");
         let (query, headers) = (Some(self.query.as_str()), &self.caller);
         let request_id = &HeaderValue::from_static("id");
-        let client = Client { query, headers, request_id, key: forwarded, token: None, same_protocol: true };
+        let client = Client { query, headers, request_id, key: forwarded, opened: None, same_protocol: true };
         let rules = HeaderRules::new(&self.rules[0], &self.rules[1], &[]);
         let wanted = Wanted { operation: Operation::Chat, model: "m", stream: false };
         let request = server.request(&wanted, &client, rules.as_ref(), Rope::new());

@@ -6,7 +6,10 @@ use http::Method;
 use nexus::{
     chat::{Part, Piece, Prompt},
     config::Counting,
-    protocol::{self, Operation, openai_chat::passing::request as chat, openai_embeddings::passing::request as embeddings},
+    protocol::{
+        self, Operation, Prefixes, Protocol, openai_chat::passing::request as chat,
+        openai_embeddings::passing::request as embeddings,
+    },
     tokens::{Counter, Estimate, Progress, Tally},
 };
 use serde_json::Value;
@@ -50,8 +53,12 @@ pub fn embeddings(body: &[u8]) {
 /// A path leads to one operation, and a model's id comes out of it as it went in, however it is written.
 pub fn route(path: &[u8]) {
     let Ok(path) = str::from_utf8(path) else { return };
-    let prefixes = ["/llm/openai".to_owned(), "/llm".to_owned()];
-    let at = |method: Method, path: &str| protocol::route(&prefixes, &method, path);
+    let prefixes =
+        Prefixes { openai: Some(vec!["/llm/openai".to_owned(), "/llm".to_owned()]), ..Prefixes::default() };
+    let at = |method: Method, path: &str| {
+        let routed = protocol::route(&prefixes, &method, path, Protocol::OpenAi);
+        routed.map(|(_, operation)| operation).map_err(|(_, no)| no)
+    };
     let get = at(Method::GET, path);
     assert!(get.is_err() || at(Method::HEAD, path) == get);
     assert!(get.is_err() || at(Method::POST, path).is_err());
