@@ -248,16 +248,16 @@ fn pass(body: &[u8]) {
     let _ = gemini::passing::request::Request::parse_count(body);
     let _ = gemini::ingress::request::read_count(body);
     let _ = openai_embeddings::passing::request::Request::parse(body);
-    let _ = gemini::egress::embeddings::write(body, &TARGET);
+    let _ = gemini::egress::embeddings::write(body, &TARGET, gemini::egress::embeddings::Api::Gemini);
 }
 
 /// An answer of a provider: refused with a reason, or told to every client, whole and as an event of a stream.
 fn tell(spoken: Spoken, body: &[u8]) {
     let request = Client::Chat.read(br#"{"model":"m","messages":[]}"#).unwrap_or_default();
     match spoken.read(body, UNIQUE) {
-        Ok(answer) => {
-            CLIENTS.iter().for_each(|client| assert_json(&client.write(&answer, &request, &ASKED), body))
-        }
+        Ok(answer) => CLIENTS
+            .iter()
+            .for_each(|client| assert_json(&client.write(&answer, request.expected(), &ASKED), body)),
         Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
     }
     let mut decoder = spoken.decoder(UNIQUE);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::any_json::{ASKED, CLIENTS, SPOKEN, UNIQUE};
 use crate::{
-    chat::request::Request,
+    chat::request::Expected,
     protocol::{
         anthropic,
         dialect::Spoken,
@@ -145,7 +145,7 @@ fn machines() -> Vec<Machine> {
 /// A machine for each client of this provider.
 fn translating(spoken: Spoken, framing: Framing) -> impl Iterator<Item = Machine> {
     CLIENTS.into_iter().map(move |client| {
-        let sides = (spoken.decoder(UNIQUE), client.encoder(&Request::default(), &ASKED));
+        let sides = (spoken.decoder(UNIQUE), client.encoder(Expected::default(), &ASKED));
         Machine::Translated(Box::new(Translated::new(framing, sides, Some(["sk-secret".into()].into()))))
     })
 }

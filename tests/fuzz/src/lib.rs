@@ -4,19 +4,25 @@
 //! a plain JSON value, the reference tokeniser, a list of everything that happened. Nothing here is part of the router.
 
 mod answer;
+mod ask;
 mod configuration;
+mod frame;
 mod headers;
 mod ledger;
 mod request;
 mod stream;
+mod tell;
 mod token;
+mod told;
 
 pub use answer::{error, response};
+pub use ask::{request_chat, request_gemini, request_messages, request_responses};
 pub use configuration::config;
 pub use headers::headers;
 pub use ledger::ledger;
 pub use request::{chat, embeddings, route, tokens};
 pub use stream::stream;
+pub use tell::{answer_chat, answer_converse, answer_gemini, answer_messages, event_stream, sse};
 pub use token::token;
 
 use bytes::Bytes;

@@ -7,14 +7,16 @@ use nexus::{
     chat::{Part, Piece, Prompt},
     config::Counting,
     protocol::{
-        self, Operation, Prefixes, Protocol, openai_chat::passing::request as chat,
+        self, Operation, Prefixes, Protocol,
+        gemini::egress::embeddings::{self as google, Api, Refused},
+        openai_chat::passing::request as chat,
         openai_embeddings::passing::request as embeddings,
     },
     tokens::{Counter, Estimate, Progress, Tally},
 };
 use serde_json::Value;
 
-use crate::{NAME, edited, renamed};
+use crate::{NAME, ask::TARGET, edited, renamed, told};
 
 const COUNTING: Counting = Counting { count_tools: true, image_tokens: 1000, file_tokens: 500 };
 
@@ -38,8 +40,15 @@ pub fn chat(body: &[u8]) {
     }
 }
 
-/// An embeddings request likewise.
+/// An embeddings request likewise; and Google is asked the same, or it is refused with a reason.
 pub fn embeddings(body: &[u8]) {
+    for api in [Api::Gemini, Api::Vertex] {
+        match google::write(body, &TARGET, api) {
+            Ok(asked) => told::json(&asked.body),
+            Err(Refused::Malformed(malformed)) => assert!(malformed.to_string().len() > 10, "{malformed}"),
+            Err(Refused::Unsupported(unsupported)) => assert!(!unsupported.why.is_empty()),
+        }
+    }
     let Ok(request) = embeddings::Request::parse(body) else { return };
     if let Ok(plain) = serde_json::from_slice::<Value>(body) {
         assert_eq!(plain["model"], request.model());
@@ -76,7 +85,7 @@ pub fn tokens(text: &[u8]) {
 }
 
 /// Counts a request with and without memory, whole and interrupted, below every ceiling.
-fn count<P: Prompt>(body: &[u8], prompt: &P) {
+pub fn count<P: Prompt>(body: &[u8], prompt: &P) {
     let all = prompt.fixed_tokens() + parts(prompt).map(|part| part_tokens::<P>(body, part)).sum::<u64>();
     for ceiling in [0, all / 2, all.saturating_sub(1), all] {
         let Estimate { tokens, exact } = COUNTER.estimate(body, prompt, Some(ceiling));

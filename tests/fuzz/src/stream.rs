@@ -31,7 +31,8 @@ pub fn stream(bytes: &[u8]) {
     assert_eq!(once, events_of(&once), "what has passed passes unchanged");
 }
 
-fn pieces<'a>(mut text: &'a [u8], cuts: &[u8; 4]) -> Vec<&'a [u8]> {
+/// The text as `cuts` say, again and again.
+pub fn pieces<'a>(mut text: &'a [u8], cuts: &[u8; 4]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for cut in cuts.iter().cycle() {
         let (piece, rest) = text.split_at(text.len().min(usize::from(*cut) % 64 + 1));
