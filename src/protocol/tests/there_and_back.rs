@@ -177,7 +177,7 @@ fn showing() -> Request<'static> {
 /// Events told to a client, and heard by it.
 fn streamed((client, spoken): (Client, Spoken), events: Vec<Event<'static>>) -> Told {
     let asked = crate::protocol::translate::Asked { body: SHOWING, ..ASKED };
-    let mut encoder = client.encoder(&showing(), &asked);
+    let mut encoder = client.encoder(showing().expected(), &asked);
     let mut out = Vec::new();
     events.into_iter().for_each(|event| encoder.push(event, &mut out));
     encoder.finish(&mut out);
@@ -302,7 +302,7 @@ proptest! {
         let said = Told::of(&answer);
         for both in BOTH {
             let (client, spoken) = both;
-            let written = client.write(&answer, &showing(), &ASKED);
+            let written = client.write(&answer, showing().expected(), &ASKED);
             let read = spoken.read(&written, UNIQUE).unwrap();
             prop_assert_eq!(&Told::of(&read), &said, "{:?} whole", spoken);
             let told = streamed(both, events(&answer, length, side_by_side));
@@ -319,7 +319,7 @@ proptest! {
         let choice = Choice { content: vec![Content::Call(call)], stop: Stop::Calls, ..Choice::default() };
         let answer = Response { id: "i".into(), choices: vec![choice], ..Response::default() };
         for (client, _) in BOTH {
-            let written = client.write(&answer, &showing(), &ASKED);
+            let written = client.write(&answer, showing().expected(), &ASKED);
             let written = String::from_utf8(written).unwrap();
             prop_assert!(written.contains(&*signature.value), "{}", written);
         }
