@@ -165,9 +165,13 @@ def router(scripted, tmp_path_factory):
         yield router
 
 
+# The headers of a caller. SDKs are slow to begin: all tests share one client of each.
+EVERYBODY = {"X-User-Id": "tests"}
+
+
 @pytest.fixture
 def caller(request):
-    """The headers of a caller: each test is one of its own."""
+    """The headers of a caller who is nobody else: each test is one of its own."""
     return {"X-User-Id": request.node.nodeid}
 
 
@@ -177,26 +181,26 @@ def base(request, router):
     return lambda protocol: f"http://{router.address}" + (f"/llm/{protocol}" if request.param == "protocol" else "")
 
 
-@pytest.fixture
-def chat(router, caller):
+@pytest.fixture(scope="session")
+def chat(router):
     """The SDK of OpenAI."""
     base_url = f"http://{router.address}/llm/openai/v1"
-    with openai.OpenAI(base_url=base_url, api_key="unused", default_headers=caller, max_retries=0) as client:
+    with openai.OpenAI(base_url=base_url, api_key="unused", default_headers=EVERYBODY, max_retries=0) as client:
         yield client
 
 
-@pytest.fixture
-def claude(router, caller):
+@pytest.fixture(scope="session")
+def claude(router):
     """The SDK of Anthropic."""
     base_url = f"http://{router.address}/llm/anthropic"
-    with anthropic.Anthropic(base_url=base_url, api_key="unused", default_headers=caller, max_retries=0) as client:
+    with anthropic.Anthropic(base_url=base_url, api_key="unused", default_headers=EVERYBODY, max_retries=0) as client:
         yield client
 
 
-@pytest.fixture
-def gemini(router, caller):
+@pytest.fixture(scope="session")
+def gemini(router):
     """The SDK of Google."""
-    options = {"base_url": f"http://{router.address}/llm/google", "headers": caller}
+    options = {"base_url": f"http://{router.address}/llm/google", "headers": EVERYBODY}
     client = genai.Client(api_key="unused", http_options=options)
     yield client
     client.close()

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD as STANDARD, BASE64_STANDARD_NO_PAD as UNPADDED},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -93,19 +97,37 @@ impl<'r> Part<'r> {
     }
 }
 
-/// The signature of reasoning, as it stands in a field of Google's.
+/// How a marked signature begins in Base64: six bytes of the mark are eight characters.
+const MARKED: &str = "bmV4dXM6";
+
+/// The signature of reasoning, as it stands in a field of Google's. That holds bytes, and Google's clients refuse what is
+/// no Base64: another maker's signature is written so, mark and all.
 pub(super) fn mark(signature: &Signature<'_>, redacted: bool) -> String {
-    if redacted && signature.maker != Maker::Google {
-        let value = format!("{REDACTED}{}", signature.value);
-        Signature::new(signature.maker, value).marked(Maker::Google).into_owned()
-    } else {
-        signature.marked(Maker::Google).into_owned()
+    if signature.maker == Maker::Google {
+        return signature.value.clone().into_owned();
     }
+    let hidden = if redacted { REDACTED } else { "" };
+    let value = format!("{hidden}{}", signature.value);
+    STANDARD.encode(Signature::new(signature.maker, value).marked(Maker::Google).as_bytes())
+}
+
+/// A signature out of a field of Google's. Clients may write the bytes anew, in the other alphabet and without padding.
+pub(super) fn read_mark(field: Cow<'_, str>) -> Signature<'_> {
+    if field.starts_with(MARKED) {
+        let standard = field.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        let decoded = UNPADDED.decode(standard).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some(read) = decoded.map(|text| Signature::read(Maker::Google, text.into()))
+            && read.maker != Maker::Google
+        {
+            return read;
+        }
+    }
+    Signature::new(Maker::Google, field)
 }
 
 /// Reasoning out of its text and that field.
 pub(super) fn unmark<'a>(text: Cow<'a, str>, field: Option<Cow<'a, str>>) -> Reasoning<'a> {
-    let mut signature = field.map(|field| Signature::read(Maker::Google, field));
+    let mut signature = field.map(read_mark);
     let mut redacted = false;
     if let Some(Signature { maker, value }) = &mut signature
         && *maker != Maker::Google
@@ -166,9 +188,17 @@ mod tests {
             for redacted in [false, maker != Maker::Google] {
                 let signature = Signature::new(maker, "EqQB+/=");
                 let field = mark(&signature, redacted);
+                let again = field.replace('+', "-").replace('/', "_");
+                assert!(maker == Maker::Google || STANDARD.decode(&field).is_ok(), "{field}");
                 let read = unmark("".into(), Some(field.into()));
-                assert_eq!(read, Reasoning { text: "".into(), signature: Some(signature), redacted });
+                let expected = Reasoning { text: "".into(), signature: Some(signature), redacted };
+                assert_eq!(read, expected);
+                if maker != Maker::Google {
+                    assert_eq!(unmark("".into(), Some(again.trim_end_matches('=').into())), expected);
+                }
             }
         }
+        let odd = read_mark("bmV4dXM6%".into());
+        assert_eq!(odd, Signature::new(Maker::Google, "bmV4dXM6%"));
     }
 }

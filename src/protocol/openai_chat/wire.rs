@@ -52,14 +52,15 @@ struct Google<'a> {
     thought_signature: Cow<'a, str>,
 }
 
-/// A piece of reasoning with its signature: opaque to clients, who send it back as it is.
+/// A piece of reasoning with its signature: opaque to clients, who send it back as it is. `index` is its place among
+/// them: OpenAI's own SDK puts the lists of a stream together by it, and fails without.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type")]
 pub(super) enum ReasoningDetail<'a> {
     #[serde(rename = "reasoning.text")]
-    Text { text: &'a str, signature: Cow<'a, str> },
+    Text { index: u32, text: &'a str, signature: Cow<'a, str> },
     #[serde(rename = "reasoning.encrypted")]
-    Encrypted { data: Cow<'a, str> },
+    Encrypted { index: u32, data: Cow<'a, str> },
 }
 
 #[derive(Debug, Serialize)]

@@ -124,7 +124,8 @@ fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
             Content::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
             Content::Reasoning(reasoning) => {
                 message.reasoning_content.push_str(&reasoning.text);
-                message.reasoning_details.extend(detail(reasoning));
+                let index = u32::try_from(message.reasoning_details.len()).unwrap_or(u32::MAX);
+                message.reasoning_details.extend(detail(index, reasoning));
             }
             Content::Call(call) if functions => {
                 message.function_call = message.function_call.or_else(|| Some(function_call(call)));
@@ -141,12 +142,12 @@ fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
 }
 
 /// Signed reasoning, to come back whole.
-fn detail<'a>(reasoning: &'a Reasoning<'_>) -> Option<ReasoningDetail<'a>> {
+fn detail<'a>(index: u32, reasoning: &'a Reasoning<'_>) -> Option<ReasoningDetail<'a>> {
     let signature = reasoning.signature.as_ref()?.marked(Maker::OpenAi);
     Some(if reasoning.redacted {
-        ReasoningDetail::Encrypted { data: signature }
+        ReasoningDetail::Encrypted { index, data: signature }
     } else {
-        ReasoningDetail::Text { text: &reasoning.text, signature }
+        ReasoningDetail::Text { index, text: &reasoning.text, signature }
     })
 }
 

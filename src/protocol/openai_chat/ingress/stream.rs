@@ -33,6 +33,9 @@ use crate::{
 /// Reasoning beyond this, in bytes, is shown but cannot come back.
 const MOST_REASONING: usize = 8 << 20;
 
+/// No provider gives more answers at a time.
+const MOST_CHOICES: u32 = u128::BITS;
+
 /// The machine of one stream.
 #[derive(Debug)]
 pub struct Encoder {
@@ -47,6 +50,8 @@ pub struct Encoder {
     /// Calls of custom tools, by choice and index.
     custom: Vec<(u32, u32)>,
     thought: Thought,
+    /// Pieces of signed reasoning so far, by choice.
+    details: Vec<u32>,
     over: bool,
 }
 
@@ -115,6 +120,7 @@ impl Encoder {
             refused: 0,
             custom: Vec::new(),
             thought: Thought::default(),
+            details: Vec::new(),
             over: false,
         }
     }
@@ -152,7 +158,8 @@ impl Encoder {
             Delta::Reasoning(text) => Change { reasoning_content: Some(text), ..Change::default() },
             Delta::Signature(signature) => return self.signature(choice, signature, out),
             Delta::Redacted(signature) => {
-                let detail = ReasoningDetail::Encrypted { data: signature.marked(Maker::OpenAi) };
+                let index = self.place(choice);
+                let detail = ReasoningDetail::Encrypted { index, data: signature.marked(Maker::OpenAi) };
                 Change { reasoning_details: Some([detail]), ..Change::default() }
             }
             Delta::Call { index, id, name, custom, signature } => {
@@ -208,9 +215,21 @@ impl Encoder {
             change.extra_content = Some(ExtraContent::of(signature));
         } else {
             let signature = signature.marked(Maker::OpenAi);
-            change.reasoning_details = Some([ReasoningDetail::Text { text: &text, signature }]);
+            let index = self.place(choice);
+            change.reasoning_details = Some([ReasoningDetail::Text { index, text: &text, signature }]);
         }
         self.change(choice, change, out);
+    }
+
+    /// The place of the next piece of signed reasoning. Clients put the pieces of a stream together by it.
+    fn place(&mut self, choice: u32) -> u32 {
+        let choice = choice.min(MOST_CHOICES - 1) as usize;
+        if self.details.len() <= choice {
+            self.details.resize(choice + 1, 0);
+        }
+        let next = self.details[choice];
+        self.details[choice] = next.saturating_add(1);
+        next
     }
 
     /// The beginning of a call; `None` where the client has room for one only, and has it.

@@ -18,7 +18,7 @@ use crate::{
     protocol::{
         gemini::{
             ingress::spelling::{items_or_one, object},
-            wire::unmark,
+            wire::{read_mark, unmark},
         },
         json::{Malformed, compact},
         value::{Notes, Object, Value},
@@ -149,13 +149,13 @@ fn part<'a>(
             if thought {
                 return Ok(Content::Reasoning(unmark(text, signature)));
             }
-            let signature = signature.map(|signature| Signature::read(Maker::Google, signature));
+            let signature = signature.map(read_mark);
             Content::Text(Text { text, cache: None, signature })
         }
         Some("inlineData") => inline(&part.need("inlineData")?, notes)?,
         Some("fileData") => file(&part.need("fileData")?, notes)?,
         Some("functionCall") => {
-            let signature = signature.map(|signature| Signature::read(Maker::Google, signature));
+            let signature = signature.map(read_mark);
             Content::Call(call(&object(&part.need("functionCall")?)?, signature, place, notes, history)?)
         }
         Some("functionResponse") => {

@@ -163,8 +163,8 @@ fn what_only_google_reads_is_refused_by_name() {
 #[test]
 fn thinking_runs_on_up_to_its_signature_whoever_signed_it() {
     let thought = content(
-        r#"[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"nexus:anthropic:EqQB"},
-            {"text":"","thought":true,"thoughtSignature":"nexus:anthropic:redacted:EmwK"},{"text":"hi","thoughtSignature":"Es8F_-"}]"#,
+        r#"[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"bmV4dXM6YW50aHJvcGljOkVxUUI="},
+            {"text":"","thought":true,"thoughtSignature":"bmV4dXM6YW50aHJvcGljOnJlZGFjdGVkOkVtd0s="},{"text":"hi","thoughtSignature":"Es8F_-"}]"#,
     );
     let anthropics = |value: &'static str| Some(Signature::new(Maker::Anthropic, value));
     assert_eq!(

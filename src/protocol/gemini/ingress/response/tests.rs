@@ -50,8 +50,8 @@ fn thinking_is_shown_to_those_who_asked_and_its_signature_to_all() {
         let answer: serde_json::Value = serde_json::from_str(&written(thinking(), Stop::End, shown)).unwrap();
         answer["candidates"][0]["content"]["parts"].to_string()
     };
-    insta::assert_snapshot!(parts(true), @r#"[{"text":"hm","thought":true},{"text":"so","thought":true,"thoughtSignature":"nexus:anthropic:EqQB"},{"text":"","thought":true,"thoughtSignature":"nexus:openai:redacted:EqQB"},{"text":"","thoughtSignature":"EqQB"}]"#);
-    insta::assert_snapshot!(parts(false), @r#"[{"text":"","thought":true,"thoughtSignature":"nexus:anthropic:EqQB"},{"text":"","thought":true,"thoughtSignature":"nexus:openai:redacted:EqQB"},{"text":"","thoughtSignature":"EqQB"}]"#);
+    insta::assert_snapshot!(parts(true), @r#"[{"text":"hm","thought":true},{"text":"so","thought":true,"thoughtSignature":"bmV4dXM6YW50aHJvcGljOkVxUUI="},{"text":"","thought":true,"thoughtSignature":"bmV4dXM6b3BlbmFpOnJlZGFjdGVkOkVxUUI="},{"text":"","thoughtSignature":"EqQB"}]"#);
+    insta::assert_snapshot!(parts(false), @r#"[{"text":"","thought":true,"thoughtSignature":"bmV4dXM6YW50aHJvcGljOkVxUUI="},{"text":"","thought":true,"thoughtSignature":"bmV4dXM6b3BlbmFpOnJlZGFjdGVkOkVxUUI="},{"text":"","thoughtSignature":"EqQB"}]"#);
 }
 
 #[test]

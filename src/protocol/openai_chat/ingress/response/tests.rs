@@ -51,7 +51,7 @@ fn calls_reasoning_and_signatures_stand_in_their_fields() {
     let text = written(Choice { content, ..Choice::default() }, Expected::default(), &ASKED);
     let (_, choice) = text.split_once("\"choices\":").unwrap();
     let (choice, _) = choice.split_once(",\"usage\"").unwrap();
-    insta::assert_snapshot!(choice, @r#"[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"t","reasoning_details":[{"type":"reasoning.text","text":"t","signature":"nexus:anthropic:E="},{"type":"reasoning.encrypted","data":"nexus:anthropic:R="}],"tool_calls":[{"id":"id_f","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"c2","type":"custom","custom":{"name":"g","input":"x"},"extra_content":{"google":{"thought_signature":"S="}}}]},"logprobs":null,"finish_reason":"tool_calls"}]"#);
+    insta::assert_snapshot!(choice, @r#"[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"reasoning_content":"t","reasoning_details":[{"type":"reasoning.text","index":0,"text":"t","signature":"nexus:anthropic:E="},{"type":"reasoning.encrypted","index":1,"data":"nexus:anthropic:R="}],"tool_calls":[{"id":"id_f","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"c2","type":"custom","custom":{"name":"g","input":"x"},"extra_content":{"google":{"thought_signature":"S="}}}]},"logprobs":null,"finish_reason":"tool_calls"}]"#);
 }
 
 #[test]

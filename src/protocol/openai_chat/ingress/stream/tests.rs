@@ -100,8 +100,8 @@ fn signed_reasoning_comes_whole_with_its_signature() {
     data: "choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"reasoning_content":"a"},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"reasoning_content":"b"},"finish_reason":null}]}
-    data: "choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.text","text":"ab","signature":"nexus:anthropic:S="}]},"finish_reason":null}]}
-    data: "choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.encrypted","data":"nexus:anthropic:R="}]},"finish_reason":null}]}
+    data: "choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.text","index":0,"text":"ab","signature":"nexus:anthropic:S="}]},"finish_reason":null}]}
+    data: "choices":[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.encrypted","index":1,"data":"nexus:anthropic:R="}]},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"content":"c"},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"extra_content":{"google":{"thought_signature":"S="}}},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
