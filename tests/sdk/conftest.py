@@ -64,7 +64,9 @@ class Provider(BaseHTTPRequestHandler):
             return
         text = call["messages"][-1]["content"]
         if text.startswith("status "):
-            self.json(int(text.split()[1]), {"error": {"message": text, "type": "scripted", "param": None, "code": "x"}})
+            self.json(
+                int(text.split()[1]), {"error": {"message": text, "type": "scripted", "param": None, "code": "x"}}
+            )
         elif call.get("stream"):
             self.stream(text, call.get("stream_options", {}).get("include_usage", False))
         else:

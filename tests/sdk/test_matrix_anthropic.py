@@ -44,7 +44,12 @@ def text_of(message):
 def test_message(claude, kind, streamed):
     answer = say(claude, streamed, model=f"{kind}/m", messages=[user("Good morning")])
     assert text_of(answer) == says(kind, "Good morning")
-    assert (answer.type, answer.role, answer.stop_reason, answer.model) == ("message", "assistant", "end_turn", f"{kind}/m")
+    assert (answer.type, answer.role, answer.stop_reason, answer.model) == (
+        "message",
+        "assistant",
+        "end_turn",
+        f"{kind}/m",
+    )
     if kind != "echo":
         usage = answer.usage
         assert (usage.input_tokens, usage.output_tokens) == (model.INPUT - model.CACHED, model.OUTPUT)
@@ -116,7 +121,10 @@ def test_images_by_data(claude, kind):
 
 @pytest.mark.parametrize("kind", SCRIPTED)
 def test_the_system_prompt(claude, kind):
-    system = [{"type": "text", "text": "a helpful "}, {"type": "text", "text": "robot", "cache_control": {"type": "ephemeral"}}]
+    system = [
+        {"type": "text", "text": "a helpful "},
+        {"type": "text", "text": "robot", "cache_control": {"type": "ephemeral"}},
+    ]
     answer = say(claude, False, model=f"{kind}/m", messages=[user("who are you")], system=system)
     assert text_of(answer).split("I am: ")[1].replace("\n", "") == "a helpful robot"
 

@@ -45,7 +45,9 @@ class Chat:
     @staticmethod
     def stream(client, name, text):
         chunks = client.chat.completions.create(model=name, messages=[{"role": "user", "content": text}], stream=True)
-        yield from (chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content)
+        yield from (
+            chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content
+        )
 
 
 class Responses:

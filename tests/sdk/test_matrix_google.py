@@ -78,7 +78,10 @@ def test_tools_are_called_in_parallel_and_answered(gemini, kind, streamed):
 
 def results(parts):
     calls = [part.function_call for part in parts if part.function_call]
-    answers = [types.FunctionResponse(id=call.id, name=call.name, response={"output": matrix.weather(call.args)}) for call in calls]
+    answers = [
+        types.FunctionResponse(id=call.id, name=call.name, response={"output": matrix.weather(call.args)})
+        for call in calls
+    ]
     return types.UserContent([types.Part(function_response=answer) for answer in answers])
 
 

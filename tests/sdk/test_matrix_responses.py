@@ -10,7 +10,13 @@ import pytest
 from matrix import KINDS, SCRIPTED, says
 from pydantic import BaseModel
 
-TOOL = {"type": "function", "name": "get_weather", "description": "Tells it", "parameters": matrix.SCHEMA, "strict": True}
+TOOL = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Tells it",
+    "parameters": matrix.SCHEMA,
+    "strict": True,
+}
 
 
 class City(BaseModel):

@@ -37,7 +37,13 @@ KINDS = {
     500: "api_error",
     529: "overloaded_error",
 }
-STOPS = {"stop": "end_turn", "sequence": "stop_sequence", "length": "max_tokens", "calls": "tool_use", "refusal": "refusal"}
+STOPS = {
+    "stop": "end_turn",
+    "sequence": "stop_sequence",
+    "length": "max_tokens",
+    "calls": "tool_use",
+    "refusal": "refusal",
+}
 
 
 def answer(call, path, model):
@@ -94,16 +100,24 @@ def read(body):
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
         if role == "user":
             missing = [identity for identity in waiting if identity not in results]
-            demand(not missing, f"messages.{at - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the next message.")
+            demand(
+                not missing,
+                f"messages.{at - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
+            )
             strange = [identity for identity in results if identity not in waiting]
-            demand(not strange, f"messages.{at}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {', '.join(strange)}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message.")
-            first_text = next((index for index, block in enumerate(blocks) if block["type"] != "tool_result"), len(blocks))
+            demand(
+                not strange,
+                f"messages.{at}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {', '.join(strange)}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message.",
+            )
+            first_text = next(
+                (index for index, block in enumerate(blocks) if block["type"] != "tool_result"), len(blocks)
+            )
             demand(first_text >= len(results), f"messages.{at}: `tool_result` blocks must come first")
             for block in blocks:
                 user_block(block, question)
         waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
         demand(len(set(waiting)) == len(waiting), f"messages.{at}: `tool_use` ids must be unique")
-    demand(messages[0]["role"] == "user", "messages: first message must use the \"user\" role")
+    demand(messages[0]["role"] == "user", 'messages: first message must use the "user" role')
     wishes(body, question)
     return question
 
@@ -128,11 +142,17 @@ def checked(block, place):
     elif kind == "redacted_thinking":
         demand(block.get("data") == REDACTED, f"{place}: Invalid `data` in `redacted_thinking` block")
     elif kind == "tool_use":
-        demand(re.fullmatch("[a-zA-Z0-9_-]+", block.get("id", "")), f"{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+        demand(
+            re.fullmatch("[a-zA-Z0-9_-]+", block.get("id", "")),
+            f"{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+        )
         demand(isinstance(block.get("input"), dict), f"{place}.tool_use.input: Input should be a valid dictionary")
     elif kind in ("image", "document"):
         types = ("base64", "url", "text", "file")
-        demand(block.get("source", {}).get("type") in types, f"{place}.{kind}.source: Input tag does not match any of the expected tags")
+        demand(
+            block.get("source", {}).get("type") in types,
+            f"{place}.{kind}.source: Input tag does not match any of the expected tags",
+        )
 
 
 def user_block(block, question):
@@ -161,15 +181,29 @@ def result_text(content, question):
 
 def wishes(body, question):
     for at, tool in enumerate(body.get("tools") or []):
-        demand(re.fullmatch("[a-zA-Z0-9_-]{1,128}", tool.get("name", "")), f"tools.{at}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+        demand(
+            re.fullmatch("[a-zA-Z0-9_-]{1,128}", tool.get("name", "")),
+            f"tools.{at}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'",
+        )
         if tool.get("type", "custom") == "custom":
-            demand(tool.get("input_schema", {}).get("type") == "object", f"tools.{at}.custom.input_schema.type: Field required")
+            demand(
+                tool.get("input_schema", {}).get("type") == "object",
+                f"tools.{at}.custom.input_schema.type: Field required",
+            )
             question.tools[tool["name"]] = tool["input_schema"]
     choice = body.get("tool_choice") or {"type": "auto"}
-    demand(question.tools or "tool_choice" not in body, "tool_choice: `tool_choice` may only be specified while providing `tools`.")
+    demand(
+        question.tools or "tool_choice" not in body,
+        "tool_choice: `tool_choice` may only be specified while providing `tools`.",
+    )
     question.choice = {"any": "required", "tool": choice.get("name")}.get(choice["type"], choice["type"])
     question.parallel = not choice.get("disable_parallel_tool_use", False)
-    used = any(block["type"] in ("tool_use", "tool_result") for message in body["messages"] if isinstance(message["content"], list) for block in message["content"])
+    used = any(
+        block["type"] in ("tool_use", "tool_result")
+        for message in body["messages"]
+        if isinstance(message["content"], list)
+        for block in message["content"]
+    )
     demand(question.tools or not used, "Requests which include `tool_use` or `tool_result` blocks must define tools")
     wanted = (body.get("output_config") or {}).get("format") or body.get("output_format")
     if wanted:
@@ -183,7 +217,10 @@ def closed(schema, root):
     """Structured outputs want every object closed."""
     for inner in [schema, *schema.get("$defs", {}).values(), *schema.get("properties", {}).values()]:
         if inner.get("type") == "object":
-            demand(inner.get("additionalProperties") is False, "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false")
+            demand(
+                inner.get("additionalProperties") is False,
+                "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false",
+            )
 
 
 def thinking(body, question):
@@ -204,7 +241,10 @@ def thinking(body, question):
     last = [message for message in body["messages"] if message["role"] == "assistant"][-1:]
     for message in last if question.results else []:
         first = message["content"][0]["type"]
-        demand(first in ("thinking", "redacted_thinking"), f"messages.{len(body['messages']) - 2}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block.")
+        demand(
+            first in ("thinking", "redacted_thinking"),
+            f"messages.{len(body['messages']) - 2}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block.",
+        )
 
 
 def blocks_of(reply):
@@ -215,7 +255,13 @@ def blocks_of(reply):
         yield {"type": "text", "text": reply.text}
     for at, (name, arguments) in enumerate(reply.calls):
         made = re.sub("[^a-zA-Z0-9]", "", signature("toolu", at, name, arguments))[-22:]
-        yield {"type": "tool_use", "id": f"toolu_01{made}", "name": name, "input": arguments, "caller": {"type": "direct"}}
+        yield {
+            "type": "tool_use",
+            "id": f"toolu_01{made}",
+            "name": name,
+            "input": arguments,
+            "caller": {"type": "direct"},
+        }
 
 
 def usage_of(output, reasoning=0):
@@ -273,7 +319,9 @@ def deltas(block, reply):
     elif block["type"] == "tool_use":
         yield {"type": "input_json_delta", "partial_json": ""}
         if block["input"]:
-            yield from ({"type": "input_json_delta", "partial_json": piece} for piece in halves(compact(block["input"])))
+            yield from (
+                {"type": "input_json_delta", "partial_json": piece} for piece in halves(compact(block["input"]))
+            )
 
 
 def written(events, reply):

@@ -31,7 +31,13 @@ KINDS = {
     500: "InternalServerException",
     503: "ServiceUnavailableException",
 }
-STOPS = {"stop": "end_turn", "sequence": "stop_sequence", "length": "max_tokens", "calls": "tool_use", "refusal": "content_filtered"}
+STOPS = {
+    "stop": "end_turn",
+    "sequence": "stop_sequence",
+    "length": "max_tokens",
+    "calls": "tool_use",
+    "refusal": "content_filtered",
+}
 
 
 def answer(call, path, model):
@@ -53,7 +59,9 @@ def answer(call, path, model):
 def failure(failure, _call):
     kind = failure.code or KINDS.get(failure.status, "InternalServerException")
     name = f"{kind}:http://internal.amazon.com/coral/com.amazon.bedrock/"
-    return Whole(failure.status, {"message": failure.message}, {"x-amzn-errortype": name, "x-amzn-requestid": "req_provider"})
+    return Whole(
+        failure.status, {"message": failure.message}, {"x-amzn-errortype": name, "x-amzn-requestid": "req_provider"}
+    )
 
 
 def authenticate(call):
@@ -64,7 +72,12 @@ def authenticate(call):
     key, date, region, names, given = found.groups()
     demand(key != WRONG, "The security token included in the request is invalid.", 403, "UnrecognizedClientException")
     time = call.headers.get("x-amz-date", "")
-    demand(time.startswith(date) and "host" in names.split(";"), "Signature expired or incomplete", 403, "InvalidSignatureException")
+    demand(
+        time.startswith(date) and "host" in names.split(";"),
+        "Signature expired or incomplete",
+        403,
+        "InvalidSignatureException",
+    )
     headers = "".join(f"{name}:{' '.join(call.headers[name].split())}\n" for name in names.split(";"))
     digest = hashlib.sha256(call.body).hexdigest()
     asked = "\n".join([call.method, quote(call.path, safe="/-_.~"), "", headers, names, digest])
@@ -80,23 +93,38 @@ def authenticate(call):
 def read(body):
     question = Question(system="\n".join(block["text"] for block in body.get("system") or [] if "text" in block))
     messages = body.get("messages")
-    demand(messages, "A conversation must start with a user message. Try again with a conversation that starts with a user message.")
+    demand(
+        messages,
+        "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
+    )
     waiting, tools_used, before = [], False, "assistant"
     for at, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
-        demand(role in ("user", "assistant") and role != before, "A conversation must alternate between user and assistant roles. Make sure the conversation alternates between user and assistant roles and try again.")
-        demand(content, f"The content field in the Message object at messages.{at} is empty. Add a ContentBlock object to the content field and try again.")
+        demand(
+            role in ("user", "assistant") and role != before,
+            "A conversation must alternate between user and assistant roles. Make sure the conversation alternates between user and assistant roles and try again.",
+        )
+        demand(
+            content,
+            f"The content field in the Message object at messages.{at} is empty. Add a ContentBlock object to the content field and try again.",
+        )
         before = role
         for index, block in enumerate(content):
             checked(block, f"messages.{at}.content.{index}")
         results = [block["toolResult"]["toolUseId"] for block in content if "toolResult" in block]
-        demand(sorted(results) == sorted(waiting), f"Expected toolResult blocks at messages.{at}.content for the following Ids: {', '.join(waiting)}")
+        demand(
+            sorted(results) == sorted(waiting),
+            f"Expected toolResult blocks at messages.{at}.content for the following Ids: {', '.join(waiting)}",
+        )
         waiting = [block["toolUse"]["toolUseId"] for block in content if "toolUse" in block]
         tools_used = tools_used or bool(waiting)
         if role == "user":
             user_turn(content, question)
     tools = (body.get("toolConfig") or {}).get("tools") or []
-    demand(tools or not tools_used, "The toolConfig field must be defined when using toolUse and toolResult content blocks.")
+    demand(
+        tools or not tools_used,
+        "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+    )
     demand(tools or "toolConfig" not in body, "The value at toolConfig.tools must have at least one tool.")
     wishes(body, tools, question)
     return question
@@ -105,16 +133,28 @@ def read(body):
 def checked(block, place):
     demand(len(block) == 1, f"The ContentBlock object at {place} must set one of its members.")
     if "text" in block:
-        demand(block["text"].strip(), f"The text field in the ContentBlock object at {place} is blank. Add text to the text field, and try again.")
+        demand(
+            block["text"].strip(),
+            f"The text field in the ContentBlock object at {place} is blank. Add text to the text field, and try again.",
+        )
     if "toolUse" in block:
         use = block["toolUse"]
-        demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", use.get("toolUseId", "")), f"Value at '{place}.toolUse.toolUseId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+")
-        demand(isinstance(use.get("input"), dict), f"The format of the value at {place}.toolUse.input is invalid. Provide a json object for the field and try again.")
+        demand(
+            re.fullmatch("[a-zA-Z0-9_-]{1,64}", use.get("toolUseId", "")),
+            f"Value at '{place}.toolUse.toolUseId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+        )
+        demand(
+            isinstance(use.get("input"), dict),
+            f"The format of the value at {place}.toolUse.input is invalid. Provide a json object for the field and try again.",
+        )
     if "reasoningContent" in block:
         thought = block["reasoningContent"].get("reasoningText")
         redacted = block["reasoningContent"].get("redactedContent")
         demand(thought or redacted == REDACTED, f"{place}: Invalid `data` in `redacted_thinking` block")
-        demand(not thought or thought.get("signature") == signature("bedrock", thought["text"]), f"{place}: Invalid `signature` in `thinking` block")
+        demand(
+            not thought or thought.get("signature") == signature("bedrock", thought["text"]),
+            f"{place}: Invalid `signature` in `thinking` block",
+        )
 
 
 def user_turn(content, question):
@@ -123,7 +163,10 @@ def user_turn(content, question):
     question.results = []
     for block in content:
         if "toolResult" in block:
-            words = [part["text"] if "text" in part else compact(part["json"]) if "json" in part else media(part) for part in block["toolResult"]["content"]]
+            words = [
+                part["text"] if "text" in part else compact(part["json"]) if "json" in part else media(part)
+                for part in block["toolResult"]["content"]
+            ]
             question.results.append(Result(" ".join(words), block["toolResult"].get("status") == "error"))
 
 
@@ -136,8 +179,14 @@ def media(block):
 def wishes(body, tools, question):
     for tool in tools:
         if spec := tool.get("toolSpec"):
-            demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", spec.get("name", "")), "Value at 'toolConfig.tools.1.member.toolSpec.name' failed to satisfy constraint")
-            demand(spec["inputSchema"]["json"].get("type") == "object", "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.")
+            demand(
+                re.fullmatch("[a-zA-Z0-9_-]{1,64}", spec.get("name", "")),
+                "Value at 'toolConfig.tools.1.member.toolSpec.name' failed to satisfy constraint",
+            )
+            demand(
+                spec["inputSchema"]["json"].get("type") == "object",
+                "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.",
+            )
             question.tools[spec["name"]] = spec["inputSchema"]["json"]
     choice = (body.get("toolConfig") or {}).get("toolChoice") or {"auto": {}}
     question.choice = "required" if "any" in choice else choice["tool"]["name"] if "tool" in choice else "auto"
@@ -146,12 +195,21 @@ def wishes(body, tools, question):
     asked = more.get("thinking") or {"type": "disabled"}
     question.thinks = asked["type"] != "disabled"
     if asked["type"] == "enabled":
-        demand(asked.get("budget_tokens", 0) >= 1024, "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
-        demand(asked["budget_tokens"] < config.get("maxTokens", 4096), "`max_tokens` must be greater than `thinking.budget_tokens`.")
+        demand(
+            asked.get("budget_tokens", 0) >= 1024,
+            "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+        )
+        demand(
+            asked["budget_tokens"] < config.get("maxTokens", 4096),
+            "`max_tokens` must be greater than `thinking.budget_tokens`.",
+        )
         demand(question.choice == "auto", "Thinking may not be enabled when tool_choice forces tool use.")
     if question.thinks and question.results:
         turn = [message for message in body["messages"] if message["role"] == "assistant"][-1]
-        demand("reasoningContent" in turn["content"][0], "Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
+        demand(
+            "reasoningContent" in turn["content"][0],
+            "Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
+        )
     if wanted := (body.get("outputConfig") or {}).get("textFormat"):
         question.schema = loads(wanted["structure"]["jsonSchema"]["schema"])
     question.stops = config.get("stopSequences") or []

@@ -59,7 +59,9 @@ def answer(call, path, model):
     body = camel(call.json)
     if verb == "countTokens":
         read(body.get("generateContentRequest", {"model": name}) | body)
-        return Whole(200, {"totalTokens": COUNTED, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": COUNTED}]})
+        return Whole(
+            200, {"totalTokens": COUNTED, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": COUNTED}]}
+        )
     body.pop("model", None)
     known(body, "")
     reply = model.reply(read(body))
@@ -100,7 +102,9 @@ def error(failure):
     return {"error": error}
 
 
-def camel(value, free=("args", "response", "properties", "parametersJsonSchema", "responseJsonSchema", "$defs", "default")):
+def camel(
+    value, free=("args", "response", "properties", "parametersJsonSchema", "responseJsonSchema", "$defs", "default")
+):
     """Both spellings are understood; what is the caller's own keeps its names."""
     if isinstance(value, list):
         return [camel(item) for item in value]
@@ -113,7 +117,10 @@ def camel(value, free=("args", "response", "properties", "parametersJsonSchema",
 def known(given, place):
     strange = sorted(set(given) - set(KNOWN[place].split()))
     where = f" at '{place}'" if place else ""
-    demand(not strange, f"Invalid JSON payload received. Unknown name \"{strange and strange[0]}\"{where}: Cannot find field.")
+    demand(
+        not strange,
+        f'Invalid JSON payload received. Unknown name "{strange and strange[0]}"{where}: Cannot find field.',
+    )
 
 
 def read(body):
@@ -132,8 +139,14 @@ def read(body):
             known(part, "contents[].parts[]")
         question.results = []
         answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
-        demand(not calls or [call["name"] for call in calls] == [answer.get("name") for answer in answers], "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.")
-        demand(calls or not answers, "Please ensure that function response turn comes immediately after a function call turn.")
+        demand(
+            not calls or [call["name"] for call in calls] == [answer.get("name") for answer in answers],
+            "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.",
+        )
+        demand(
+            calls or not answers,
+            "Please ensure that function response turn comes immediately after a function call turn.",
+        )
         calls = [part["functionCall"] for part in parts if "functionCall" in part]
         if role == "user":
             user_turn(parts, answers, question)
@@ -149,7 +162,10 @@ def read(body):
 def signed(part):
     """The first call of each step of the present turn carries its signature."""
     given, call = part.get("thoughtSignature"), part["functionCall"]
-    demand(given, f"Function call is missing a thought_signature in functionCall parts. Function call `default_api:{call['name']}`, position 1.")
+    demand(
+        given,
+        f"Function call is missing a thought_signature in functionCall parts. Function call `default_api:{call['name']}`, position 1.",
+    )
     own = signature("google", call["name"], call.get("args") or {})
     demand(decoded(given) in (b64decode(own), b64decode(SKIP)), "Corrupted thought signature.")
 
@@ -211,7 +227,10 @@ def wishes(body, question):
 def closed(schema):
     """Google's own schema knows some words only."""
     strange = sorted(set(schema) - SCHEMA)
-    demand(not strange, f"Invalid JSON payload received. Unknown name \"{strange and strange[0]}\" at 'parameters': Cannot find field.")
+    demand(
+        not strange,
+        f"Invalid JSON payload received. Unknown name \"{strange and strange[0]}\" at 'parameters': Cannot find field.",
+    )
     for inner in [*(schema.get("properties") or {}).values(), *([schema["items"]] if "items" in schema else [])]:
         closed(camel(inner))
 

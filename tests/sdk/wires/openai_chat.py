@@ -30,7 +30,10 @@ def answer(call, _path, model):
     demand(isinstance(name, str), "you must provide a model parameter")
     absent(name, azure)
     stream = body.get("stream", False)
-    demand(stream or "stream_options" not in body, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+    demand(
+        stream or "stream_options" not in body,
+        "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+    )
     question = read(body)
     reply = model.reply(question)
     free = {tool["custom"]["name"] for tool in body.get("tools") or [] if tool["type"] == "custom"}
@@ -67,7 +70,11 @@ def absent(name, azure):
 
 def limits(call):
     headers = {"x-request-id": "req_provider", "openai-version": "2020-10-01"}
-    return headers if is_azure(call) else {**headers, "x-ratelimit-limit-requests": "30000", "x-ratelimit-reset-requests": "6ms"}
+    return (
+        headers
+        if is_azure(call)
+        else {**headers, "x-ratelimit-limit-requests": "30000", "x-ratelimit-reset-requests": "6ms"}
+    )
 
 
 def failure(failure, call):
@@ -87,18 +94,27 @@ def error(failure):
 def read(body):
     question = Question(thinks=False)
     messages = body.get("messages")
-    demand(isinstance(messages, list) and messages, "Invalid 'messages': empty array. Expected an array with minimum length 1.")
+    demand(
+        isinstance(messages, list) and messages,
+        "Invalid 'messages': empty array. Expected an array with minimum length 1.",
+    )
     waiting = {}
     for at, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
         place = f"messages.[{at}]"
         if role == "tool":
             call_id = message.get("tool_call_id")
-            demand(call_id in waiting, f"Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'. {place}")
+            demand(
+                call_id in waiting,
+                f"Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'. {place}",
+            )
             del waiting[call_id]
             question.results.append(Result(text_of(content, place), str(text_of(content, place)).startswith("Error: ")))
             continue
-        demand(not waiting, f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}")
+        demand(
+            not waiting,
+            f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}",
+        )
         if role in ("user", "assistant"):
             question.results = []
         if role in ("system", "developer"):
@@ -108,12 +124,21 @@ def read(body):
             for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
                 user_part(part, question, place)
         elif role == "assistant":
-            demand(content is not None or message.get("tool_calls") or message.get("refusal"), f"Invalid value for 'content': expected a string, got null. {place}")
+            demand(
+                content is not None or message.get("tool_calls") or message.get("refusal"),
+                f"Invalid value for 'content': expected a string, got null. {place}",
+            )
             for tool_call in message.get("tool_calls") or []:
                 waiting[called(tool_call, place)] = True
         else:
-            raise Failure(400, f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'.")
-    demand(not waiting, f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}")
+            raise Failure(
+                400,
+                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'.",
+            )
+    demand(
+        not waiting,
+        f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}",
+    )
     wishes(body, question)
     return question
 
@@ -128,12 +153,24 @@ def text_of(content, place):
 
 def called(call, place):
     identity, function = call.get("id"), call.get("function") or {}
-    demand(isinstance(identity, str) and 0 < len(identity) <= 40, f"Invalid '{place}.tool_calls[0].id': string too long. Expected a string with maximum length 40.")
+    demand(
+        isinstance(identity, str) and 0 < len(identity) <= 40,
+        f"Invalid '{place}.tool_calls[0].id': string too long. Expected a string with maximum length 40.",
+    )
     if call.get("type") == "custom":
-        demand(isinstance(call["custom"].get("input"), str), f"Missing required parameter: '{place}.tool_calls[0].custom.input'.")
+        demand(
+            isinstance(call["custom"].get("input"), str),
+            f"Missing required parameter: '{place}.tool_calls[0].custom.input'.",
+        )
         return identity
-    demand(call.get("type") == "function" and isinstance(function.get("arguments"), str), f"Missing required parameter: '{place}.tool_calls[0].function.arguments'.")
-    demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")), f"Invalid '{place}.tool_calls[0].function.name': string does not match pattern.")
+    demand(
+        call.get("type") == "function" and isinstance(function.get("arguments"), str),
+        f"Missing required parameter: '{place}.tool_calls[0].function.arguments'.",
+    )
+    demand(
+        re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")),
+        f"Invalid '{place}.tool_calls[0].function.name': string does not match pattern.",
+    )
     return identity
 
 
@@ -146,7 +183,9 @@ def user_part(part, question, place):
     elif kind == "file":
         question.media.append(media(part["file"]["file_data"]))
     elif kind == "input_audio":
-        question.media.append(described("audio/" + part["input_audio"]["format"], b64decode(part["input_audio"]["data"])))
+        question.media.append(
+            described("audio/" + part["input_audio"]["format"], b64decode(part["input_audio"]["data"]))
+        )
     else:
         raise Failure(400, f"Invalid value: '{kind}'. {place}")
 
@@ -161,12 +200,21 @@ def wishes(body, question):
         if tool.get("type") == "custom":
             question.tools[tool["custom"]["name"]] = {"type": "object", "properties": {"input": {"type": "string"}}}
             continue
-        demand(tool.get("type") == "function", f"Invalid value: '{tool.get('type')}'. Supported values are: 'function' and 'custom'.")
+        demand(
+            tool.get("type") == "function",
+            f"Invalid value: '{tool.get('type')}'. Supported values are: 'function' and 'custom'.",
+        )
         function = tool["function"]
-        demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")), "Invalid 'tools[0].function.name': string does not match pattern.")
+        demand(
+            re.fullmatch("[a-zA-Z0-9_-]{1,64}", function.get("name", "")),
+            "Invalid 'tools[0].function.name': string does not match pattern.",
+        )
         strict(function, function.get("parameters"), f"function '{function['name']}'")
         question.tools[function["name"]] = function.get("parameters") or {"type": "object"}
-    demand(question.tools or "tool_choice" not in body, "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.")
+    demand(
+        question.tools or "tool_choice" not in body,
+        "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+    )
     choice = body.get("tool_choice") or "auto"
     question.choice = choice if isinstance(choice, str) else choice["function"]["name"]
     question.parallel = body.get("parallel_tool_calls", True)
@@ -188,8 +236,14 @@ def strict(asked, schema, where):
         return
     for inner in [schema, *schema.get("$defs", {}).values()]:
         if inner.get("type") == "object":
-            demand(inner.get("additionalProperties") is False, f"Invalid schema for {where}: In context=(), 'additionalProperties' is required to be supplied and to be false.")
-            demand(set(inner.get("required", [])) == set(inner.get("properties", {})), f"Invalid schema for {where}: In context=(), 'required' is required to be supplied and to be an array including every key in properties.")
+            demand(
+                inner.get("additionalProperties") is False,
+                f"Invalid schema for {where}: In context=(), 'additionalProperties' is required to be supplied and to be false.",
+            )
+            demand(
+                set(inner.get("required", [])) == set(inner.get("properties", {})),
+                f"Invalid schema for {where}: In context=(), 'required' is required to be supplied and to be an array including every key in properties.",
+            )
 
 
 def usage_of(reply):

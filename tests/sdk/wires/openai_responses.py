@@ -51,22 +51,33 @@ def read(body):
         if kind == "reasoning":
             own = signature("openai", item.get("summary") or [])
             opaque = item.get("encrypted_content")
-            demand(opaque in (None, own), "The encrypted content could not be verified.", 400, "invalid_encrypted_content")
+            demand(
+                opaque in (None, own), "The encrypted content could not be verified.", 400, "invalid_encrypted_content"
+            )
             thought = item.get("id") or opaque
             continue
         if kind == "function_call":
-            demand(isinstance(item.get("arguments"), str) and item.get("name"), f"Missing required parameter: 'input[{at}].arguments'.")
+            demand(
+                isinstance(item.get("arguments"), str) and item.get("name"),
+                f"Missing required parameter: 'input[{at}].arguments'.",
+            )
             demand(0 < len(item.get("call_id") or "") <= 64, f"Missing required parameter: 'input[{at}].call_id'.")
             open_calls.append(item["call_id"])
         elif kind == "function_call_output":
-            demand(item.get("call_id") in open_calls, f"No tool call found for function call output with call_id {item.get('call_id')}.")
+            demand(
+                item.get("call_id") in open_calls,
+                f"No tool call found for function call output with call_id {item.get('call_id')}.",
+            )
             open_calls.remove(item["call_id"])
             question.results.append(result(item.get("output")))
         elif kind == "message":
             message(item, question, f"input[{at}]")
         else:
             raise Failure(400, f"Invalid value: '{kind}'. input[{at}].type", "invalid_value")
-        demand(not thought or kind != "function_call_output" and item.get("role") != "user", f"Item '{thought}' of type 'reasoning' was provided without its required following item.")
+        demand(
+            not thought or kind != "function_call_output" and item.get("role") != "user",
+            f"Item '{thought}' of type 'reasoning' was provided without its required following item.",
+        )
         thought = None
     demand(not thought, f"Item '{thought}' of type 'reasoning' was provided without its required following item.")
     demand(not open_calls, f"No tool output found for function call {open_calls and open_calls[0]}.")
@@ -76,7 +87,9 @@ def read(body):
 
 def result(output):
     if isinstance(output, list):
-        words = [part["text"] if part["type"] == "input_text" else openai_chat.media(part["image_url"]) for part in output]
+        words = [
+            part["text"] if part["type"] == "input_text" else openai_chat.media(part["image_url"]) for part in output
+        ]
         output = " ".join(words)
     demand(isinstance(output, str), "Missing required parameter: 'output'.")
     return Result(output, output.startswith("Error: "))
@@ -84,11 +97,20 @@ def result(output):
 
 def message(item, question, place):
     role, content = item.get("role"), item.get("content")
-    parts = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}] if isinstance(content, str) else content
+    parts = (
+        [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
+        if isinstance(content, str)
+        else content
+    )
     demand(isinstance(parts, list), f"Missing required parameter: '{place}.content'.")
     allowed = ("output_text", "refusal") if role == "assistant" else ("input_text", "input_image", "input_file")
     for part in parts:
-        demand(part.get("type") in allowed, f"Invalid value: '{part.get('type')}'. Supported values are: {', '.join(allowed)}.", 400, "invalid_value")
+        demand(
+            part.get("type") in allowed,
+            f"Invalid value: '{part.get('type')}'. Supported values are: {', '.join(allowed)}.",
+            400,
+            "invalid_value",
+        )
     if role in ("user", "assistant"):
         question.results = []
     if role in ("system", "developer"):
@@ -104,7 +126,10 @@ def message(item, question, place):
 def wishes(body, question):
     for tool in body.get("tools") or []:
         if tool.get("type") == "function":
-            demand(re.fullmatch("[a-zA-Z0-9_-]{1,64}", tool.get("name", "")), "Missing required parameter: 'tools[0].name'.")
+            demand(
+                re.fullmatch("[a-zA-Z0-9_-]{1,64}", tool.get("name", "")),
+                "Missing required parameter: 'tools[0].name'.",
+            )
             openai_chat.strict(tool, tool.get("parameters"), f"function '{tool['name']}'")
             question.tools[tool["name"]] = tool.get("parameters") or {"type": "object"}
     choice = body.get("tool_choice") or "auto"
@@ -196,7 +221,11 @@ def item_events(item, index, reply):
     place = {"item_id": item["id"], "output_index": index}
     started = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
     open_status = {"status": "in_progress"} if "status" in item else {}
-    yield {"type": "response.output_item.added", "output_index": index, "item": item | started[item["type"]] | open_status}
+    yield {
+        "type": "response.output_item.added",
+        "output_index": index,
+        "item": item | started[item["type"]] | open_status,
+    }
     if item["type"] == "reasoning":
         place["summary_index"], part = 0, item["summary"][0]
         yield {"type": "response.reasoning_summary_part.added", **place, "part": part | {"text": ""}}
