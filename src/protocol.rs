@@ -13,6 +13,7 @@ pub mod event_stream;
 pub mod gemini;
 pub mod json;
 pub mod machine;
+mod media;
 pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_responses;

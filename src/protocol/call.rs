@@ -1,4 +1,4 @@
-//! Ids and inputs of tool calls, for providers that are choosy about them.
+//! Ids and inputs of tool calls, for formats that are choosy about them.
 
 use std::borrow::Cow;
 
@@ -27,19 +27,24 @@ fn hash(text: &str) -> u64 {
 /// JSON goes under `value`, and what is none under `input`, where custom tools have their text too.
 pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
     let (key, value) = match input {
-        Input::Text(text) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
+        Input::Text(text) => ("input", Cow::Owned(quoted(text))),
         Input::Json(text) => match serde_json::from_str::<&RawValue>(text) {
             Ok(raw) if raw.get().starts_with('{') => return Json::borrowed(raw),
             Ok(raw) => ("value", Cow::Borrowed(raw.get())),
             Err(_) if text.trim().is_empty() => return made("{}".to_owned()),
-            Err(_) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
+            Err(_) => ("input", Cow::Owned(quoted(text))),
         },
     };
     made(format!(r#"{{"{key}":{value}}}"#))
 }
 
-/// JSON that was put together here, and so is some.
-fn made(text: String) -> Json<'static> {
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// JSON that was put together by a writer, and so is some.
+pub(super) fn made(text: String) -> Json<'static> {
     Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
 }
 

@@ -4,17 +4,20 @@
 //! the stream ends, so that an upstream that breaks off never looks like a clean end. What an event means is the
 //! [`Dialect`]'s to say; nothing here knows a wire format.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
+pub use self::whole::Whole;
 use super::{
     span_in,
     sse::{self, Fields, Splitter},
     translate::Frame,
 };
 use crate::chat::usage::Usage;
+
+pub(super) mod whole;
 
 /// What a provider's own words must not tell: its key and the like, the longest first.
 pub type Needles = Arc<[Box<str>]>;
@@ -62,19 +65,6 @@ pub struct Seen {
     pub error: bool,
     /// All usage reports, the later ones over the earlier.
     pub usage: Option<Usage>,
-}
-
-/// What is read of a whole answer that passes.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Whole {
-    /// Where the model's JSON string is, if there is one.
-    pub model: Option<Range<usize>>,
-    /// As the upstream reported it.
-    pub usage: Option<Usage>,
-    /// Whether it is an error that came with a good status.
-    pub error: bool,
-    /// Whether it has what an answer is made of.
-    pub answer: bool,
 }
 
 /// How a stream came to its end.

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::chat::{content::Input, json::Json};
+use crate::chat::json::Json;
 
 /// A block of content.
 #[derive(Serialize)]
@@ -82,45 +81,5 @@ impl<'r> Blocks<'r> {
             [Block::Text { text, cache_control: None }] => Self::Text(std::mem::take(text)),
             _ => Self::List(blocks),
         }
-    }
-}
-
-/// The input of a call, which is an object here. An object passes as it is; no input is `{}`; another value that is JSON goes
-/// under `value`, and what is none under `input`, where custom tools have their text too.
-pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
-    let (key, value) = match input {
-        Input::Text(text) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
-        Input::Json(text) => match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) if raw.get().starts_with('{') => return Json::borrowed(raw),
-            Ok(raw) => ("value", Cow::Borrowed(raw.get())),
-            Err(_) if text.trim().is_empty() => return made("{}".to_owned()),
-            Err(_) => ("input", Cow::Owned(serde_json::Value::from(text.as_ref()).to_string())),
-        },
-    };
-    made(format!(r#"{{"{key}":{value}}}"#))
-}
-
-/// JSON that was put together here, and so is some.
-fn made(text: String) -> Json<'static> {
-    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_input_of_a_call_is_an_object_whatever_the_model_wrote() {
-        for (written, object) in [
-            (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
-            (" {} ", "{}"),
-            ("", "{}"),
-            ("null", r#"{"value":null}"#),
-            (r#"["x"]"#, r#"{"value":["x"]}"#),
-            (r#"{"a":"#, r#"{"input":"{\"a\":"}"#),
-        ] {
-            assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
-        }
-        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
     }
 }

@@ -7,12 +7,14 @@ use base64::{
     prelude::{BASE64_STANDARD as STANDARD, BASE64_STANDARD_NO_PAD as UNPADDED},
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::chat::{
-    content::{Call, Input, Reasoning},
-    json::Json,
-    signature::{Maker, Signature},
+use crate::{
+    chat::{
+        content::{Call, Reasoning},
+        json::Json,
+        signature::{Maker, Signature},
+    },
+    protocol::call::arguments,
 };
 
 /// A turn.
@@ -138,49 +140,9 @@ pub(super) fn unmark<'a>(text: Cow<'a, str>, field: Option<Cow<'a, str>>) -> Rea
     Reasoning { text, signature, redacted }
 }
 
-/// The input of a call, which is an object here. An object passes as it is; no input is `{}`; another value that is JSON goes
-/// under `value`, and what is none under `input`, where custom tools have their text too.
-pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
-    let (key, value) = match input {
-        Input::Text(text) => ("input", quoted(text)),
-        Input::Json(text) => match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) if raw.get().starts_with('{') => return Json::borrowed(raw),
-            Ok(raw) => ("value", raw.get().to_owned()),
-            Err(_) if text.trim().is_empty() => return made("{}".to_owned()),
-            Err(_) => ("input", quoted(text)),
-        },
-    };
-    made(format!(r#"{{"{key}":{value}}}"#))
-}
-
-/// A text as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// JSON that was put together here, and so is some.
-pub(super) fn made(text: String) -> Json<'static> {
-    Json::parse(text).unwrap_or_else(|| Json::borrowed(RawValue::NULL))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_input_of_a_call_is_an_object_whatever_the_model_wrote() {
-        for (written, object) in [
-            (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
-            (" {} ", "{}"),
-            ("", "{}"),
-            ("null", r#"{"value":null}"#),
-            (r#"["x"]"#, r#"{"value":["x"]}"#),
-            (r#"{"a":"#, r#"{"input":"{\"a\":"}"#),
-        ] {
-            assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
-        }
-        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
-    }
 
     #[test]
     fn reasoning_of_any_maker_comes_back_as_what_it_was() {

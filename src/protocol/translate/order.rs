@@ -5,7 +5,7 @@ pub(in crate::protocol) use self::waiting::TooMuch;
 use self::{progress::Progress, waiting::Waiting};
 use crate::chat::response::Delta;
 
-mod progress;
+pub(in crate::protocol) mod progress;
 mod waiting;
 
 /// The machine of one answer. What it gives is one block behind another: pieces of input are of the call that came last.

@@ -5,22 +5,27 @@
 use serde::Serialize;
 use serde_json::Number;
 
-use self::{messages::Turn, model::Model, thinking::Plan};
+use self::messages::Turn;
 use crate::{
     chat::{
         json::Json,
         loss::{Losses, Parameter, Unsupported},
         request::{Format, Hints, Request},
     },
-    protocol::{anthropic::wire::Blocks, translate::Target},
+    protocol::{
+        anthropic::wire::Blocks,
+        claude::{
+            model::Model,
+            schema,
+            thinking::{Plan, Thinking},
+        },
+        translate::Target,
+    },
 };
 
 mod id;
 mod messages;
-mod model;
 mod sampling;
-mod schema;
-mod thinking;
 mod tools;
 
 #[derive(Serialize)]
@@ -36,7 +41,7 @@ struct Body<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<tools::Choice<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<thinking::Thinking>,
+    thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,10 +12,8 @@ use crate::{
         signature::{Maker, Signature},
     },
     protocol::{
-        anthropic::{
-            usage::Shown,
-            wire::{Block, arguments},
-        },
+        anthropic::{usage::Shown, wire::Block},
+        call,
         translate::Asked,
     },
 };
@@ -107,10 +105,10 @@ fn blocks<'r>(contents: &'r [Content<'_>], shown: bool) -> Vec<Block<'r>> {
             }
             Content::Refusal(text) => say(text, &mut blocks),
             Content::Reasoning(reasoning) => blocks.extend(thinking(reasoning, shown)),
-            Content::Call(call) => {
-                blocks.extend(call.signature.as_ref().map(signature));
-                let (id, input) = (Cow::Borrowed(call.id.as_ref()), arguments(&call.input));
-                blocks.push(Block::ToolUse { id, name: &call.name, input });
+            Content::Call(called) => {
+                blocks.extend(called.signature.as_ref().map(signature));
+                let (id, input) = (Cow::Borrowed(called.id.as_ref()), call::arguments(&called.input));
+                blocks.push(Block::ToolUse { id, name: &called.name, input });
             }
             // No model answers with these in a format that is read here.
             Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}

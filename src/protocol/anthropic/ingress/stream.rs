@@ -9,10 +9,6 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use self::{
-    progress::Progress,
-    waiting::{TooMuch, Waiting},
-};
 use super::response::{Message, Usage as MessageUsage, is_shown, stop_reason};
 use crate::{
     chat::{
@@ -24,12 +20,12 @@ use crate::{
     },
     protocol::{
         anthropic::{error, usage::Shown},
-        translate::{self, Asked},
+        translate::{
+            self, Asked,
+            order::{Order, TooMuch},
+        },
     },
 };
-
-mod progress;
-mod waiting;
 
 /// The machine of one stream.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ pub struct Encoder {
     open: Open,
     /// The index of the next block.
     next: u32,
-    waiting: Waiting,
+    order: Order,
     stop: Option<Stop>,
     stop_sequence: Option<String>,
     refused: bool,
@@ -70,9 +66,9 @@ enum Open {
     Thinking {
         signed: bool,
     },
+    /// `empty`: nothing of its input came.
     Call {
-        index: u32,
-        progress: Progress,
+        empty: bool,
     },
 }
 
@@ -130,7 +126,7 @@ impl Encoder {
             phase: Phase::Silent,
             open: Open::None,
             next: 0,
-            waiting: Waiting::default(),
+            order: Order::default(),
             stop: None,
             stop_sequence: None,
             refused: false,
@@ -142,33 +138,23 @@ impl Encoder {
     /// A piece of the answer, now or once the open call is complete.
     fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<u8>) {
         self.start(out);
-        if self.is_blocked_for(&delta) {
-            if let Err(TooMuch) = self.waiting.hold(delta) {
-                self.fault(FaultKind::Other, 502, "the provider's tool calls cannot be put in order", out);
-            }
+        // Nothing here tells them, so they must not take the room of what waits.
+        if matches!(delta, Delta::Logprobs(_)) {
             return;
         }
-        self.write(delta, out);
-        self.release(false, out);
-    }
-
-    /// Whether a piece must wait for the open call, or behind what waits.
-    fn is_blocked_for(&self, delta: &Delta<'_>) -> bool {
-        let Open::Call { index: open, progress } = self.open else { return false };
-        !matches!(delta, Delta::Input { index, .. } if *index == open)
-            && (!progress.is_complete() || !self.waiting.is_empty())
-    }
-
-    /// Writes what waits, until a call of it is incomplete; with `all`, to the end.
-    fn release(&mut self, all: bool, out: &mut Vec<u8>) {
-        loop {
-            let blocked = matches!(self.open, Open::Call { progress, .. } if !progress.is_complete());
-            if blocked && !all {
-                return;
-            }
-            let Some(next) = self.waiting.next() else { return };
-            next.give(&mut |delta| self.write(delta, out));
+        let mut order = std::mem::take(&mut self.order);
+        let pushed = order.push(delta, &mut |delta| self.write(delta, out));
+        self.order = order;
+        if let Err(TooMuch) = pushed {
+            self.fault(FaultKind::Other, 502, "the provider's tool calls cannot be put in order", out);
         }
+    }
+
+    /// Writes what waits, and closes what is open.
+    fn complete(&mut self, out: &mut Vec<u8>) {
+        let mut order = std::mem::take(&mut self.order);
+        order.finish(&mut |delta| self.write(delta, out));
+        self.close(out);
     }
 
     fn write(&mut self, delta: Delta<'_>, out: &mut Vec<u8>) {
@@ -181,17 +167,17 @@ impl Encoder {
             Delta::Reasoning(text) if self.shown => self.thinking(&text, out),
             Delta::Signature(signature) => self.signature(&signature, out),
             Delta::Redacted(signature) => self.redacted(&signature, out),
-            Delta::Call { index, id, name, signature, .. } => {
+            Delta::Call { id, name, signature, .. } => {
                 if let Some(signature) = signature {
                     self.close(out);
                     self.signature(&signature, out);
                 }
                 self.called = true;
                 let content_block = Start::ToolUse { id: &id, name: &name, input: Empty {} };
-                self.open(Open::Call { index, progress: Progress::default() }, content_block, out);
+                self.open(Open::Call { empty: true }, content_block, out);
                 self.piece(Piece::Input { partial_json: "" }, out);
             }
-            Delta::Input { index, text } => self.input(index, &text, out),
+            Delta::Input { text, .. } => self.input(&text, out),
             Delta::Reasoning(_) | Delta::Logprobs(_) => {}
         }
     }
@@ -230,12 +216,10 @@ impl Encoder {
         }
     }
 
-    /// More of the open call's input; of another call's, which ended, nothing is left but blanks.
-    fn input(&mut self, call: u32, text: &str, out: &mut Vec<u8>) {
-        if let Open::Call { index, progress } = &mut self.open
-            && *index == call
-        {
-            progress.push(text);
+    /// More of the open call's input.
+    fn input(&mut self, text: &str, out: &mut Vec<u8>) {
+        if let Open::Call { empty } = &mut self.open {
+            *empty &= text.is_empty();
             self.piece(Piece::Input { partial_json: text }, out);
         }
     }
@@ -270,9 +254,7 @@ impl Encoder {
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
-        if let Open::Call { progress, .. } = self.open
-            && progress.is_empty()
-        {
+        if self.open == (Open::Call { empty: true }) {
             self.piece(Piece::Input { partial_json: "{}" }, out);
         }
         if self.open != Open::None {
@@ -302,8 +284,7 @@ impl translate::Encoder for Encoder {
             Event::Delta { choice: 0, delta } => self.delta(delta, out),
             Event::Finish { choice: 0, stop, stop_sequence } => {
                 self.start(out);
-                self.release(true, out);
-                self.close(out);
+                self.complete(out);
                 self.stop = Some(stop);
                 self.stop_sequence = stop_sequence.map(Cow::into_owned);
             }
@@ -318,8 +299,7 @@ impl translate::Encoder for Encoder {
             return;
         }
         self.start(out);
-        self.release(true, out);
-        self.close(out);
+        self.complete(out);
         self.phase = Phase::Over;
         let stop = self.stop.unwrap_or_default().with_calls(self.called);
         let stop_sequence = self.stop_sequence.as_deref().filter(|_| stop == Stop::Sequence);

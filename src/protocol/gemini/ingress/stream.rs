@@ -24,7 +24,6 @@ use crate::{
     },
 };
 
-mod progress;
 mod waiting;
 
 /// How the chunks of a stream are told apart.

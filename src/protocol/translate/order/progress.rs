@@ -2,7 +2,7 @@
 
 /// The state between two pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(in crate::protocol) struct Progress {
     /// Objects and arrays that are open.
     depth: u32,
     /// Within a string.
@@ -15,7 +15,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Takes the next piece.
-    pub(super) fn push(&mut self, text: &str) {
+    pub(in crate::protocol) fn push(&mut self, text: &str) {
         for byte in text.bytes() {
             match (self.in_string, byte) {
                 (true, _) if self.escaped => self.escaped = false,
@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Whether the value has ended.
-    pub(super) fn is_complete(self) -> bool {
+    pub(in crate::protocol) fn is_complete(self) -> bool {
         self.ended
     }
 }

@@ -13,7 +13,10 @@ use crate::{
         request::{Message, Request, Role},
         signature::Maker,
     },
-    protocol::anthropic::wire::{Block, Blocks, Source, arguments},
+    protocol::{
+        anthropic::wire::{Block, Blocks, Source},
+        call,
+    },
 };
 
 /// A turn.
@@ -99,8 +102,9 @@ fn block<'r>(
         Content::Document(document) => self::document(document)?,
         Content::Audio(_) => return Err(Refused("audio cannot be sent to an Anthropic provider")),
         Content::Reasoning(reasoning) => return Ok(thinking(reasoning)),
-        Content::Call(call) => {
-            Block::ToolUse { id: id::taken(&call.id), name: &call.name, input: arguments(&call.input) }
+        Content::Call(called) => {
+            let (id, input) = (id::taken(&called.id), call::arguments(&called.input));
+            Block::ToolUse { id, name: &called.name, input }
         }
         Content::Result(result) => self::result(result, losses)?,
     }))

@@ -4,10 +4,12 @@ use std::ops::RangeInclusive;
 
 use serde_json::Number;
 
-use super::model::Model;
-use crate::chat::{
-    loss::{Losses, Parameter},
-    request::Sampling,
+use crate::{
+    chat::{
+        loss::{Losses, Parameter},
+        request::Sampling,
+    },
+    protocol::claude::model::Model,
 };
 
 /// What is sent.

@@ -3,11 +3,13 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{model::Model, schema};
-use crate::chat::{
-    json::Json,
-    loss::{Losses, Parameter},
-    request::{self, Request, ToolChoice, ToolInput},
+use crate::{
+    chat::{
+        json::Json,
+        loss::{Losses, Parameter},
+        request::{self, Request, ToolChoice, ToolInput},
+    },
+    protocol::claude::{model::Model, schema},
 };
 
 /// A tool.

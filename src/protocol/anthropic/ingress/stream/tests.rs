@@ -129,6 +129,13 @@ fn what_waits_is_bounded() {
 }
 
 #[test]
+fn log_probabilities_take_no_room_behind_an_open_call() {
+    let logprobs = || delta(Delta::Logprobs(crate::chat::json::Json::parse("{}".to_owned()).unwrap()));
+    let events = std::iter::once(call(0)).chain((0..2000).map(|_| logprobs())).chain([end(Stop::Calls)]);
+    assert_eq!(grammar::message(&stream(events.collect()))["content"][0]["input"], json!({}));
+}
+
+#[test]
 fn an_error_is_the_last_event() {
     let fault = Fault { kind: FaultKind::Overloaded, message: "busy".into() };
     let events =

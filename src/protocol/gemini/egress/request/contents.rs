@@ -14,7 +14,10 @@ use crate::{
         request::{Message, Request, Role},
         signature::{Maker, Signature},
     },
-    protocol::gemini::wire::{Content, Part, Payload, made, quoted},
+    protocol::{
+        call::{made, quoted},
+        gemini::wire::{Content, Part, Payload},
+    },
 };
 
 /// In place of a signature that the first call of a turn must have and does not, being another model's: the validator skips

@@ -15,7 +15,7 @@ use crate::{
         request::{self, Request, ToolChoice, ToolInput},
     },
     protocol::{
-        gemini::wire::{made, quoted},
+        call::{made, quoted},
         json::Key,
     },
 };

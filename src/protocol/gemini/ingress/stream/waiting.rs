@@ -2,12 +2,14 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
-use super::progress::Progress;
-use crate::chat::{
-    content::{Call, Input},
-    json::Json,
-    response::Delta,
-    signature::Signature,
+use crate::{
+    chat::{
+        content::{Call, Input},
+        json::Json,
+        response::Delta,
+        signature::Signature,
+    },
+    protocol::translate::order::progress::Progress,
 };
 
 /// What waits, in the order in which it came.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
-    chat::content::{Audio, Content, Document, DocumentSource, Image, Media, Output, Reasoning, Text},
+    chat::content::{Content, Document, DocumentSource, Image, Media, Output, Reasoning, Text},
     protocol::{
         json::Malformed,
+        media,
         value::{Notes, Object, Value},
     },
 };
@@ -49,7 +50,7 @@ fn part<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a>,
     match part.need("type")?.text()?.as_ref() {
         "text" => text(&part, notes).map(Content::Text),
         "image_url" => image(&part, notes).map(Content::Image),
-        "input_audio" => audio(&part, notes).map(Content::Audio),
+        "input_audio" => media::audio(&part, notes).map(Content::Audio),
         "file" => file(&part, notes).map(Content::Document),
         "document_url" => document(&part, notes).map(Content::Document),
         "refusal" => part.need("refusal")?.text().map(Content::Refusal),
@@ -68,47 +69,11 @@ fn image<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Image<'a>, 
     let value = part.need("image_url")?;
     let cache = part.json("cache_control")?;
     if value.is_text() {
-        return Ok(Image { media: media(&value)?, detail: None, cache });
+        return Ok(Image { media: media::read(&value)?, detail: None, cache });
     }
     let image = value.object()?;
     image.rest(&["url", "detail"], notes);
-    Ok(Image { media: media(&image.need("url")?)?, detail: image.text("detail")?, cache })
-}
-
-/// An address; one that begins with `data:` holds the bytes itself.
-fn media<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
-    let url = value.text()?;
-    if !url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-        return Ok(Media::Url(url));
-    }
-    let (mime, base64) = match url {
-        Cow::Borrowed(url) => data(url).map(|(mime, base64)| (mime.into(), base64.into())),
-        Cow::Owned(url) => {
-            data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
-        }
-    }
-    .ok_or_else(|| value.wrong("an address, or a `data:` URL in base64"))?;
-    Ok(Media::Data { mime, base64 })
-}
-
-/// The media type and the bytes of `data:image/png;charset=x;base64,AAAA`.
-fn data(url: &str) -> Option<(&str, &str)> {
-    let (head, base64) = url.get(5..)?.split_once(',')?;
-    let head = head.strip_suffix(";base64")?;
-    Some((head.split(';').next()?, base64))
-}
-
-fn audio<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Audio<'a>, Malformed> {
-    part.rest(&["type", "input_audio"], notes);
-    let value = part.need("input_audio")?;
-    let audio = value.object()?;
-    audio.rest(&["data", "format"], notes);
-    let format = audio.need("format")?.text()?;
-    let mime = match format.as_ref() {
-        "mp3" => "audio/mpeg".into(),
-        other => format!("audio/{other}").into(),
-    };
-    Ok(Audio { mime, base64: audio.need("data")?.text()? })
+    Ok(Image { media: media::read(&image.need("url")?)?, detail: image.text("detail")?, cache })
 }
 
 fn file<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Document<'a>, Malformed> {
@@ -118,10 +83,10 @@ fn file<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Document<'a>
     file.rest(&["file_id", "file_data", "filename"], notes);
     let name = file.text("filename")?;
     let media = match (file.get("file_data"), file.text("file_id")?) {
-        (Some(value), _) => match media(&value)? {
+        (Some(value), _) => match media::read(&value)? {
             // Bytes without the head of a URL.
             Media::Url(base64) if !base64.contains("://") => {
-                Media::Data { mime: mime_of(name.as_deref().unwrap_or_default()).into(), base64 }
+                Media::Data { mime: media::mime_of(name.as_deref().unwrap_or_default()).into(), base64 }
             }
             media => media,
         },
@@ -134,19 +99,8 @@ fn file<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Document<'a>
 /// Mistral's document by its address.
 fn document<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Document<'a>, Malformed> {
     part.rest(&["type", "document_url", "document_name", "cache_control"], notes);
-    let source = DocumentSource::Media(media(&part.need("document_url")?)?);
+    let source = DocumentSource::Media(media::read(&part.need("document_url")?)?);
     Ok(Document { source, name: part.text("document_name")?, cache: part.json("cache_control")? })
-}
-
-/// The media type of a file by its name; PDF is what OpenAI takes.
-fn mime_of(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("txt") => "text/plain",
-        Some("md") => "text/markdown",
-        Some("csv") => "text/csv",
-        Some("json") => "application/json",
-        _ => "application/pdf",
-    }
 }
 
 /// Mistral's reasoning: text, or a list of parts of text.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
-    chat::content::{Audio, Content, Document, DocumentSource, Image, Media, Output, Text},
+    chat::content::{Content, Document, DocumentSource, Image, Media, Output, Text},
     protocol::{
         json::Malformed,
+        media,
         value::{Notes, Object, Value},
     },
 };
@@ -73,7 +74,7 @@ fn part<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a>,
         }
         "input_image" => image(&part, notes).map(Content::Image),
         "input_file" => file(value, &part, notes).map(Content::Document),
-        "input_audio" => audio(&part, notes).map(Content::Audio),
+        "input_audio" => media::audio(&part, notes).map(Content::Audio),
         other => Err(value.refuse(format_args!(
             "a part of type `{other}` can be sent to a provider that speaks Responses only"
         ))),
@@ -95,7 +96,7 @@ fn image<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Image<'a>, 
     part.rest(&["type", "image_url", "file_id", "detail", "prompt_cache_breakpoint"], notes);
     let media = match part.text("file_id")? {
         Some(id) => Media::Id(id),
-        None => media(&part.need("image_url")?)?,
+        None => media::read(&part.need("image_url")?)?,
     };
     Ok(Image { media, detail: part.text("detail")?, cache: None })
 }
@@ -112,65 +113,19 @@ fn file<'a>(
     );
     let name = part.text("filename")?;
     let media = if let Some(data) = part.get("file_data") {
-        match media(&data)? {
+        match media::read(&data)? {
             // Bytes without the head of a URL.
             Media::Url(base64) => {
-                Media::Data { mime: mime_of(name.as_deref().unwrap_or_default()).into(), base64 }
+                Media::Data { mime: media::mime_of(name.as_deref().unwrap_or_default()).into(), base64 }
             }
             media => media,
         }
     } else if let Some(url) = part.get("file_url") {
-        media(&url)?
+        media::read(&url)?
     } else if let Some(id) = part.text("file_id")? {
         Media::Id(id)
     } else {
         return Err(value.wrong("an object with `file_data`, `file_url` or `file_id`"));
     };
     Ok(Document { source: DocumentSource::Media(media), name, cache: None })
-}
-
-fn audio<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Audio<'a>, Malformed> {
-    part.rest(&["type", "input_audio"], notes);
-    let value = part.need("input_audio")?;
-    let audio = value.object()?;
-    audio.rest(&["data", "format"], notes);
-    let mime = match audio.need("format")?.text()?.as_ref() {
-        "mp3" => "audio/mpeg".into(),
-        other => format!("audio/{other}").into(),
-    };
-    Ok(Audio { mime, base64: audio.need("data")?.text()? })
-}
-
-/// An address; one that begins with `data:` holds the bytes itself.
-fn media<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
-    let url = value.text()?;
-    if !url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-        return Ok(Media::Url(url));
-    }
-    let read = match url {
-        Cow::Borrowed(url) => data(url).map(|(mime, base64)| (mime.into(), base64.into())),
-        Cow::Owned(url) => {
-            data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
-        }
-    };
-    let (mime, base64) = read.ok_or_else(|| value.wrong("an address, or a `data:` URL in base64"))?;
-    Ok(Media::Data { mime, base64 })
-}
-
-/// The media type and the bytes of `data:image/png;charset=x;base64,AAAA`.
-fn data(url: &str) -> Option<(&str, &str)> {
-    let (head, base64) = url.get(5..)?.split_once(',')?;
-    let head = head.strip_suffix(";base64")?;
-    Some((head.split(';').next()?, base64))
-}
-
-/// The media type of a file by its name; PDF is what OpenAI takes.
-fn mime_of(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("txt") => "text/plain",
-        Some("md") => "text/markdown",
-        Some("csv") => "text/csv",
-        Some("json") => "application/json",
-        _ => "application/pdf",
-    }
 }
