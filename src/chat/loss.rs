@@ -34,12 +34,16 @@ pub enum Parameter {
     Format,
     /// A keyword of the answer's JSON Schema that the target refuses
     FormatKeyword,
-    /// A keyword of a tool's JSON Schema that the target refuses, or the grammar of its free text
+    /// A keyword of a tool's JSON Schema that the target refuses
     SchemaKeyword,
+    /// The grammar of a tool's free text: [`super::request::ToolInput::Text`]
+    Grammar,
     /// `Tool::strict`
     Strict,
     /// `Request::reasoning`
     Reasoning,
+    /// `Thinking::summary`, where the target cannot be told to show what it thinks; a hint
+    Summary,
     /// `Image::detail`; a hint
     Detail,
     /// A prompt-cache marker; a hint
@@ -76,7 +80,8 @@ impl Parameter {
     pub fn is_hint(self) -> bool {
         matches!(
             self,
-            Self::Detail
+            Self::Summary
+                | Self::Detail
                 | Self::CacheControl
                 | Self::User
                 | Self::Metadata

@@ -141,7 +141,7 @@ pub struct Thinking<'a> {
     pub amount: Option<Amount>,
     /// Whether the client wants to see it (`includeThoughts`, `display`, a `summary`).
     pub shown: Option<bool>,
-    /// OpenAI's `summary` as written.
+    /// The client's own word for how it is shown (OpenAI's `summary`, Anthropic's `display`), as written.
     pub summary: Option<Cow<'a, str>>,
 }
 
@@ -224,6 +224,17 @@ pub struct Unsaid<'a> {
     pub name: Cow<'a, str>,
     /// Whether it changes no answer: then a strict caller is not refused for it.
     pub hint: bool,
+}
+
+impl Amount {
+    /// The tokens to think with that go with `wanted`, in an answer of at most `max_tokens`, of which they are a part. What
+    /// the client counted itself stays where it fits; else at least a quarter is left for what is said.
+    pub fn within(self, wanted: u64, max_tokens: u64) -> u64 {
+        match self {
+            Self::Budget(_) if wanted < max_tokens => wanted,
+            _ => wanted.min(max_tokens - max_tokens.div_ceil(4)),
+        }
+    }
 }
 
 impl Effort {

@@ -5,6 +5,8 @@
 //! of all before it. Format: <https://smithy.io/2.0/aws/amazon-eventstream.html>. Lengths are bytes. Nothing here knows
 //! what a message means.
 
+use std::borrow::Cow;
+
 use super::translate::{Frame, Unreadable};
 
 /// The largest message that is held while its end is awaited, in bytes: as large as an event of the other kind of stream
@@ -24,12 +26,13 @@ pub struct Splitter {
 }
 
 /// A message whose checksums are right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// What it is.
     pub kind: Kind,
-    /// What it is called: `:event-type`, `:exception-type` or `:error-code`. Empty when it says none.
-    pub name: &'a str,
+    /// What it is called: `:event-type`, `:exception-type` or `:error-code`. Empty when it says none. What is no event is
+    /// known by its name: one that does not end in `Exception`, `Error` or `Failure` gets the first of these.
+    pub name: Cow<'a, str>,
     /// The payload; of an error that the service has no model for, the text that comes in a header.
     pub data: &'a [u8],
 }
@@ -56,10 +59,10 @@ struct Headers<'a> {
     message: Option<&'a str>,
 }
 
-impl<'a> Message<'a> {
-    /// As a decoder takes it. Errors are told by their names, which end in `Exception`, `Error` or `Failure`.
-    pub fn frame(&self) -> Frame<'a> {
-        Frame { name: Some(self.name), data: self.data }
+impl Message<'_> {
+    /// As a decoder takes it. Errors are told by their names; see [`Message::name`].
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { name: Some(&self.name), data: self.data }
     }
 }
 
@@ -133,7 +136,15 @@ fn message(whole: &[u8]) -> Result<Message<'_>, Unreadable> {
         Kind::Exception => (headers.exception, payload),
         Kind::Error => (headers.code, headers.message.map_or(payload, str::as_bytes)),
     };
-    Ok(Message { kind: headers.kind, name: name.unwrap_or_default(), data })
+    let name = Cow::Borrowed(name.unwrap_or_default());
+    let name = if headers.kind == Kind::Event { name } else { error_name(name) };
+    Ok(Message { kind: headers.kind, name, data })
+}
+
+/// A name by which an error is known as one.
+fn error_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    let is_known = ["Exception", "Error", "Failure"].iter().any(|end| name.ends_with(end));
+    if is_known { name } else { Cow::Owned(format!("{name}Exception")) }
 }
 
 impl<'a> Headers<'a> {

@@ -77,6 +77,14 @@ pub trait Encoder {
     fn fail(&mut self, status: u16, message: &str, out: &mut Vec<u8>);
 }
 
+impl Unreadable {
+    /// What was to be `what` ("a Messages answer") and is none: no JSON, which is told with its place, or JSON of another
+    /// shape. What the parser says of shapes names our own types, and so helps nobody.
+    pub(in crate::protocol) fn not(what: &str, error: &serde_json::Error) -> Self {
+        Self(if error.is_data() { format!("it is no {what}") } else { format!("it is no JSON: {error}") })
+    }
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

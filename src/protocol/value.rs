@@ -28,6 +28,8 @@ pub(in crate::protocol) struct Value<'a, 'p> {
 pub(in crate::protocol) struct Object<'a, 'p> {
     path: Path<'p>,
     members: Members<'a>,
+    /// The members' names as the client wrote them, where [`Object::spelled`] changed one; else empty.
+    written: Vec<Cow<'a, str>>,
 }
 
 /// The way to a value.
@@ -111,12 +113,28 @@ impl<'a, 'p> Value<'a, 'p> {
             }
             members.push((key, value));
         }
-        Ok(Object { path: self.path, members })
+        Ok(Object { path: self.path, members, written: Vec::new() })
     }
 
     /// Gives each element of an array to `each`, until one is refused.
     pub(in crate::protocol) fn items(
         &self,
+        each: impl FnMut(usize, Value<'a, '_>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.list("an array", each)
+    }
+
+    /// The same where a string may stand as well, which the caller has read then.
+    pub(in crate::protocol) fn items_unless_text(
+        &self,
+        each: impl FnMut(usize, Value<'a, '_>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.list("a string or an array", each)
+    }
+
+    fn list(
+        &self,
+        must: &str,
         mut each: impl FnMut(usize, Value<'a, '_>) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         let (mut index, mut result) = (0, Ok(()));
@@ -127,7 +145,7 @@ impl<'a, 'p> Value<'a, 'p> {
                 index += 1;
             }
         });
-        read.ok_or_else(|| self.wrong("an array"))?;
+        read.ok_or_else(|| self.wrong(must))?;
         result
     }
 
@@ -149,21 +167,28 @@ impl<'a> Object<'a, 'static> {
     /// What is no JSON object in UTF-8, or nested too deep.
     pub(in crate::protocol) fn body(body: &'a [u8]) -> Result<Self, Malformed> {
         let members = json::read(body, |_| MembersVisitor)?;
-        Ok(Self { path: Path { above: None, step: Step::Body }, members })
+        Ok(Self { path: Path { above: None, step: Step::Body }, members, written: Vec::new() })
     }
 }
 
 impl<'a> Object<'a, '_> {
     /// A member; `null` is as if it were absent.
     pub(in crate::protocol) fn get<'s>(&'s self, key: &'s str) -> Option<Value<'a, 's>> {
-        let (_, raw) = self.members.iter().find(|(name, _)| name == key)?;
-        (*raw != "null").then(|| self.member(key, raw))
+        let at = self.members.iter().position(|(name, _)| name == key)?;
+        let raw = self.members[at].1;
+        (raw != "null").then(|| self.member(self.written(at), raw))
     }
 
-    /// The same with its names spelled as `with` does, for a format that has several spellings.
-    pub(in crate::protocol) fn spelled(mut self, with: impl Fn(Cow<'a, str>) -> Cow<'a, str>) -> Self {
-        for (name, _) in &mut self.members {
-            *name = with(std::mem::take(name));
+    /// The same with its names spelled as `with` does, for a format that has several spellings; `None` for one that stays.
+    /// What is wrong or noted is told under the client's own.
+    pub(in crate::protocol) fn spelled(mut self, with: impl Fn(&str) -> Option<String>) -> Self {
+        for at in 0..self.members.len() {
+            if let Some(name) = with(&self.members[at].0) {
+                if self.written.is_empty() {
+                    self.written = self.members.iter().map(|(name, _)| name.clone()).collect();
+                }
+                self.members[at].0 = name.into();
+            }
         }
         self
     }
@@ -208,9 +233,9 @@ impl<'a> Object<'a, '_> {
 
     /// Notes every member that is not `known`.
     pub(in crate::protocol) fn rest(&self, known: &[&str], notes: &mut Notes<'a>) {
-        for (key, raw) in &self.members {
+        for (at, (key, raw)) in self.members.iter().enumerate() {
             if *raw != "null" && !known.contains(&key.as_ref()) {
-                let path = Path { above: Some(&self.path), step: Step::Key(key) };
+                let path = Path { above: Some(&self.path), step: Step::Key(self.written(at)) };
                 notes.lose(path.name(), false);
             }
         }
@@ -226,6 +251,11 @@ impl<'a> Object<'a, '_> {
     /// The keys.
     pub(in crate::protocol) fn keys(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(key, _)| key.as_ref())
+    }
+
+    /// A member's name as the client wrote it.
+    fn written(&self, at: usize) -> &str {
+        self.written.get(at).unwrap_or(&self.members[at].0)
     }
 
     fn member<'s>(&'s self, key: &'s str, raw: &'a str) -> Value<'a, 's> {
@@ -327,7 +357,11 @@ mod tests {
         assert!(body.get("c").is_none());
         assert!(body.need("c").err().unwrap().to_string().contains("`c`: it is missing"));
         assert!(Object::body(b"3").is_err() && Object::body(b"{} x").is_err());
-        assert!(object(r#"{"a":{}}"#).need("a").unwrap().items(|_, _| Ok(())).is_err());
+        let listed = object(r#"{"a":{}}"#);
+        let list = listed.need("a").unwrap();
+        assert!(list.items(|_, _| Ok(())).unwrap_err().to_string().ends_with("`a` must be an array"));
+        let either = list.items_unless_text(|_, _| Ok(())).unwrap_err().to_string();
+        assert!(either.ends_with("`a` must be a string or an array"), "{either}");
     }
 
     #[test]

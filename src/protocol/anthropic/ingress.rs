@@ -25,6 +25,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::SchemaKeyword => "tools.input_schema",
         Parameter::Strict => "tools.strict",
         Parameter::Reasoning => "thinking",
+        Parameter::Summary => "thinking.display",
         Parameter::CacheControl => "cache_control",
         Parameter::User => "metadata.user_id",
         Parameter::Metadata => "metadata",
@@ -39,6 +40,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Detail => "detail",
         Parameter::PromptCacheKey => "prompt_cache_key",
         Parameter::Store => "store",
+        Parameter::Grammar => "tools.format",
     }
 }
 

@@ -18,28 +18,41 @@ pub const TYPE: &str = "x-amzn-errortype";
 /// As many characters of a provider's text as a person reads.
 const CHARACTERS: usize = 2000;
 
+/// The body of an error.
+#[derive(Default, Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    __type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, rename = "Message")]
+    capital_message: Option<&'a RawValue>,
+    #[serde(borrow, rename = "originalMessage")]
+    original_message: Option<&'a RawValue>,
+}
+
+impl Said<'_> {
+    fn message(&self) -> Option<String> {
+        [self.message, self.capital_message, self.original_message].into_iter().find_map(filled)
+    }
+}
+
+/// A string that is not empty.
+fn filled(field: Option<&RawValue>) -> Option<String> {
+    Some(json::text(field?.get())?.into_owned()).filter(|text| !text.is_empty())
+}
+
+/// What an error says that came where an answer should be, if it is one.
+pub(super) fn message(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Said<'_>>(body).ok()?.message().map(short)
+}
+
 /// What an error means. `name` is the header [`TYPE`], or the name of an event; it decides where it is known, else
 /// the type that the body names, else the status.
 pub fn read(status: u16, name: Option<&str>, body: &[u8]) -> Fault<'static> {
-    #[derive(Default, Deserialize)]
-    struct Said<'a> {
-        #[serde(borrow)]
-        __type: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow, rename = "Message")]
-        capital_message: Option<&'a RawValue>,
-        #[serde(borrow, rename = "originalMessage")]
-        original_message: Option<&'a RawValue>,
-    }
     let said: Said<'_> = serde_json::from_slice(body).unwrap_or_default();
-    let text =
-        |field: Option<&RawValue>| Some(json::text(field?.get())?.into_owned()).filter(|t| !t.is_empty());
-    let kind = name.and_then(meaning).or_else(|| text(said.__type).as_deref().and_then(meaning));
-    let message = text(said.message)
-        .or_else(|| text(said.capital_message))
-        .or_else(|| text(said.original_message))
-        .unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+    let kind = name.and_then(meaning).or_else(|| filled(said.__type).as_deref().and_then(meaning));
+    let message = said.message().unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
     Fault { kind: kind.unwrap_or_else(|| FaultKind::of_status(status)), message: short(message).into() }
 }
 

@@ -71,8 +71,8 @@ impl Plan {
             Amount::Budget(budget) => budget.max(LEAST),
         };
         let max_tokens = given.unwrap_or_else(|| budget.saturating_add(default_max));
-        let budget_tokens = budget.min(max_tokens.saturating_sub(1));
-        if budget_tokens < LEAST || !thinks_in_turn {
+        let budget_tokens = given.map_or(budget, |given| amount.within(budget, given).max(LEAST));
+        if budget_tokens >= max_tokens || !thinks_in_turn {
             losses.lose(Parameter::Reasoning);
             return silent;
         }
@@ -129,14 +129,17 @@ mod tests {
     #[test]
     fn a_budget_is_below_the_length_of_the_answer() {
         assert_eq!(budget(Amount::Effort(Effort::High), None), (24_576, 28_672));
-        assert_eq!(budget(Amount::Effort(Effort::High), Some(10_000)), (9_999, 10_000));
+        assert_eq!(budget(Amount::Effort(Effort::High), Some(10_000)), (7_500, 10_000));
+        assert_eq!(budget(Amount::Effort(Effort::High), Some(1100)), (1024, 1100));
+        assert_eq!(budget(Amount::Budget(9_999), Some(10_000)), (9_999, 10_000));
+        assert_eq!(budget(Amount::Budget(10_000), Some(10_000)), (7_500, 10_000));
         assert_eq!(budget(Amount::Budget(512), None), (1024, 5120));
         assert_eq!(budget(Amount::Dynamic, None), (8_192, 12_288));
-        assert_eq!(budget(Amount::Budget(u64::MAX), None), (u64::MAX - 1, u64::MAX));
     }
 
     #[test]
     fn an_answer_too_short_to_think_in_is_not_thought_about_and_that_is_said() {
+        assert!(plan("claude-sonnet-4-5", Amount::Budget(u64::MAX), None).1);
         let (short, lost) = plan("claude-sonnet-4-5", Amount::Effort(Effort::Low), Some(1024));
         assert_eq!((short, lost), (Plan { max_tokens: 1024, thinking: None, effort: None }, true));
     }

@@ -39,7 +39,7 @@ type Read = Vec<(Kind, String, Vec<u8>)>;
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Read, Unreadable> {
     let (mut splitter, mut read) = (Splitter::default(), Vec::new());
     for piece in pieces {
-        splitter.push(piece, |m| read.push((m.kind, m.name.to_owned(), m.data.to_vec())))?;
+        splitter.push(piece, |m| read.push((m.kind, m.name.into_owned(), m.data.to_vec())))?;
     }
     Ok(read)
 }
@@ -68,11 +68,14 @@ fn each_kind_of_message_has_its_name() {
         &[(":message-type", "error"), (":error-code", "InternalError"), (":error-message", "oh")],
         b"",
     );
-    let stream = [event("messageStart", "{}"), exception, error].concat();
+    let coded =
+        written(&[(":message-type", "error"), (":error-code", "503"), (":error-message", "busy")], b"");
+    let stream = [event("messageStart", "{}"), exception, error, coded].concat();
     let expected = vec![
         (Kind::Event, "messageStart".to_owned(), b"{}".to_vec()),
         (Kind::Exception, "throttlingException".to_owned(), br#"{"message":"slow"}"#.to_vec()),
         (Kind::Error, "InternalError".to_owned(), b"oh".to_vec()),
+        (Kind::Error, "503Exception".to_owned(), b"busy".to_vec()),
     ];
     assert_eq!(read([&stream[..]]), Ok(expected));
 }

@@ -30,6 +30,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         // The rest cannot be said in this dialect, so nobody loses it.
         Parameter::LogitBias => "logitBias",
         Parameter::ParallelCalls => "parallelToolCalls",
+        Parameter::Grammar => "format",
+        Parameter::Summary => "summary",
         Parameter::Strict => "strict",
         Parameter::Detail => "detail",
         Parameter::CacheControl => "cacheControl",

@@ -26,6 +26,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Format => "response_format",
         Parameter::FormatKeyword => "response_format.json_schema.schema",
         Parameter::SchemaKeyword => "tools.function.parameters",
+        Parameter::Grammar => "tools.custom.format",
         Parameter::Strict => "tools.function.strict",
         Parameter::Reasoning => "reasoning_effort",
         Parameter::Detail => "messages.content.image_url.detail",
@@ -35,6 +36,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::ServiceTier => "service_tier",
         Parameter::PromptCacheKey => "prompt_cache_key",
         Parameter::Store => "store",
+        // Cannot be said in this dialect, so nobody loses it.
+        Parameter::Summary => "summary",
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Block<'a> {
 /// What is no message of Anthropic's: no JSON, an error under a good status, no content.
 pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
     let wire: Wire<'a> =
-        serde_json::from_slice(body).map_err(|error| Unreadable(format!("it is no message: {error}")))?;
+        serde_json::from_slice(body).map_err(|error| Unreadable::not("Messages answer", &error))?;
     if text(wire.kind).as_deref() == Some("error") {
         return Err(Unreadable(error::read(502, body).message.into_owned()));
     }
@@ -104,7 +104,7 @@ pub fn read_count(body: &[u8]) -> Result<u64, Unreadable> {
         input_tokens: u64,
     }
     let count = serde_json::from_slice::<Count>(body);
-    count.map(|count| count.input_tokens).map_err(|error| Unreadable(format!("it is no count: {error}")))
+    count.map(|count| count.input_tokens).map_err(|error| Unreadable::not("count of tokens", &error))
 }
 
 impl<'a> Block<'a> {

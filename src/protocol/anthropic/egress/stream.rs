@@ -224,7 +224,7 @@ impl translate::Decoder for Decoder {
             return Ok(());
         }
         let data: Data<'_> = serde_json::from_slice(frame.data)
-            .map_err(|error| Unreadable(format!("an event is not understood: {error}")))?;
+            .map_err(|error| Unreadable::not("event of Messages", &error))?;
         let kind = text(data.kind);
         let index = data.index.and_then(|index| index.get().parse().ok()).unwrap_or_default();
         match kind.as_deref().or(frame.name).unwrap_or_default() {

@@ -172,11 +172,15 @@ fn thinking<'a>(
         }
     };
     // Who asks Anthropic for thinking gets to see it, unless told otherwise.
-    let shown = match thinking.text("display")?.as_deref() {
+    let display = thinking.text("display")?;
+    let shown = match display.as_deref() {
         Some("omitted") => Some(false),
         _ => (amount != Amount::Off).then_some(true),
     };
-    Ok(Some(Thinking { amount: Some(amount), shown, summary: None }))
+    if display.as_deref().is_some_and(|word| !matches!(word, "omitted" | "summarized")) {
+        thinking.unsaid("display", true, notes);
+    }
+    Ok(Some(Thinking { amount: Some(amount), shown, summary: display }))
 }
 
 fn sampling<'a>(body: &Object<'a, '_>) -> Result<Sampling<'a>, Malformed> {

@@ -93,9 +93,10 @@ struct ReasoningText<'a> {
 /// What is no answer of Converse's: no JSON, an error under a good status, no message.
 pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
     let wire: Wire<'a> =
-        serde_json::from_slice(body).map_err(|error| Unreadable(format!("it is no answer: {error}")))?;
+        serde_json::from_slice(body).map_err(|error| Unreadable::not("Converse answer", &error))?;
     let Some(output) = wire.output else {
-        return Err(Unreadable(error::read(502, None, body).message.into_owned()));
+        let why = error::message(body);
+        return Err(Unreadable(why.unwrap_or_else(|| "the answer has no `output`".to_owned())));
     };
     let message = inner::<Output<'a>>(Some(output)).and_then(|output| output.message);
     let blocks = message.and_then(|message| message.content);

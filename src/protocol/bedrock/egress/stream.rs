@@ -204,7 +204,7 @@ impl translate::Decoder for Decoder {
             return Ok(());
         }
         let data: Data<'_> = serde_json::from_slice(frame.data)
-            .map_err(|error| Unreadable(format!("an event is not understood: {error}")))?;
+            .map_err(|error| Unreadable::not("event of Converse's", &error))?;
         let block = data.content_block_index.and_then(|index| index.get().parse().ok()).unwrap_or_default();
         self.start(each);
         match name {

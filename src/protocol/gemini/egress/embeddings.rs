@@ -243,7 +243,7 @@ fn tokens(embedding: &Embedding<'_>) -> Option<u64> {
 }
 
 fn no_list(error: serde_json::Error) -> Unreadable {
-    Unreadable(format!("it is no list of embeddings: {error}"))
+    Unreadable::not("list of embeddings", &error)
 }
 
 fn texts(input: &str) -> Result<Vec<std::borrow::Cow<'_, str>>, Refused> {

@@ -25,7 +25,7 @@ use crate::{
 /// What is no answer of Google's: no JSON, an error under a good status, neither an answer nor the reason why there is none.
 pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable> {
     let answer: Answer<'a> =
-        serde_json::from_slice(body).map_err(|error| Unreadable(format!("it is no answer: {error}")))?;
+        serde_json::from_slice(body).map_err(|error| Unreadable::not("answer of Google's", &error))?;
     if answer.error.is_some() {
         return Err(Unreadable(error::read(502, body).message.into_owned()));
     }
@@ -60,7 +60,7 @@ pub fn read_count(body: &[u8]) -> Result<u64, Unreadable> {
         total_tokens: u64,
     }
     let count = serde_json::from_slice::<Count>(body);
-    count.map(|count| count.total_tokens).map_err(|error| Unreadable(format!("it is no count: {error}")))
+    count.map(|count| count.total_tokens).map_err(|error| Unreadable::not("count of tokens", &error))
 }
 
 fn choice<'a>(index: u32, candidate: &Candidate<'a>, unique: &str) -> Choice<'a> {

@@ -114,7 +114,7 @@ impl translate::Decoder for Decoder {
             return Ok(());
         }
         let answer: Answer<'_> = serde_json::from_slice(frame.data)
-            .map_err(|error| Unreadable(format!("an event is not understood: {error}")))?;
+            .map_err(|error| Unreadable::not("event of Google's", &error))?;
         if answer.error.is_some() {
             each(Event::Error(error::read(502, frame.data)));
             return Ok(());

@@ -13,12 +13,12 @@ use crate::protocol::{
 /// # Errors
 /// What is no JSON object in UTF-8, or nested too deep.
 pub(super) fn body(body: &[u8]) -> Result<Object<'_, 'static>, Malformed> {
-    Ok(Object::body(body)?.spelled(camel))
+    Ok(Object::body(body)?.spelled(own))
 }
 
 /// An object, its members under Google's own names.
 pub(super) fn object<'a, 'p>(value: &Value<'a, 'p>) -> Result<Object<'a, 'p>, Malformed> {
-    Ok(value.object()?.spelled(camel))
+    Ok(value.object()?.spelled(own))
 }
 
 /// Gives each element of an array to `each`, or an object as if it were in one alone.
@@ -40,6 +40,11 @@ pub(super) fn count(value: &Value<'_, '_>) -> Result<u64, Malformed> {
     let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
     let count = whole.parse().ok().filter(|_| rest.bytes().all(|byte| byte == b'0'));
     count.ok_or_else(|| value.wrong("a whole number, not negative"))
+}
+
+/// Google's own name of a member, where the client's may be another one.
+fn own(name: &str) -> Option<String> {
+    name.contains('_').then(|| camel(name.into()).into_owned())
 }
 
 /// A name as Google writes it itself: `inline_data` is `inlineData`.

@@ -25,6 +25,9 @@ mod tools;
 /// The longest name of a user that OpenAI takes, in characters; Claude Code's are longer.
 const LONGEST_USER: usize = 64;
 
+/// The most texts at which an answer may end.
+const MOST_STOPS: usize = 4;
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -172,7 +175,9 @@ fn schema_name(name: Option<&str>) -> Cow<'_, str> {
 /// The effort in words. No word of OpenAI's forbids thinking for every model, and one that is not known is refused: then
 /// nothing is said. A budget never asks for more than `high`, which every model has.
 fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
-    match request.reasoning.as_ref()?.amount? {
+    let reasoning = request.reasoning.as_ref()?;
+    losses.lose_if(reasoning.shown == Some(true) && reasoning.summary.is_some(), Parameter::Summary);
+    match reasoning.amount? {
         Amount::Effort(effort) => Some(effort.name()),
         Amount::Budget(tokens) => Some(Effort::of_budget(tokens).min(Effort::High).name()),
         Amount::Dynamic => None,
@@ -185,11 +190,12 @@ fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
 
 fn sampling<'a>(sampling: &'a Sampling<'_>, losses: &mut Losses) -> OutSampling<'a> {
     losses.lose_if(sampling.top_k.is_some(), Parameter::TopK);
+    losses.lose_if(sampling.stop.len() > MOST_STOPS, Parameter::Stop);
     OutSampling {
         max_completion_tokens: sampling.max_tokens,
         temperature: sampling.temperature.as_ref(),
         top_p: sampling.top_p.as_ref(),
-        stop: &sampling.stop,
+        stop: &sampling.stop[..sampling.stop.len().min(MOST_STOPS)],
         seed: sampling.seed.as_ref(),
         frequency_penalty: sampling.frequency_penalty.as_ref(),
         presence_penalty: sampling.presence_penalty.as_ref(),

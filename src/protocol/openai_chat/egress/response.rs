@@ -39,6 +39,8 @@ struct Body<'a> {
 #[derive(Deserialize)]
 struct BodyChoice<'a> {
     #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow)]
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
@@ -58,8 +60,11 @@ pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable
         return Err(Unreadable(error::in_stream(text).message.into_owned()));
     }
     let choices = body.choices.ok_or_else(|| Unreadable("it has no choices".to_owned()))?;
-    let mut choices: Vec<_> =
-        choices.into_iter().enumerate().map(|(index, choice)| read_choice(choice, index, unique)).collect();
+    // The first is the one with the lowest number; without one, its place is its number.
+    let mut numbered: Vec<(usize, BodyChoice<'a>)> = choices.into_iter().enumerate().map(number).collect();
+    numbered.sort_by_key(|(index, _)| *index);
+    let numbered = numbered.into_iter();
+    let mut choices: Vec<_> = numbered.map(|(index, choice)| read_choice(choice, index, unique)).collect();
     if choices.is_empty() {
         // A prompt that was blocked.
         choices.push(Choice { stop: Stop::Filter, ..Choice::default() });
@@ -72,6 +77,11 @@ pub fn read<'a>(body: &'a [u8], unique: &str) -> Result<Response<'a>, Unreadable
         usage: body.usage.map(usage::read),
         service_tier: filled(body.service_tier),
     })
+}
+
+fn number((place, choice): (usize, BodyChoice<'_>)) -> (usize, BodyChoice<'_>) {
+    let index = choice.index.and_then(|index| index.get().parse().ok());
+    (index.unwrap_or(place), choice)
 }
 
 fn read_choice<'a>(choice: BodyChoice<'a>, index: usize, unique: &str) -> Choice<'a> {

@@ -157,7 +157,7 @@ fn stop<'a>(body: &Object<'a, '_>) -> Result<Vec<Cow<'a, str>>, Malformed> {
     let mut all = Vec::new();
     match body.get("stop") {
         Some(value) if value.is_text() => all.push(value.text()?),
-        Some(value) => value.items(|_, text| {
+        Some(value) => value.items_unless_text(|_, text| {
             all.push(text.text()?);
             Ok(())
         })?,

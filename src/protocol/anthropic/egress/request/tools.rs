@@ -67,7 +67,7 @@ fn tool<'r>(tool: &'r request::Tool<'_>, model: Model, losses: &mut Losses) -> T
         ToolInput::Schema(Some(schema)) if schema.text().trim() != "{}" => &*schema.0,
         ToolInput::Schema(_) => constant(NOTHING),
         ToolInput::Text(grammar) => {
-            losses.lose_if(grammar.is_some(), Parameter::SchemaKeyword);
+            losses.lose_if(grammar.is_some(), Parameter::Grammar);
             constant(TEXT)
         }
     };

@@ -88,6 +88,7 @@ fn what_is_no_message_is_unreadable() {
     for body in [&b""[..], b"[]", b"{}", b"<html>", br#"{"content":null}"#] {
         assert!(read(body, "u").is_err(), "{}", String::from_utf8_lossy(body));
     }
+    assert_eq!(read(b"[1]", "u").unwrap_err().0, "it is no Messages answer");
     assert_eq!(read_count(br#"{"input_tokens":14,"x":1}"#), Ok(14));
     assert!(read_count(b"{}").is_err());
 }

@@ -31,7 +31,7 @@ pub(super) fn read<'a>(
         return Ok(vec![Content::text(value.text()?)]);
     }
     let mut contents = Vec::new();
-    value.items(|_, block| {
+    value.items_unless_text(|_, block| {
         let content = self::block(&block, notes, history)?;
         push(&mut contents, content);
         Ok(())
@@ -151,7 +151,7 @@ fn texts<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Cow<'a, str
         return value.text();
     }
     let mut all = String::new();
-    value.items(|index, value| {
+    value.items_unless_text(|index, value| {
         let block = value.object()?;
         if block.need("type")?.text()? != "text" {
             return Err(value.refuse("only text can be sent here to another provider than Anthropic"));
@@ -198,7 +198,7 @@ fn result<'a>(
     let mut content = Vec::new();
     match block.get("content") {
         Some(said) if said.is_text() => content.push(Output::Text(said.text()?)),
-        Some(said) => said.items(|_, block| {
+        Some(said) => said.items_unless_text(|_, block| {
             content.push(output(&block, notes)?);
             Ok(())
         })?,

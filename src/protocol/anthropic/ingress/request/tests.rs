@@ -237,7 +237,10 @@ fn what_cannot_be_read_is_refused_by_name() {
         (r#"{"messages":{}}"#, "`messages` must be an array"),
         (r#"{"messages":[1]}"#, "`messages[0]` must be an object"),
         (r#"{"messages":[{"role":"tool","content":""}]}"#, "`messages[0].role` must be `user`"),
-        (r#"{"messages":[{"role":"user","content":5}]}"#, "`messages[0].content` must be an array"),
+        (
+            r#"{"messages":[{"role":"user","content":5}]}"#,
+            "`messages[0].content` must be a string or an array",
+        ),
         (r#"{"messages":[],"max_tokens":-1}"#, "`max_tokens` must be a whole number"),
         (r#"{"messages":[],"temperature":"hot"}"#, "`temperature` must be a number"),
         (r#"{"messages":[],"stop_sequences":["a",1]}"#, "`stop_sequences[1]` must be a string"),

@@ -119,7 +119,7 @@ fn entry<'r>(tool: &'r Tool<'_>, name: &'r str, family: Family, losses: &mut Los
     let json = match &tool.input {
         ToolInput::Schema(_) => schema.map_or_else(|| constant(NOTHING), |schema| &*schema.0),
         ToolInput::Text(grammar) => {
-            losses.lose_if(grammar.is_some(), Parameter::SchemaKeyword);
+            losses.lose_if(grammar.is_some(), Parameter::Grammar);
             constant(TEXT)
         }
     };

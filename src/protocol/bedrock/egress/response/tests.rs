@@ -74,7 +74,9 @@ fn what_is_no_answer_is_said() {
     let why = |body: &str| read(body.as_bytes(), "u").unwrap_err().0;
     assert_eq!(why(r#"{"message":"no such thing"}"#), "no such thing");
     assert_eq!(why(r#"{"output":{"message":{}}}"#), "the answer has no `output.message.content`");
-    assert!(why("<html>").starts_with("it is no answer"));
+    assert_eq!(why("{}"), "the answer has no `output`");
+    assert_eq!(why("\"hello\""), "it is no Converse answer");
+    assert!(why("<html>").starts_with("it is no JSON: expected value"));
 }
 
 proptest! {

@@ -115,21 +115,21 @@ fn thinking(request: &Request<'_>, model: Model, losses: &mut Losses) -> Option<
         None | Some(Amount::Dynamic) => (None, None),
         Some(Amount::Off) if model.can_be_silent() => (None, Some(0)),
         Some(Amount::Off) if model.takes_level() => (Some(level(Effort::Minimal, model)), None),
-        Some(Amount::Off) => (None, budget(0, model, max_tokens)),
+        Some(Amount::Off) => (None, budget(Amount::Off, 0, model, max_tokens)),
         Some(Amount::Effort(effort)) if model.takes_level() => (Some(level(effort, model)), None),
-        Some(Amount::Effort(effort)) => (None, budget(effort.budget(), model, max_tokens)),
-        Some(Amount::Budget(tokens)) => (None, budget(tokens, model, max_tokens)),
+        Some(amount @ Amount::Effort(effort)) => (None, budget(amount, effort.budget(), model, max_tokens)),
+        Some(amount @ Amount::Budget(tokens)) => (None, budget(amount, tokens, model, max_tokens)),
     };
     let include_thoughts = asked.shown == Some(true) && !off;
     let thinking = Thinking { include_thoughts, thinking_budget, thinking_level };
     (thinking != Thinking::default()).then_some(thinking)
 }
 
-/// A budget that the model takes. It counts towards the length of the answer, and stays below it.
-fn budget(tokens: u64, model: Model, max_tokens: Option<u64>) -> Option<i64> {
+/// A budget that the model takes. It counts towards the length of the answer, and leaves room in it.
+fn budget(amount: Amount, tokens: u64, model: Model, max_tokens: Option<u64>) -> Option<i64> {
     let (least, most) = model.budgets();
-    let longest = max_tokens.map_or(most, |max| max.saturating_sub(1));
-    i64::try_from(tokens.min(longest).clamp(least, most)).ok()
+    let tokens = max_tokens.map_or(tokens, |max| amount.within(tokens, max));
+    i64::try_from(tokens.clamp(least, most)).ok()
 }
 
 /// The level that comes nearest to an effort.
@@ -181,7 +181,7 @@ mod tests {
                 "gemini-2.5-pro",
                 Amount::Budget(5000),
                 Some(2000),
-                r#"{"includeThoughts":true,"thinkingBudget":1999}"#,
+                r#"{"includeThoughts":true,"thinkingBudget":1500}"#,
             ),
             (
                 "gemini-2.5-flash-lite",

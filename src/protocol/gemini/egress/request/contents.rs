@@ -122,7 +122,7 @@ impl<'r> Writer<'r, '_> {
                 return Err(Refused("the system prompt of a Google provider is text".into()));
             }
             Said::Image(image) => into.push(self.image(image)?),
-            Said::Document(document) => into.push(self.document(document)?),
+            Said::Document(document) => self.document(document, into)?,
             Said::Audio(audio) => {
                 into.push(Payload::InlineData { mime_type: &audio.mime, data: &audio.base64 }.into());
             }
@@ -146,29 +146,37 @@ impl<'r> Writer<'r, '_> {
         media(&image.media, "image/jpeg")
     }
 
-    /// A document that is text is a text part, under its name.
-    fn document(&mut self, document: &'r Document<'_>) -> Result<Part<'r>, Refused> {
+    /// A document; one that is text is a text part. Its name stands before it as text: data has no place for one but on
+    /// Vertex AI (`displayName`), and the Gemini API refuses what it does not know.
+    fn document(&mut self, document: &'r Document<'_>, into: &mut Vec<Part<'r>>) -> Result<(), Refused> {
         self.losses.lose_if(document.cache.is_some(), Parameter::CacheControl);
         match (&document.source, &document.name) {
-            (DocumentSource::Media(kept), _) => media(kept, "application/pdf"),
-            (DocumentSource::Text(text), None) => Ok(Part::text(text.as_ref())),
-            (DocumentSource::Text(text), Some(name)) => Ok(Part::text(format!("{name}\n\n{text}"))),
+            (DocumentSource::Media(kept), name) => {
+                let kept = media(kept, "application/pdf")?;
+                into.extend(name.as_ref().map(|name| Part::text(format!("{name}:"))));
+                into.push(kept);
+            }
+            (DocumentSource::Text(text), None) => into.push(Part::text(text.as_ref())),
+            (DocumentSource::Text(text), Some(name)) => into.push(Part::text(format!("{name}\n\n{text}"))),
         }
+        Ok(())
     }
 
     fn result(&mut self, result: &'r ToolResult<'_>, into: &mut Vec<Part<'r>>) -> Result<(), Refused> {
         self.losses.lose_if(result.cache.is_some(), Parameter::CacheControl);
-        let mut parts = Vec::new();
+        let within = self.model.takes_media_in_results();
+        let (mut parts, mut behind) = (Vec::new(), Vec::new());
         for output in &result.content {
+            let mut made = Vec::new();
             match output {
-                Output::Image(image) => parts.push(self.image(image)?),
-                Output::Document(document) => parts.push(self.document(document)?),
+                Output::Image(image) => made.push(self.image(image)?),
+                Output::Document(document) => self.document(document, &mut made)?,
                 Output::Text(_) | Output::Json(_) => {}
             }
+            // Data only, without a name.
+            let fits = within && matches!(made.as_slice(), [Part { data: Payload::InlineData { .. }, .. }]);
+            if fits { parts.append(&mut made) } else { behind.append(&mut made) }
         }
-        let within = self.model.takes_media_in_results();
-        let inside = |part: &Part<'_>| within && matches!(part.data, Payload::InlineData { .. });
-        let (parts, behind): (Vec<_>, Vec<_>) = parts.into_iter().partition(inside);
         let name = result.name.as_deref().or_else(|| self.names.get(result.id.as_ref()).copied());
         let name = name.unwrap_or(&result.id);
         into.push(

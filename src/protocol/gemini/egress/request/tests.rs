@@ -48,6 +48,21 @@ fn image(media: Media<'static>) -> Image<'static> {
 }
 
 #[test]
+fn a_document_comes_under_its_name() {
+    let media = Media::Data { mime: "application/pdf".into(), base64: "QQ==".into() };
+    let document = |name: Option<&'static str>| Document {
+        source: DocumentSource::Media(media.clone()),
+        name: name.map(Into::into),
+        cache: None,
+    };
+    let said = vec![Said::Document(document(Some("a.pdf"))), Said::Document(document(None))];
+    assert_eq!(
+        contents(vec![message(Role::User, said)]),
+        r#"{"contents":[{"parts":[{"text":"a.pdf:"},{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}},{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}}],"role":"user"}]}"#
+    );
+}
+
+#[test]
 fn turns_of_one_role_are_one_and_results_stand_first() {
     let text = |text: &'static str| Output::Text(text.into());
     insta::assert_snapshot!(
@@ -118,7 +133,7 @@ fn media_are_data_or_addresses_of_a_guessed_type() {
     ];
     insta::assert_snapshot!(
         contents(vec![message(Role::User, said)]),
-        @r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}},{"fileData":{"mimeType":"image/webp","fileUri":"https://a/b.webp?c"}},{"fileData":{"mimeType":"image/jpeg","fileUri":"https://a/b"}},{"inlineData":{"mimeType":"audio/wav","data":"aGk="}},{"fileData":{"mimeType":"application/pdf","fileUri":"https://a/b"}},{"text":"n\n\nt"}],"role":"user"}]}"#
+        @r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}},{"fileData":{"mimeType":"image/webp","fileUri":"https://a/b.webp?c"}},{"fileData":{"mimeType":"image/jpeg","fileUri":"https://a/b"}},{"inlineData":{"mimeType":"audio/wav","data":"aGk="}},{"text":"n:"},{"fileData":{"mimeType":"application/pdf","fileUri":"https://a/b"}},{"text":"n\n\nt"}],"role":"user"}]}"#
     );
 }
 

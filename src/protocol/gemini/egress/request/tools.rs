@@ -78,7 +78,7 @@ fn function<'r>(tool: &'r request::Tool<'_>, losses: &mut Losses) -> Function<'r
             schema.as_ref().filter(|schema| schema.text().trim() != "{}").map(undeclared)
         }
         ToolInput::Text(grammar) => {
-            losses.lose_if(grammar.is_some(), Parameter::SchemaKeyword);
+            losses.lose_if(grammar.is_some(), Parameter::Grammar);
             Some(made(TEXT.to_owned()))
         }
     };

@@ -53,6 +53,15 @@ fn both_spellings_say_the_same_at_every_level() {
 }
 
 #[test]
+fn what_is_noted_and_what_is_wrong_is_told_in_the_clients_spelling() {
+    let body = r#"{"x_top":1,"contents":[],"generation_config":{"x_inner":1,"xOther":2}}"#;
+    let names: Vec<_> = request(body).unsaid.into_iter().map(|unsaid| unsaid.name).collect();
+    assert_eq!(names, ["generation_config.x_inner", "generation_config.xOther", "x_top"]);
+    let wrong = read(br#"{"contents":[],"generation_config":{"top_p":"x"}}"#, false).unwrap_err();
+    assert!(wrong.to_string().contains("`generation_config.top_p` must be a number"), "{wrong}");
+}
+
+#[test]
 fn calls_without_ids_get_some_and_results_find_them_by_name_and_order() {
     let body = r#"{"contents":[{"role":"model","parts":[
             {"functionCall":{"name":"f"}},{"functionCall":{"name":"g","args":null}},{"functionCall":{"name":"f","args":{ "a": 1.0 }}}]},
@@ -153,7 +162,7 @@ fn what_only_google_reads_is_refused_by_name() {
     assert!(read(system, false).unwrap_err().to_string().contains("`systemInstruction`: it is text"));
     let kept =
         read(br#"{"contents":[],"cached_content":"cachedContents/1"}"#, false).unwrap_err().to_string();
-    assert!(kept.contains("`cachedContent`: what Google keeps"), "{kept}");
+    assert!(kept.contains("`cached_content`: what Google keeps"), "{kept}");
     let role = read(br#"{"contents":[{"role":"assistant","parts":[]}]}"#, false).unwrap_err().to_string();
     assert!(role.contains("`contents[0].role` must be `user` or `model`"), "{role}");
     assert!(read(br#"{"contents":[],"tool_config":{},"toolConfig":{}}"#, false).is_err(), "twice");
@@ -197,9 +206,9 @@ fn what_the_neutral_form_cannot_say_is_noted_by_name() {
     assert_eq!(
         noted(&read),
         [
-            ("contents.parts.videoMetadata", false),
+            ("contents.parts.video_metadata", false),
             ("tools.googleSearch", false),
-            ("tools.codeExecution", false),
+            ("tools.code_execution", false),
             ("tools.functionDeclarations.response", false),
             ("toolConfig.retrievalConfig", false),
             ("generationConfig.speechConfig", false),

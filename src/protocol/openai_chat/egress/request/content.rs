@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
 use crate::chat::{
@@ -46,6 +47,11 @@ impl<'a> Part<'a> {
     pub(super) fn text(text: Cow<'a, str>) -> Self {
         Self::Text { text }
     }
+
+    /// Whether it is text without any.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Text { text } if text.is_empty())
+    }
 }
 
 /// An image by its bytes or its address. The error says why it cannot be sent.
@@ -68,12 +74,19 @@ pub(super) fn document<'a>(
 ) -> Result<Part<'a>, Cow<'static, str>> {
     losses.lose_if(document.cache.is_some(), Parameter::CacheControl);
     let name = document.name.as_deref();
-    let media = match (&document.source, name) {
-        (DocumentSource::Text(text), None) => return Ok(Part::text(Cow::Borrowed(text))),
-        (DocumentSource::Text(text), Some(name)) => {
-            return Ok(Part::text(format!("{name}\n\n{text}").into()));
+    let text = match &document.source {
+        DocumentSource::Text(text) => Some(Cow::Borrowed(text.as_ref())),
+        DocumentSource::Media(media) => decoded(media),
+    };
+    let media = match (text, &document.source) {
+        (None, DocumentSource::Media(media)) => media,
+        (text, _) => {
+            let text = text.unwrap_or_default();
+            return Ok(Part::text(match name {
+                Some(name) => format!("{name}\n\n{text}").into(),
+                None => text,
+            }));
         }
-        (DocumentSource::Media(media), _) => media,
     };
     let file = match media {
         Media::Data { mime, base64 } => File {
@@ -99,6 +112,16 @@ pub(super) fn document<'a>(
         }
     };
     Ok(Part::File { file })
+}
+
+/// The text of a file that is some: chat completions take PDF files only.
+fn decoded<'a>(media: &Media<'_>) -> Option<Cow<'a, str>> {
+    let Media::Data { mime, base64 } = media else { return None };
+    if !mime.starts_with("text/") && mime != "application/json" {
+        return None;
+    }
+    let bytes = BASE64_STANDARD.decode(base64.as_ref()).ok()?;
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 /// Recorded speech in one of the two formats that OpenAI takes.

@@ -28,7 +28,7 @@ pub(super) enum Message<'a> {
         content: Parts<'a>,
     },
     Assistant {
-        content: Option<Cow<'a, str>>,
+        content: Option<Parts<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         refusal: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,6 +46,17 @@ pub(super) enum Message<'a> {
 pub(super) enum Parts<'a> {
     One(Cow<'a, str>),
     Many(Vec<Part<'a>>),
+}
+
+impl<'a> Parts<'a> {
+    /// Several texts stay apart: joined, the words on both sides of a seam would be one.
+    fn of(mut parts: Vec<Part<'a>>) -> Self {
+        match parts.as_mut_slice() {
+            [] => Self::One(Cow::Borrowed("")),
+            [Part::Text { text }] => Self::One(std::mem::take(text)),
+            _ => Self::Many(parts),
+        }
+    }
 }
 
 /// All turns.
@@ -144,11 +155,7 @@ fn parts<'a>(
             Content::Call(_) => return Err(refuse(at, "a tool call is the assistant's to make".into())),
         }
     }
-    Ok(match attached.as_mut_slice() {
-        [] => Parts::One(Cow::Borrowed("")),
-        [Part::Text { text }] => Parts::One(std::mem::take(text)),
-        _ => Parts::Many(attached),
-    })
+    Ok(Parts::of(attached))
 }
 
 fn assistant<'a>(
@@ -156,12 +163,12 @@ fn assistant<'a>(
     losses: &mut Losses,
     refuse: impl Fn(usize, Cow<'static, str>) -> Unsupported,
 ) -> Result<Message<'a>, Unsupported> {
-    let (mut said, mut declined, mut tool_calls) = (None, None, Vec::new());
+    let (mut said, mut declined, mut tool_calls) = (Vec::new(), None, Vec::new());
     for (at, content) in contents.iter().enumerate() {
         match content {
             Content::Text(text) => {
                 losses.lose_if(text.cache.is_some(), Parameter::CacheControl);
-                append(&mut said, &text.text);
+                said.push(Part::text(Cow::Borrowed(&text.text)));
             }
             Content::Refusal(text) => append(&mut declined, text),
             Content::Call(call) => tool_calls.push(ToolCall::of(call, id(&call.id))),
@@ -172,10 +179,12 @@ fn assistant<'a>(
             }
         }
     }
-    if declined.is_none() && tool_calls.is_empty() {
-        said = said.or(Some(Cow::Borrowed("")));
+    if said.len() > 1 {
+        said.retain(|part| !part.is_empty());
     }
-    Ok(Message::Assistant { content: said, refusal: declined, tool_calls })
+    let something = !said.is_empty() || (declined.is_none() && tool_calls.is_empty());
+    let content = something.then(|| Parts::of(said));
+    Ok(Message::Assistant { content, refusal: declined, tool_calls })
 }
 
 fn append<'a>(to: &mut Option<Cow<'a, str>>, text: &'a str) {

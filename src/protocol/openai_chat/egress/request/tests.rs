@@ -90,7 +90,7 @@ fn an_assistants_turn_keeps_text_calls_and_refusals_and_leaves_thoughts_out() {
     ];
     insta::assert_snapshot!(messages(turns).replace("},{\"role", "},\n{\"role"), @r#"
     [{"role":"system","content":"s"},
-    {"role":"assistant","content":"ab","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"x\": 1}"}},{"id":"c2","type":"custom","custom":{"name":"f","input":"free"}}]},
+    {"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"x\": 1}"}},{"id":"c2","type":"custom","custom":{"name":"f","input":"free"}}]},
     {"role":"assistant","content":null,"refusal":"no"},
     {"role":"assistant","content":""}]
     "#);
@@ -160,6 +160,32 @@ fn a_choice_without_tools_is_not_written_and_what_has_no_word_is_lost() {
     let (body, losses) = written(&request);
     assert_eq!(body, r#"{"model":"up","messages":[{"role":"user","content":"a"}]}"#);
     assert_eq!(losses, [Parameter::CacheControl, Parameter::Reasoning]);
+}
+
+#[test]
+fn more_stops_than_openai_takes_and_a_wish_to_see_thoughts_are_lost() {
+    let stop: Vec<_> = ["a", "b", "c", "d", "e"].map(Cow::Borrowed).into();
+    let request = Request {
+        sampling: Sampling { stop, ..Sampling::default() },
+        reasoning: Some(Thinking { amount: None, shown: Some(true), summary: Some("auto".into()) }),
+        ..Request::default()
+    };
+    let (body, losses) = written(&request);
+    assert_eq!(body, r#"{"model":"up","messages":[],"stop":["a","b","c","d"]}"#);
+    assert_eq!(losses, [Parameter::Summary, Parameter::Stop]);
+}
+
+#[test]
+fn a_text_file_is_text_and_another_a_file() {
+    let file = |mime: &'static str, base64: &'static str| {
+        let media = Media::Data { mime: mime.into(), base64: base64.into() };
+        let document = Document { source: DocumentSource::Media(media), name: Some("n".into()), cache: None };
+        messages(vec![turn(Role::User, vec![Content::Document(document)])])
+    };
+    assert_eq!(file("text/plain", "SGk="), r#"[{"role":"user","content":"n\n\nHi"}]"#);
+    for (mime, bytes) in [("text/plain", "/w=="), ("application/pdf", "SGk=")] {
+        assert!(file(mime, bytes).contains(r#""filename":"n""#), "{mime}");
+    }
 }
 
 #[test]

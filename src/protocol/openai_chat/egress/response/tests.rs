@@ -79,6 +79,15 @@ fn googles_signature_stays_with_its_call() {
 }
 
 #[test]
+fn choices_stand_by_their_numbers() {
+    let body =
+        br#"{"choices":[{"index":1,"message":{"content":"b"}},{"index":0,"message":{"content":"a"}}]}"#;
+    let said: Vec<_> =
+        read(body, "u").unwrap().choices.into_iter().flat_map(|choice| choice.content).collect();
+    assert_eq!(said, [Content::text("a"), Content::text("b")]);
+}
+
+#[test]
 fn an_answer_without_choices_was_blocked_and_what_is_no_answer_is_unreadable() {
     let blocked = read(br#"{"choices":[]}"#, "u").unwrap();
     assert_eq!((blocked.choices.len(), blocked.choices[0].stop), (1, Stop::Filter));

@@ -17,7 +17,7 @@ pub(super) fn read<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<V
         return Ok(vec![Content::text(value.text()?)]);
     }
     let mut all = Vec::new();
-    value.items(|_, part| {
+    value.items_unless_text(|_, part| {
         all.push(self::part(&part, notes)?);
         Ok(())
     })?;
@@ -33,7 +33,7 @@ pub(super) fn outputs<'a>(
         return Ok(vec![Output::Text(value.text()?)]);
     }
     let mut all = Vec::new();
-    value.items(|_, part| {
+    value.items_unless_text(|_, part| {
         all.push(match self::part(&part, notes)? {
             Content::Text(text) => Output::Text(text.text),
             Content::Image(image) => Output::Image(image),

@@ -47,7 +47,7 @@ pub(super) fn read<'a>(
         return Ok(messages);
     }
     let mut history = History { names, called: HashMap::new(), added: Vec::new() };
-    input.items(|at, value| {
+    input.items_unless_text(|at, value| {
         let Some((role, content)) = item(&value, &mut history, notes)? else { return Ok(()) };
         match messages.last_mut() {
             Some(last) if last.role == role && goes_on(last, &content) => {

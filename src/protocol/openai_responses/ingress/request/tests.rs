@@ -287,7 +287,7 @@ fn what_cannot_be_read_is_refused_by_name() {
     for (body, place) in [
         ("[]", "object"),
         ("{}", "`input`: it is missing"),
-        (r#"{"input":5}"#, "`input` must be an array"),
+        (r#"{"input":5}"#, "`input` must be a string or an array"),
         (r#"{"input":[1]}"#, "`input[0]` must be an object"),
         (r#"{"input":[{"role":"tool","content":""}]}"#, "`input[0].role` must be `user`"),
         (
