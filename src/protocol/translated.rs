@@ -121,8 +121,14 @@ impl Translated {
 
     /// The upstream broke off or fell silent: the last words to the client.
     pub fn fail(&mut self, message: &str, status: u16) -> (Bytes, Ending) {
-        self.writer.fail(status, message);
-        (self.writer.take(), Ending::Broken)
+        let Self { decoder, writer, .. } = self;
+        // Every choice has its finish reason: the answer is whole, whatever became of its connection.
+        if writer.seen.finished && !writer.seen.error && decoder.finish(&mut |event| writer.event(event)) {
+            writer.encoder.finish(&mut writer.out);
+            return (writer.take(), Ending::Complete);
+        }
+        writer.fail(status, message);
+        (writer.take(), Ending::Broken)
     }
 }
 
@@ -227,6 +233,16 @@ mod tests {
         assert_eq!(ending, Ending::Complete);
         assert!(text(&last).contains("message_stop"), "{}", text(&last));
         assert!(stream.seen().output && stream.seen().finished && !stream.seen().error);
+    }
+
+    #[test]
+    fn a_stream_that_breaks_behind_its_finish_reason_is_whole() {
+        let mut stream = stream();
+        stream.push(Bytes::from_static(HALF)).unwrap();
+        stream.push(Bytes::from_static(END)).unwrap();
+        let (last, ending) = stream.fail("the connection broke", 502);
+        assert_eq!(ending, Ending::Complete);
+        assert!(text(&last).contains("message_stop") && !text(&last).contains("error"), "{}", text(&last));
     }
 
     #[test]

@@ -80,6 +80,9 @@ pub(super) async fn answer(
     }
     // An array of Google's that passes is cut by its own machine, whatever it is called.
     if let Some(framing) = head.framing().or_else(|| ask.is_array().then_some(Framing::Sse)) {
+        if ask.translation.is_some() && !ask.is_stream() {
+            return Err(Fault::Unreadable("it is a stream, which was not asked for".to_owned()).into());
+        }
         let machine = ask.machine(framing, call.secrets.needles());
         return stream(router, &ask, head, (source, machine), silence, call).await;
     }
