@@ -46,6 +46,8 @@ pub enum Parameter {
     Summary,
     /// `Image::detail`; a hint
     Detail,
+    /// `Document::name`; a hint
+    DocumentName,
     /// A prompt-cache marker; a hint
     CacheControl,
     /// `Hints::user`; a hint
@@ -82,6 +84,7 @@ impl Parameter {
             self,
             Self::Summary
                 | Self::Detail
+                | Self::DocumentName
                 | Self::CacheControl
                 | Self::User
                 | Self::Metadata

@@ -38,6 +38,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Choices => "n",
         Parameter::Logprobs => "logprobs",
         Parameter::Detail => "detail",
+        Parameter::DocumentName => "messages.content.title",
         Parameter::PromptCacheKey => "prompt_cache_key",
         Parameter::Store => "store",
         Parameter::Grammar => "tools.format",

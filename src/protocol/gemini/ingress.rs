@@ -34,6 +34,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Summary => "summary",
         Parameter::Strict => "strict",
         Parameter::Detail => "detail",
+        Parameter::DocumentName => "contents.parts.inlineData.displayName",
         Parameter::CacheControl => "cacheControl",
         Parameter::User => "user",
         Parameter::Metadata => "metadata",

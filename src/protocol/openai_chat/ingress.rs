@@ -30,6 +30,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Strict => "tools.function.strict",
         Parameter::Reasoning => "reasoning_effort",
         Parameter::Detail => "messages.content.image_url.detail",
+        Parameter::DocumentName => "messages.content.file.filename",
         Parameter::CacheControl => "cache_control",
         Parameter::User => "user",
         Parameter::Metadata => "metadata",

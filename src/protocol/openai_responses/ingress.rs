@@ -26,6 +26,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Reasoning => "reasoning",
         Parameter::Summary => "reasoning.summary",
         Parameter::Detail => "input.content.detail",
+        Parameter::DocumentName => "input.content.filename",
         Parameter::User => "user",
         Parameter::Metadata => "metadata",
         Parameter::ServiceTier => "service_tier",

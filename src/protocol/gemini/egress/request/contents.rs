@@ -146,15 +146,14 @@ impl<'r> Writer<'r, '_> {
         media(&image.media, "image/jpeg")
     }
 
-    /// A document; one that is text is a text part. Its name stands before it as text: data has no place for one but on
-    /// Vertex AI (`displayName`), and the Gemini API refuses what it does not know.
+    /// A document; one that is text is a text part, under its name. Data has no place for a name but on Vertex AI
+    /// (`displayName`), and the Gemini API refuses what it does not know.
     fn document(&mut self, document: &'r Document<'_>, into: &mut Vec<Part<'r>>) -> Result<(), Refused> {
         self.losses.lose_if(document.cache.is_some(), Parameter::CacheControl);
         match (&document.source, &document.name) {
             (DocumentSource::Media(kept), name) => {
-                let kept = media(kept, "application/pdf")?;
-                into.extend(name.as_ref().map(|name| Part::text(format!("{name}:"))));
-                into.push(kept);
+                self.losses.lose_if(name.is_some(), Parameter::DocumentName);
+                into.push(media(kept, "application/pdf")?);
             }
             (DocumentSource::Text(text), None) => into.push(Part::text(text.as_ref())),
             (DocumentSource::Text(text), Some(name)) => into.push(Part::text(format!("{name}\n\n{text}"))),

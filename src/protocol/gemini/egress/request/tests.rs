@@ -48,7 +48,7 @@ fn image(media: Media<'static>) -> Image<'static> {
 }
 
 #[test]
-fn a_document_comes_under_its_name() {
+fn the_name_of_data_is_named_as_lost() {
     let media = Media::Data { mime: "application/pdf".into(), base64: "QQ==".into() };
     let document = |name: Option<&'static str>| Document {
         source: DocumentSource::Media(media.clone()),
@@ -56,9 +56,12 @@ fn a_document_comes_under_its_name() {
         cache: None,
     };
     let said = vec![Said::Document(document(Some("a.pdf"))), Said::Document(document(None))];
+    let messages = vec![message(Role::User, said)];
+    let (body, lost) = written(&Request { messages, ..Request::default() }, &TARGET);
+    assert_eq!(lost, [Parameter::DocumentName]);
     assert_eq!(
-        contents(vec![message(Role::User, said)]),
-        r#"{"contents":[{"parts":[{"text":"a.pdf:"},{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}},{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}}],"role":"user"}]}"#
+        body,
+        r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}},{"inlineData":{"mimeType":"application/pdf","data":"QQ=="}}],"role":"user"}]}"#
     );
 }
 
