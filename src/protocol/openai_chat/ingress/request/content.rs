@@ -6,7 +6,7 @@ use crate::{
     chat::content::{Audio, Content, Document, DocumentSource, Image, Media, Output, Reasoning, Text},
     protocol::{
         json::Malformed,
-        value::{Notes, Object, Value},
+        value::{Notes, Object, Value, is_media_type},
     },
 };
 
@@ -87,15 +87,15 @@ fn media<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
             data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
         }
     }
-    .ok_or_else(|| value.wrong("an address, or a `data:` URL in base64"))?;
+    .ok_or_else(|| value.wrong("an address, or a `data:` URL with a media type and base64"))?;
     Ok(Media::Data { mime, base64 })
 }
 
 /// The media type and the bytes of `data:image/png;charset=x;base64,AAAA`.
 fn data(url: &str) -> Option<(&str, &str)> {
     let (head, base64) = url.get(5..)?.split_once(',')?;
-    let head = head.strip_suffix(";base64")?;
-    Some((head.split(';').next()?, base64))
+    let mime = head.strip_suffix(";base64")?.split(';').next()?;
+    is_media_type(mime).then_some((mime, base64))
 }
 
 fn audio<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Audio<'a>, Malformed> {
