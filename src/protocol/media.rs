@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::{
     json::Malformed,
-    value::{Notes, Object, Value},
+    value::{Notes, Object, Value, is_media_type},
 };
 use crate::chat::content::{Audio, Media};
 
@@ -21,7 +21,8 @@ pub(super) fn read<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
             data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
         }
     };
-    let (mime, base64) = read.ok_or_else(|| value.wrong("an address, or a `data:` URL in base64"))?;
+    let (mime, base64) =
+        read.ok_or_else(|| value.wrong("an address, or a `data:` URL with a media type and base64"))?;
     Ok(Media::Data { mime, base64 })
 }
 
@@ -52,8 +53,8 @@ pub(super) fn mime_of(name: &str) -> &'static str {
 /// The media type and the bytes of `data:image/png;charset=x;base64,AAAA`.
 fn data(url: &str) -> Option<(&str, &str)> {
     let (head, base64) = url.get(5..)?.split_once(',')?;
-    let head = head.strip_suffix(";base64")?;
-    Some((head.split(';').next()?, base64))
+    let mime = head.strip_suffix(";base64")?.split(';').next()?;
+    is_media_type(mime).then_some((mime, base64))
 }
 
 #[cfg(test)]
@@ -64,7 +65,13 @@ mod tests {
     fn a_data_url_tells_its_type_without_parameters_and_its_bytes() {
         assert_eq!(data("data:image/png;base64,AA=="), Some(("image/png", "AA==")));
         assert_eq!(data("DATA:text/plain;charset=x;base64,"), Some(("text/plain", "")));
-        for other in ["data:text/plain,a", "data:;base64", "data:"] {
+        for other in [
+            "data:text/plain,a",
+            "data:;base64",
+            "data:",
+            "data:;base64,AA==",
+            "data:image/png,a/b;base64,AA==",
+        ] {
             assert_eq!(data(other), None, "{other}");
         }
     }

@@ -75,6 +75,12 @@ impl<'a, 'p> Value<'a, 'p> {
         json::text(self.raw).ok_or_else(|| self.wrong("a string"))
     }
 
+    /// A media type; see [`is_media_type`].
+    pub(in crate::protocol) fn media_type(&self) -> Result<Cow<'a, str>, Malformed> {
+        let text = self.text()?;
+        if is_media_type(&text) { Ok(text) } else { Err(self.wrong("a media type, such as `image/png`")) }
+    }
+
     /// `true` or `false`.
     pub(in crate::protocol) fn flag(&self) -> Result<bool, Malformed> {
         self.raw.parse().map_err(|_| self.wrong("true or false"))
@@ -338,9 +344,43 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// Whether it is two names (RFC 6838) with a slash between them, perhaps with parameters, and no comma: in a `data:` URL
+/// one would end it, and what stands behind would be taken for the bytes.
+pub(in crate::protocol) fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b))
+    };
+    let two = essence.split_once('/').is_some_and(|(kind, of)| is_name(kind) && is_name(of));
+    two && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_media_type_is_two_names_and_holds_no_comma() {
+        for right in
+            ["image/png", "image/svg+xml", "text/plain; charset=utf-8", "audio/L16;rate=24000", "image/*"]
+        {
+            assert!(is_media_type(right), "{right}");
+        }
+        for wrong in [
+            "",
+            "png",
+            "/",
+            "image/",
+            "image,png",
+            "image/png,AAAA",
+            "image/png;a=,",
+            "image/png\n",
+            "ä/b",
+            "a/b/c",
+        ] {
+            assert!(!is_media_type(wrong), "{wrong}");
+        }
+    }
 
     fn object(json: &str) -> Object<'_, 'static> {
         Object::body(json.as_bytes()).unwrap()

@@ -136,9 +136,10 @@ fn document<'a>(block: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Documen
 
 fn media<'a>(source: &Object<'a, '_>, kind: &str) -> Result<Option<Media<'a>>, Malformed> {
     Ok(Some(match kind {
-        "base64" => {
-            Media::Data { mime: source.need("media_type")?.text()?, base64: source.need("data")?.text()? }
-        }
+        "base64" => Media::Data {
+            mime: source.need("media_type")?.media_type()?,
+            base64: source.need("data")?.text()?,
+        },
         "url" => Media::Url(source.need("url")?.text()?),
         "file" => Media::Id(source.need("file_id")?.text()?),
         _ => return Ok(None),

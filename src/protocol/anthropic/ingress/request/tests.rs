@@ -245,6 +245,10 @@ fn what_cannot_be_read_is_refused_by_name() {
         (r#"{"messages":[],"temperature":"hot"}"#, "`temperature` must be a number"),
         (r#"{"messages":[],"stop_sequences":["a",1]}"#, "`stop_sequences[1]` must be a string"),
         (r#"{"messages":[],"top_p":1,"top_p":1}"#, "duplicate field `top_p`"),
+        (
+            r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image,png","data":""}}]}]}"#,
+            "`messages[0].content[0].source.media_type` must be a media type",
+        ),
         (r#"{"messages":[],"thread":{"type":"create"}}"#, "`thread`: to keep it takes a provider"),
         (
             r#"{"messages":[],"tools":[{"name":"f","input_schema":[]}]}"#,

@@ -134,9 +134,10 @@ fn media_are_data_or_addresses_of_a_guessed_type() {
         document(DocumentSource::Media(Media::Url("https://a/b".into()))),
         document(DocumentSource::Text("t".into())),
     ];
+    let messages = vec![message(Role::User, said)];
     insta::assert_snapshot!(
-        contents(vec![message(Role::User, said)]),
-        @r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}},{"fileData":{"mimeType":"image/webp","fileUri":"https://a/b.webp?c"}},{"fileData":{"mimeType":"image/jpeg","fileUri":"https://a/b"}},{"inlineData":{"mimeType":"audio/wav","data":"aGk="}},{"text":"n:"},{"fileData":{"mimeType":"application/pdf","fileUri":"https://a/b"}},{"text":"n\n\nt"}],"role":"user"}]}"#
+        written(&Request { messages, ..Request::default() }, &TARGET).0,
+        @r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}},{"fileData":{"mimeType":"image/webp","fileUri":"https://a/b.webp?c"}},{"fileData":{"mimeType":"image/jpeg","fileUri":"https://a/b"}},{"inlineData":{"mimeType":"audio/wav","data":"aGk="}},{"fileData":{"mimeType":"application/pdf","fileUri":"https://a/b"}},{"text":"n\n\nt"}],"role":"user"}]}"#
     );
 }
 

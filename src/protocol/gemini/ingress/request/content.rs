@@ -170,7 +170,7 @@ fn part<'a>(
 fn inline<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Content<'a>, Malformed> {
     let blob = object(value)?;
     blob.rest(&["mimeType", "data", "displayName"], notes);
-    let mime = blob.need("mimeType")?.text()?;
+    let mime = blob.need("mimeType")?.media_type()?;
     let base64 = standard(blob.need("data")?.text()?);
     Ok(match Bytes::of(&mime) {
         Bytes::Image => {

@@ -147,6 +147,7 @@ fn what_only_google_reads_is_refused_by_name() {
         (r#"[{"toolCall":{}}]"#, "`toolCall`"),
         (r#"[{"inlineData":{"mimeType":"video/mp4","data":""}}]"#, "`video/mp4`"),
         (r#"[{"fileData":{"fileUri":"https://www.youtube.com/watch?v=1"}}]"#, "video"),
+        (r#"[{"inlineData":{"mimeType":"image/png,x","data":""}}]"#, "mimeType` must be a media type"),
         (r#"[{"text":"a","functionCall":{"name":"f"}}]"#, "one kind of data"),
         (r#"[{}]"#, "no data"),
         (r#"[{"text":3}]"#, "`contents[0].parts[0].text` must be a string"),

@@ -226,6 +226,8 @@ fn what_is_wrong_is_named_with_its_place() {
     assert!(
         refused(r#"{"messages":[{"role":"user","content":3}]}"#).contains("`messages[0].content` must be")
     );
+    let image = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":"data:png;base64,AA=="}]}]}"#;
+    assert!(refused(image).contains("`messages[0].content[0].image_url` must be an address, or a `data:`"));
     assert!(refused(r#"{"messages":[{"role":"x"}]}"#).contains("`messages[0].role` must be"));
     assert!(refused(r#"{"messages":[],"temperature":"hot"}"#).contains("`temperature` must be a number"));
     assert!(refused(r#"{"messages":[],"messages":[]}"#).contains("duplicate field `messages`"));

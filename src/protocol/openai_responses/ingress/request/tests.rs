@@ -298,6 +298,10 @@ fn what_cannot_be_read_is_refused_by_name() {
             r#"{"input":[{"type":"function_call","call_id":"","name":"f"}]}"#,
             "`input[0].call_id` must be not empty",
         ),
+        (
+            r#"{"input":[{"role":"user","content":[{"type":"input_image","image_url":"data:png;base64,AA=="}]}]}"#,
+            "`input[0].content[0].image_url` must be an address, or a `data:` URL with a media type",
+        ),
         (r#"{"input":[],"max_output_tokens":-1}"#, "`max_output_tokens` must be a whole number"),
         (r#"{"input":[],"top_p":1,"top_p":1}"#, "duplicate field `top_p`"),
         (
