@@ -61,6 +61,12 @@ pub trait Decoder {
     /// [`Unreadable`]; the stream is over then.
     fn push(&mut self, frame: Frame<'_>, each: &mut dyn FnMut(Event<'_>)) -> Result<(), Unreadable>;
 
+    /// Whether the provider's terminator came, so that the answer is told to its end without waiting for that of the body.
+    /// Never, in a format that has none.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// The provider ended its body: gives what was still held back, and says whether the answer is complete.
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool;
 }

@@ -83,8 +83,8 @@ impl Translated {
     pub fn push(&mut self, piece: Bytes) -> Result<Bytes, sse::TooLarge> {
         let Self { cutter, decoder, writer } = self;
         match cutter {
-            // Behind an error nothing is read.
-            _ if writer.seen.error => {}
+            // Behind the end, and behind an error, nothing is read.
+            _ if writer.seen.done => {}
             Cutter::Sse(splitter) => splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?,
             Cutter::EventStream(splitter) => {
                 let cut = splitter.push(&piece, |message| {
@@ -110,9 +110,7 @@ impl Translated {
                 read(decoder.as_mut(), &rest, writer);
             }
         }
-        let complete = !writer.seen.error && decoder.finish(&mut |event| writer.event(event));
-        if complete && !writer.seen.error {
-            writer.encoder.finish(&mut writer.out);
+        if writer.complete(decoder.as_mut()) {
             return (writer.take(), Ending::Complete);
         }
         writer.fail(502, "the provider ended the stream before the answer was complete");
@@ -123,8 +121,7 @@ impl Translated {
     pub fn fail(&mut self, message: &str, status: u16) -> (Bytes, Ending) {
         let Self { decoder, writer, .. } = self;
         // Every choice has its finish reason: the answer is whole, whatever became of its connection.
-        if writer.seen.finished && !writer.seen.error && decoder.finish(&mut |event| writer.event(event)) {
-            writer.encoder.finish(&mut writer.out);
+        if writer.seen.finished && writer.complete(decoder.as_mut()) {
             return (writer.take(), Ending::Complete);
         }
         writer.fail(status, message);
@@ -143,11 +140,13 @@ fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
 
 /// One event of the provider's, out of its framing.
 fn understand(decoder: &mut dyn Decoder, frame: Frame<'_>, writer: &mut Writer) {
-    if writer.seen.error {
+    if writer.seen.done {
         return;
     }
     if let Err(unreadable) = decoder.push(frame, &mut |event| writer.event(event)) {
         writer.unreadable(&unreadable);
+    } else if decoder.is_over() {
+        writer.complete(decoder);
     }
 }
 
@@ -173,13 +172,26 @@ impl Writer {
         self.encoder.push(event, &mut self.out);
     }
 
+    /// Tells the end of the answer, once; says whether it has one that is good.
+    fn complete(&mut self, decoder: &mut dyn Decoder) -> bool {
+        if self.seen.done {
+            return !self.seen.error;
+        }
+        if !decoder.finish(&mut |event| self.event(event)) || self.seen.error {
+            return false;
+        }
+        self.encoder.finish(&mut self.out);
+        self.seen.done = true;
+        true
+    }
+
     fn unreadable(&mut self, unreadable: &Unreadable) {
         self.fail(502, &format!("the provider's stream cannot be read: {unreadable}"));
     }
 
     /// The first failure is told, and nothing after it: the rest of the stream is of no use.
     fn fail(&mut self, status: u16, message: &str) {
-        if self.seen.error {
+        if self.seen.done {
             return;
         }
         (self.seen.error, self.seen.done) = (true, true);
@@ -243,6 +255,18 @@ mod tests {
         let (last, ending) = stream.fail("the connection broke", 502);
         assert_eq!(ending, Ending::Complete);
         assert!(text(&last).contains("message_stop") && !text(&last).contains("error"), "{}", text(&last));
+    }
+
+    #[test]
+    fn the_end_is_told_when_the_terminator_comes_and_not_when_the_body_ends() {
+        let mut stream = stream();
+        stream.push(Bytes::from_static(HALF)).unwrap();
+        stream.push(Bytes::from_static(END)).unwrap();
+        let told = text(&stream.push(Bytes::from_static(b"data: [DONE]\n\n")).unwrap());
+        assert!(told.contains("message_stop") && stream.seen().done, "{told}");
+        assert_eq!(stream.push(Bytes::from_static(HALF)).unwrap(), Bytes::new());
+        assert_eq!(stream.fail("the connection broke", 502), (Bytes::new(), Ending::Complete));
+        assert_eq!(stream.finish(), (Bytes::new(), Ending::Complete));
     }
 
     #[test]

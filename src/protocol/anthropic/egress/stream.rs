@@ -32,6 +32,8 @@ pub struct Decoder {
     calls: u32,
     report: Report,
     finished: bool,
+    /// The last event came.
+    over: bool,
 }
 
 /// A call whose block is open; other blocks need no memory.
@@ -104,6 +106,7 @@ impl Decoder {
             calls: 0,
             report: Report::default(),
             finished: false,
+            over: false,
         }
     }
 
@@ -118,6 +121,15 @@ impl Decoder {
             self.report.update(Report::read(usage).input_only());
             each(Event::Usage(self.report.usage()));
         }
+    }
+
+    /// The last event; it ends also an answer that had no reason to end.
+    fn stop(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        if self.started && !self.finished {
+            self.close_all(each);
+            self.end_with(Stop::End, None, each);
+        }
+        self.over = self.finished;
     }
 
     fn block(
@@ -251,14 +263,15 @@ impl translate::Decoder for Decoder {
                     self.end(piece, each);
                 }
             }
-            "message_stop" if self.started && !self.finished => {
-                self.close_all(each);
-                self.end_with(Stop::End, None, each);
-            }
+            "message_stop" => self.stop(each),
             "error" => each(Event::Error(error::read(502, frame.data))),
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
     }
 
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool {

@@ -29,6 +29,8 @@ pub struct Decoder {
     calls: u32,
     finished: bool,
     failed: bool,
+    /// The last event came.
+    over: bool,
 }
 
 /// A call whose block is open; other blocks need no memory.
@@ -106,6 +108,7 @@ impl Decoder {
             calls: 0,
             finished: false,
             failed: false,
+            over: false,
         }
     }
 
@@ -223,10 +226,16 @@ impl translate::Decoder for Decoder {
                 if let Some(usage) = data.usage {
                     each(Event::Usage(usage::read(usage)));
                 }
+                // The cost is told last.
+                self.over = self.finished;
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
     }
 
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool {

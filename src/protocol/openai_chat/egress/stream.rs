@@ -234,6 +234,10 @@ impl translate::Decoder for Decoder {
         self.chunk(&chunk, each)
     }
 
+    fn is_over(&self) -> bool {
+        self.done
+    }
+
     fn finish(&mut self, _: &mut dyn FnMut(Event<'_>)) -> bool {
         let mut begun = self.choices.iter().filter(|state| state.begun).peekable();
         let finished = begun.peek().is_some() && begun.all(|state| state.finished);

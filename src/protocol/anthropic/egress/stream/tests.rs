@@ -102,6 +102,15 @@ fn a_call_has_its_input_from_wherever_it_is() {
 }
 
 #[test]
+fn it_is_over_with_its_last_event_and_not_before() {
+    let mut decoder = Decoder::new("u");
+    for (data, over) in [(STOP, false), (START, false), (END, false), (STOP, true)] {
+        push(&mut decoder, data);
+        assert_eq!(decoder.is_over(), over, "{data}");
+    }
+}
+
+#[test]
 fn how_it_ends_is_told_once() {
     let finished = |data: &[&str]| {
         let (events, complete) = events(data);

@@ -30,6 +30,15 @@ fn delta(data: &'static str) -> (&'static str, &'static str) {
 }
 
 #[test]
+fn it_is_over_with_the_cost_behind_the_end_and_not_before() {
+    let mut decoder = Decoder::new("u");
+    for ((name, data), over) in [(START, false), (USAGE, false), (STOP, false), (USAGE, true)] {
+        push(&mut decoder, name, data);
+        assert_eq!(decoder.is_over(), over, "{name}");
+    }
+}
+
+#[test]
 fn text_and_reasoning_begin_with_their_first_piece() {
     let (events, complete) = events(&[
         START,
