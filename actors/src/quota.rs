@@ -29,11 +29,6 @@ mod shard;
 pub mod tick;
 mod window;
 
-use self::{
-    clients::Refused,
-    reservation::Part,
-    shard::{Message, Reserve, Usage},
-};
 pub use self::{
     account::AccountId,
     booked::Ask,
@@ -44,6 +39,11 @@ pub use self::{
     rule::{Key, Kind, Limit, Mode, OnOutputLimit, Price, Rule, Rules, Scope},
     shard::Shard,
     tick::Clock,
+};
+use self::{
+    clients::Refused,
+    reservation::Part,
+    shard::{Message, Reserve, Usage},
 };
 use crate::{
     address::{Address, Unreachable},
@@ -158,8 +158,7 @@ impl Quota {
     /// # Errors
     /// Nobody knows at the moment.
     pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
-        let usage =
-            |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
+        let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
         self.home(account).call(ANSWER_WITHIN, usage).await
     }
 

@@ -89,7 +89,7 @@ impl Account {
         ask: &Ask,
         member: Option<&ClientId>,
     ) -> Admission {
-        let at = self.present(now, rules);
+        let at = self.present(now, rules, true);
         let enforced = self.refusing(at, rules, Mode::Enforce, ask, member);
         if let Some(member) = member.filter(|_| rules.share()) {
             self.rare().members.ask(member, at);
@@ -114,7 +114,7 @@ impl Account {
         member: Option<&ClientId>,
         shadow: bool,
     ) -> Result<Booked, usize> {
-        let at = self.present(now, rules);
+        let at = self.present(now, rules, false);
         let cuts = |rule: &Rule| {
             rule.mode == Mode::Enforce && rule.on_output_limit == OnOutputLimit::Cut && rule.kind.flows()
         };
@@ -144,7 +144,7 @@ impl Account {
         target: &Target,
         member: Option<&ClientId>,
     ) {
-        let (at, shadow) = (self.present(now, rules), booked.shadow);
+        let (at, shadow) = (self.present(now, rules, false), booked.shadow);
         for lane in rules.lanes().filter(|lane| shadow || is_enforced(lane)) {
             let (key, kind) = (lane[0].key(), lane[0].kind);
             if kind == Kind::Concurrent {
@@ -166,11 +166,15 @@ impl Account {
 
     /// How each of the rules stands.
     pub(super) fn levels(&mut self, now: Tick, rules: &Rules) -> Vec<Level> {
-        let at = self.present(now, rules);
+        let at = self.present(now, rules, true);
         let level = |rule: &Rule| match self.bucket(rule.key()) {
             _ if rule.kind == Kind::Concurrent => {
                 let used = self.in_flight(rule.key());
-                Level { used, remaining: rule.limit.tokens.saturating_sub(used), ..Level::untouched(&rule.limit) }
+                Level {
+                    used,
+                    remaining: rule.limit.tokens.saturating_sub(used),
+                    ..Level::untouched(&rule.limit)
+                }
             }
             Some(bucket) => bucket.level(at, limits(rules.lane(rule.key())), &rule.limit),
             None => Level::untouched(&rule.limit),
@@ -189,7 +193,8 @@ impl Account {
     /// How a rule stands.
     pub(super) fn standing(&self, now: Tick, rules: &Rules, rule: &Rule) -> Standing {
         let Some(bucket) = self.bucket(rule.key()) else { return Standing::untouched(&rule.limit) };
-        let Level { remaining, reset_after, .. } = bucket.level(now, limits(rules.lane(rule.key())), &rule.limit);
+        let Level { remaining, reset_after, .. } =
+            bucket.level(now, limits(rules.lane(rule.key())), &rule.limit);
         Standing { limit: rule.limit.tokens, remaining, reset_after }
     }
 
@@ -224,11 +229,12 @@ impl Account {
         self.open == 0 && self.rare.is_none() && self.buckets.iter().all(|bucket| bucket.is_empty(now))
     }
 
-    /// The present for all buckets of the call at once; debt that was due has entered.
-    fn present(&mut self, now: Tick, rules: &Rules) -> Tick {
+    /// The present for all buckets of the call at once; debt that was due has entered. From now on it enters under these
+    /// rules if they are `current`, and not only those under which a call was admitted some time ago.
+    fn present(&mut self, now: Tick, rules: &Rules, current: bool) -> Tick {
         let mut at = now;
         for bucket in &mut self.buckets {
-            bucket.advance(now, Some(rules));
+            bucket.advance(now, Some(rules).filter(|_| current));
             if !rules.lane(bucket.key()).is_empty() {
                 at = at.max(bucket.clamp(now));
             }
@@ -453,4 +459,3 @@ impl Account {
 fn is_enforced(lane: &[Rule]) -> bool {
     lane[0].mode == Mode::Enforce
 }
-

@@ -150,4 +150,3 @@ impl Booked {
         own.fold(0, |sum, charge| sum.saturating_add(charge.amount))
     }
 }
-

@@ -116,13 +116,7 @@ impl Tracked {
 impl Clients {
     /// No accounts yet.
     pub fn new(tracked: Tracked, counts: &Counts) -> Self {
-        Self {
-            all: IndexMap::default(),
-            clients: 0,
-            tracked,
-            counts: counts.own(),
-            sweep: Sweep::default(),
-        }
+        Self { all: IndexMap::default(), clients: 0, tracked, counts: counts.own(), sweep: Sweep::default() }
     }
 
     /// Clients remembered by this shard; pools are not counted.

@@ -198,7 +198,8 @@ impl Bucket {
 
     /// Whether no further block may be drawn under `limit`, when `spent` of blocks that held `returned` is charged.
     pub(super) fn is_spent(&self, at: Tick, limit: &Limit, spent: u64, returned: u64) -> bool {
-        let (debt, leased) = self.beyond.as_ref().map_or((0, 0), |beyond| (beyond.debt.total(), beyond.leased));
+        let (debt, leased) =
+            self.beyond.as_ref().map_or((0, 0), |beyond| (beyond.debt.total(), beyond.leased));
         let held = u128::from(leased.saturating_sub(returned)) + u128::from(spent);
         self.window.used(at, limit.interval) + debt + held >= u128::from(limit.tokens)
     }
@@ -221,8 +222,10 @@ impl Bucket {
         if owed > 0 {
             let beyond = self.beyond.get_or_insert_default();
             let shortest = first.limit.horizon.first().map_or(first.limit.interval, |shortest| *shortest);
+            if beyond.debt.total() == 0 {
+                beyond.rules = rules.clone();
+            }
             beyond.debt.push(at, owed, width(shortest));
-            beyond.rules = rules.clone();
         }
         owed
     }
@@ -236,10 +239,11 @@ impl Bucket {
             entered -= beyond.debt.take(at, owed);
         }
         let shortest = rules.lane(self.key).first().and_then(|rule| rule.limit.horizon.first());
-        if entered > 0 && shortest.is_some_and(|shortest| at.after(*shortest) > now) {
-            self.window.take_after(at, entered);
-        }
-        self.window.take(at, amount - owed);
+        let unfound = match shortest {
+            Some(shortest) if at.after(*shortest) > now => self.window.take_after(at, entered),
+            _ => 0,
+        };
+        self.window.take(at, amount - owed + unfound);
         // The room is there from now on, not from before.
         self.window.touch(now);
         self.advance(now, None);
@@ -261,9 +265,10 @@ impl Bucket {
         let debt = self.debt();
         let remaining = if debt > 0 { 0 } else { limit.tokens.saturating_sub(used) };
         let whole = |window: &Window, at| {
-            window.within(at, limit.interval).last().map_or(Duration::ZERO, |newest| {
-                newest.leaves(limit.interval).since(now)
-            })
+            window
+                .within(at, limit.interval)
+                .last()
+                .map_or(Duration::ZERO, |newest| newest.leaves(limit.interval).since(now))
         };
         let reset_after = match &self.beyond {
             Some(beyond) if debt > 0 => {
@@ -391,7 +396,9 @@ fn skip_rounds<'a>(window: &mut Window, debt: &mut Debt, until: Tick, mut limits
     if limit.horizon.len() > 1 || tokens == 0 || debt.total() < tokens {
         return;
     }
-    let Some(newest) = window.newest().filter(|_| window.used(from, limit.interval) == tokens) else { return };
+    let Some(newest) = window.newest().filter(|_| window.used(from, limit.interval) == tokens) else {
+        return;
+    };
     let time = until.since(newest.last).as_nanos() / limit.interval.as_nanos().max(1);
     let rounds = u32::try_from((debt.total() / tokens).min(time)).unwrap_or(u32::MAX);
     if rounds > 0 {

@@ -50,7 +50,8 @@ impl Members {
         if alone <= at || need == 0 {
             return None;
         }
-        let bucket = self.all.get(member).and_then(|all| all.iter().find(|bucket| bucket.key() == rule.key()));
+        let bucket =
+            self.all.get(member).and_then(|all| all.iter().find(|bucket| bucket.key() == rule.key()));
         let used = bucket.map_or(0, |bucket| bucket.used(at, limit.interval));
         let excess = (used + u128::from(need)).saturating_sub(u128::from(most));
         let room = match bucket {

@@ -122,7 +122,12 @@ impl Account {
         let member = |(member, all): (&ClientId, &[Bucket])| (member.as_str().to_owned(), buckets(all));
         let flight = |flight: &Flight| (flight.key.scope.0, flight.key.mode == Mode::Shadow, flight.calls);
         let flying = Flying { open: self.open(), flights: self.flights().iter().map(flight).collect() };
-        Moved { owner, buckets: buckets(self.buckets()), members: self.members().map(member).collect(), flying }
+        Moved {
+            owner,
+            buckets: buckets(self.buckets()),
+            members: self.members().map(member).collect(),
+            flying,
+        }
     }
 
     pub(super) fn restored(moved: Moved, now: Tick) -> (AccountId, Self) {
@@ -165,7 +170,8 @@ impl MovedBucket {
         let kind = *Kind::ALL.get(usize::from(self.kind))?;
         let key = Key { scope: Scope(self.scope), kind, mode: mode(self.shadow) };
         let then = |age: u64| Tick::from_nanos(now.as_nanos().saturating_sub(age));
-        let slot = |slot: &MovedSlot| Slot { first: then(slot.first), last: then(slot.last), amount: slot.amount };
+        let slot =
+            |slot: &MovedSlot| Slot { first: then(slot.first), last: then(slot.last), amount: slot.amount };
         let (slots, debt): (Vec<_>, Vec<_>) =
             (self.slots.iter().map(slot).collect(), self.debt.iter().map(slot).collect());
         let mut window = Window::default();

@@ -125,10 +125,8 @@ impl Reservation {
     /// the future at any time leaves the reservation as it was.
     pub async fn draw(&mut self, block: u64) -> Drawn {
         let cost = |tokens| self.price.of(0, 0, tokens);
-        let spent = Output {
-            tokens: self.produced - self.charged,
-            cost: cost(self.produced) - cost(self.charged),
-        };
+        let spent =
+            Output { tokens: self.produced - self.charged, cost: cost(self.produced) - cost(self.charged) };
         let taken = Output { tokens: block, cost: cost(block) };
         let step = Step { spent, returned: self.leased, taken };
         let mut drawn = SmallVec::<[(usize, Part); 1]>::new();

@@ -247,7 +247,11 @@ mod tests {
         let price = Price { input: 2_500_000_000, cached_input: 1_250_000_000, output: 10_000_000_000 };
         assert_eq!(price.of(1_000_000, 0, 0), 2_500_000_000);
         assert_eq!(price.of(1_000, 400, 10), 600 * 2_500 + 400 * 1_250 + 10 * 10_000);
-        assert_eq!(price.of(7, 100, 0), 7 * 1_250, "more cached tokens than input are no more than the input");
+        assert_eq!(
+            price.of(7, 100, 0),
+            7 * 1_250,
+            "more cached tokens than input are no more than the input"
+        );
         assert_eq!(Price { input: 37_500_000, ..Price::default() }.of(1, 0, 0), 38, "rounded up");
         assert_eq!(Price { output: u64::MAX, ..Price::default() }.of(0, 0, u64::MAX), u64::MAX);
         assert_eq!(Price::default().of(u64::MAX, 0, u64::MAX), 0);

@@ -13,6 +13,11 @@ use tokio::{
 
 use super::*;
 
+mod debt;
+mod model;
+mod oracles;
+mod pools;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Running shards, and what they share.

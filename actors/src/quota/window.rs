@@ -171,20 +171,13 @@ impl Window {
     /// Takes `amount`, added at `at`, out again. What has been forgotten since is not missed.
     pub(super) fn take(&mut self, at: Tick, amount: u64) {
         let index = self.gone() + self.live().partition_point(|slot| slot.last < at);
-        if self.slots.get(index).is_some_and(|slot| slot.first <= at) {
-            self.reduce(index, amount);
-        }
+        self.take_while(index, amount, |slot| slot.first <= at);
     }
 
-    /// Takes `amount` out of what came after `at`, the oldest first.
-    pub(super) fn take_after(&mut self, at: Tick, mut amount: u64) {
+    /// Takes `amount` out of what came after `at`, the oldest first, and tells how much was not there.
+    pub(super) fn take_after(&mut self, at: Tick, amount: u64) -> u64 {
         let index = self.gone() + self.live().partition_point(|slot| slot.last <= at);
-        while amount > 0 {
-            match self.reduce(index, amount) {
-                0 => return,
-                taken => amount -= taken,
-            }
-        }
+        self.take_while(index, amount, |_| true)
     }
 
     /// The slots that are not gone, oldest first.
@@ -213,16 +206,20 @@ impl Window {
         &self.slots[self.gone()..]
     }
 
-    /// Takes up to `amount` out of one slot, and tells how much. An emptied slot is removed.
-    fn reduce(&mut self, index: usize, amount: u64) -> u64 {
-        let Some(slot) = self.slots.get_mut(index) else { return 0 };
-        let taken = amount.min(slot.amount);
-        slot.amount -= taken;
-        if slot.amount == 0 {
-            self.slots.remove(index);
+    /// Takes `amount` out of the slots from `index` on for as long as they are `meant`, and tells how much was not there.
+    /// Emptied slots are removed.
+    fn take_while(&mut self, index: usize, mut amount: u64, meant: impl Fn(&Slot) -> bool) -> u64 {
+        while amount > 0
+            && let Some(slot) = self.slots.get_mut(index).filter(|slot| meant(slot))
+        {
+            let taken = amount.min(slot.amount);
+            (slot.amount, amount) = (slot.amount - taken, amount - taken);
+            if slot.amount == 0 {
+                self.slots.remove(index);
+            }
+            self.total.0 -= u128::from(taken);
         }
-        self.total.0 -= u128::from(taken);
-        taken
+        amount
     }
 
     /// Drops the slots that are gone.
