@@ -43,7 +43,7 @@ pub use self::{
 use self::{
     clients::Refused,
     reservation::Part,
-    shard::{Message, Reserve, Usage},
+    shard::{Look, Message, Reserve, Usage},
 };
 use crate::{
     address::{Address, Unreachable},
@@ -80,7 +80,8 @@ pub struct Demand<'a> {
 pub enum Refusal {
     /// Not now.
     Short {
-        /// The exact time after which the same account admits the call, if nothing else is charged meanwhile.
+        /// The exact time after which the call is admitted, if nothing else is charged meanwhile. A second, where only
+        /// calls in flight are too many.
         retry_after: Duration,
         /// The rule that needs so long.
         rule: Refusing,
@@ -117,6 +118,10 @@ impl<'a> Demand<'a> {
     pub fn of_input(accounts: &'a [(AccountId, &'a Rules)], input: u64) -> Self {
         Self { accounts, member: None, input, output: false, price: Price::default() }
     }
+
+    fn ask(&self) -> Ask {
+        Ask { input: self.input, cost: self.price.of(self.input, 0, 0), output: self.output }
+    }
 }
 
 impl Quota {
@@ -142,15 +147,38 @@ impl Quota {
     /// Takes what a call asks for, of all its accounts or of none. Dropping the future at any time takes nothing.
     ///
     /// # Errors
-    /// See [`Refusal`]; what earlier accounts had given is on its way back to them.
+    /// See [`Refusal`]; what earlier accounts had given is on its way back to them, ahead of whatever the caller asks
+    /// next. Of all accounts that refuse, the one that does so for longest.
     pub async fn reserve(&self, demand: &Demand<'_>) -> Result<Reservation, Refusal> {
-        let cost = demand.price.of(demand.input, 0, 0);
-        let ask = Ask { input: demand.input, cost, output: demand.output };
+        let ask = demand.ask();
         let mut parts = SmallVec::new();
-        for (account, rules) in demand.accounts {
-            parts.push(self.admit(account, rules, ask, demand.member).await?);
+        for (index, (account, rules)) in demand.accounts.iter().enumerate() {
+            match self.admit(account, rules, ask, demand.member).await {
+                Ok(part) => parts.push(part),
+                Err(refusal) => {
+                    drop(parts);
+                    return Err(self.longest(refusal, demand, index + 1).await);
+                }
+            }
         }
         Ok(Reservation::new(parts, ask, demand.price))
+    }
+
+    /// For each account of a call, why it would refuse it now, if it would. Takes nothing.
+    ///
+    /// # Errors
+    /// Nobody knows at the moment.
+    pub async fn look(&self, demand: &Demand<'_>) -> Result<Vec<Option<Refusal>>, Unreachable> {
+        let mut refusals = Vec::with_capacity(demand.accounts.len());
+        for (account, rules) in demand.accounts {
+            let member = demand.member.filter(|_| rules.share()).cloned();
+            let look = |reply| {
+                let (account, rules, ask) = (account.clone(), (*rules).clone(), demand.ask());
+                Message::Look(Look { account, rules, ask, member, reply })
+            };
+            refusals.push(self.home(account).call(ANSWER_WITHIN, look).await?);
+        }
+        Ok(refusals)
     }
 
     /// How an account stands with each of the rules, in their order. Takes nothing.
@@ -165,6 +193,19 @@ impl Quota {
     /// What the limits have decided and settled so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The refusal that holds longest: this one, or that of an account from `next` on. What no account has decided stays.
+    async fn longest(&self, refusal: Refusal, demand: &Demand<'_>, next: usize) -> Refusal {
+        let later = Demand { accounts: demand.accounts.get(next..).unwrap_or_default(), ..*demand };
+        if later.accounts.is_empty() || !matches!(refusal, Refusal::Short { .. }) {
+            return refusal;
+        }
+        let others = self.look(&later).await.unwrap_or_default();
+        others
+            .into_iter()
+            .flatten()
+            .fold(refusal, |longest, other| if other.lasts() > longest.lasts() { other } else { longest })
     }
 
     async fn admit(
@@ -212,6 +253,15 @@ impl Refusal {
             }
             Refused::Oversize { which, standing } => Self::Oversize { rule: rule(which), standing },
             Refused::Crowded => Self::Crowded,
+        }
+    }
+
+    /// How long it holds, if nothing else is charged meanwhile.
+    fn lasts(&self) -> Duration {
+        match self {
+            Self::Short { retry_after, .. } => *retry_after,
+            Self::Oversize { .. } => Duration::MAX,
+            Self::Crowded | Self::Unreachable(_) => Duration::ZERO,
         }
     }
 

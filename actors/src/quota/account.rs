@@ -102,6 +102,18 @@ impl Account {
         Admission { booked: Ok(booked), refusing: shadow.kinds }
     }
 
+    /// Which rule would refuse the call now, of those that would the one that needs longest. Takes nothing.
+    pub(super) fn look(
+        &mut self,
+        now: Tick,
+        rules: &Rules,
+        ask: &Ask,
+        member: Option<&ClientId>,
+    ) -> Option<Short> {
+        let at = self.present(now, rules, true);
+        self.refusing(at, rules, Mode::Enforce, ask, member).worst
+    }
+
     /// A stream goes on: charges what it has produced, and leases the next block unless a rule that cuts is used up.
     ///
     /// # Errors

@@ -156,6 +156,25 @@ impl Clients {
         answer
     }
 
+    /// Why [`admit`](Self::admit) would refuse now. Takes nothing, and nobody is remembered for it.
+    pub fn look(
+        &mut self,
+        now: Tick,
+        id: &AccountId,
+        rules: &Rules,
+        ask: &Ask,
+        member: Option<&ClientId>,
+    ) -> Option<Refused> {
+        let look = |account: &mut Account| {
+            let short = account.look(now, rules, ask, member)?;
+            Some(refused(now, rules, account, short))
+        };
+        match self.all.contains_key(id) {
+            true => self.change(now, id, look),
+            false => look(&mut Account::default()),
+        }
+    }
+
     /// See [`Account::draw`].
     pub(super) fn draw(
         &mut self,
@@ -211,7 +230,7 @@ impl Clients {
         }
         let stop = self.sweep.ahead.saturating_sub(self.sweep.slice);
         for position in (stop..self.sweep.ahead).rev() {
-            self.look(now, position);
+            self.visit(now, position);
         }
         self.sweep.ahead = stop;
     }
@@ -278,7 +297,7 @@ impl Clients {
         }
     }
 
-    fn look(&mut self, now: Tick, position: usize) {
+    fn visit(&mut self, now: Tick, position: usize) {
         let Some((id, account)) = self.all.get_index_mut(position) else { return };
         let (is_client, before) = (id.is_client(), account.debt());
         let is_empty = account.sweep(now);
@@ -325,16 +344,19 @@ fn answer(
         };
         counts.decided(per, rule.kind, decision);
     }
-    let Short { which, until } = match booked {
-        Ok(booked) => return Ok(Admitted { booked, tightest: account.tightest(now, rules) }),
-        Err(short) => short,
-    };
+    match booked {
+        Ok(booked) => Ok(Admitted { booked, tightest: account.tightest(now, rules) }),
+        Err(short) => Err(refused(now, rules, account, short)),
+    }
+}
+
+fn refused(now: Tick, rules: &Rules, account: &Account, Short { which, until }: Short) -> Refused {
     let standing = rules.position(which).map(|rule| account.standing(now, rules, rule));
     let standing = standing.unwrap_or(Standing { limit: 0, remaining: 0, reset_after: Duration::ZERO });
-    Err(match until {
+    match until {
         Some(until) => Refused::Short { which, retry_after: until.since(now), standing },
         None => Refused::Oversize { which, standing },
-    })
+    }
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl<'a, L: Iterator<Item = &'a Limit> + Clone> Limits<'a> for L {}
 
 /// How many times debt may enter at one look, and in the computation of one promise. Only reached by a debt of hundreds
 /// of limits under several intervals: the rest enters at the next look, and the promise is an upper guess.
-const STEPS: usize = 8_192;
+const STEPS: usize = 2_048;
 
 impl Bucket {
     /// An empty bucket.

@@ -38,6 +38,8 @@ pub enum Message {
     Settle(Settle),
     /// How does an account stand?
     Usage(Usage),
+    /// Would it be admitted?
+    Look(Look),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
@@ -86,6 +88,16 @@ pub struct Usage {
     pub(super) account: AccountId,
     pub(super) rules: Rules,
     pub(super) reply: Reply<Vec<Level>>,
+}
+
+/// A call that might want to be admitted.
+#[derive(Debug)]
+pub struct Look {
+    pub(super) account: AccountId,
+    pub(super) rules: Rules,
+    pub(super) ask: Ask,
+    pub(super) member: Option<ClientId>,
+    pub(super) reply: Reply<Option<Refusal>>,
 }
 
 /// How something ends.
@@ -191,6 +203,11 @@ impl Shard {
         let _ = reply.send(levels);
     }
 
+    fn look(&mut self, Look { account, rules, ask, member, reply }: Look) {
+        let refused = self.clients.look(self.clock.now(), &account, &rules, &ask, member.as_ref());
+        let _ = reply.send(refused.map(|refused| Refusal::new(refused, &rules)));
+    }
+
     fn count(&self, number: Number) {
         self.own.add(number as usize, 1);
     }
@@ -214,6 +231,7 @@ impl State for Shard {
             Message::Draw(draw) => self.draw(draw),
             Message::Settle(settle) => self.settle(settle),
             Message::Usage(usage) => self.usage(usage),
+            Message::Look(look) => self.look(look),
             #[cfg(test)]
             Message::Panic(_reply) => panic!("injected"),
         }

@@ -62,7 +62,7 @@ fn what_was_used_and_what_is_owed_stand_the_same_in_another_shard_with_another_c
 }
 
 #[test]
-fn a_new_process_has_no_calls_under_way_and_the_time_between_counts() {
+fn oracle_12_a_new_process_has_no_calls_under_way_and_the_time_between_counts() {
     let (mut old, tracked) = used(1_000, &Counts::default());
     let moved = old.export(at(1_010), usize::MAX);
     let mut new = Clients::new(tracked, &Counts::default());

@@ -275,3 +275,39 @@ async fn oracle_5_an_extra_charge_is_of_the_present_and_a_refund_of_its_own_time
     advance(MINUTE / 2).await;
     assert_eq!(running.used(&rules).await, [10], "only the 10 that were charged at half a minute");
 }
+
+#[test]
+fn oracle_14_a_clock_that_steps_back_frees_nothing_and_one_that_jumps_forth_breaks_nothing() {
+    let mut clients = clients::Clients::new(Tracked::new(1), &Counts::default());
+    let both = rules([rule(Kind::Input, 10, MINUTE), rule(Kind::Request, 3, 10 * MINUTE)]);
+    let (id, ask) = (AccountId::Client(alice()), Ask { input: 10, ..Ask::default() });
+    let at = |seconds| tick::Tick::default().after(Duration::from_secs(seconds));
+    let mut admit = |seconds| clients.admit(at(seconds), &id, &both, &ask, None).is_ok();
+    assert_eq!([admit(1_000), admit(500), admit(1_059)], [true, false, false]);
+    assert_eq!([admit(1_060), admit(10), admit(1_119), admit(1_120)], [true, false, false, true]);
+    assert_eq!([admit(1_599), admit(1_600), admit(1 << 33), admit(1 << 33)], [false, true, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn oracle_18_at_the_cap_new_clients_are_refused_and_no_live_one_is_forgotten() {
+    let running = running(4, 100).await;
+    let rules = rules([rule(Kind::Output, 10, MINUTE)]);
+    let mut under_way = Vec::new();
+    for number in 0..300 {
+        let accounts = [(AccountId::Client(ClientId::new(&number.to_string())), &rules)];
+        let call = running.quota.reserve(&Demand { output: true, ..Demand::of_input(&accounts, 1) }).await;
+        assert_eq!(call.as_ref().err(), (number >= 100).then_some(&Refusal::Crowded));
+        under_way.extend(call.ok());
+    }
+    sleep(MINUTE).await;
+    assert_eq!(
+        running.tracked.count(),
+        100,
+        "who has a call under way is remembered, though nothing is charged yet"
+    );
+    under_way.drain(..).for_each(|call| call.settle_as(&output(15)));
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((running.tracked.count(), running.quota.counts().totals().debt_tokens), (100, 500));
+    sleep(3 * MINUTE).await;
+    assert_eq!((running.tracked.count(), running.quota.counts().totals().debt_tokens), (0, 0));
+}

@@ -143,3 +143,28 @@ async fn the_counters_tell_every_decision_and_every_token() {
     let totals = running.quota.counts().totals();
     assert_eq!((totals.settled.refunded, totals.debt_tokens), (8, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_several_accounts_that_refuse_the_longest_wait_is_told_and_a_look_takes_nothing() {
+    let running = running(4, 10).await;
+    let (own, pool) = (Rules::new([rule(Kind::Input, 10)]), Rules::new([rule(Kind::Request, 1)]));
+    let accounts = [(AccountId::Client(alice()), &own), (staff(), &pool)];
+    let demand = |input| Demand::of_input(&accounts, input);
+    running.quota.reserve(&Demand::of_input(&accounts[..1], 10)).await.unwrap().settle();
+    advance(Duration::from_secs(10)).await;
+    running.quota.reserve(&Demand::of_input(&accounts[1..], 0)).await.unwrap().settle();
+    let refusal = running.quota.reserve(&demand(1)).await.unwrap_err();
+    assert!(matches!(&refusal, Refusal::Short { rule, .. } if rule.kind == Kind::Request), "{refusal:?}");
+    assert_eq!(refusal.retry_after_seconds(), Some(60));
+    let looked = running.quota.look(&demand(1)).await.unwrap();
+    let waits: Vec<_> =
+        looked.iter().map(|refusal| refusal.as_ref().unwrap().retry_after_seconds()).collect();
+    assert_eq!(waits, [Some(50), Some(60)]);
+    advance(MINUTE).await;
+    assert_eq!(running.quota.look(&demand(1)).await.unwrap(), [None, None]);
+    assert_eq!(
+        running.quota.look(&Demand::of_input(&[(AccountId::Client(client("bob")), &own)], 1)).await.unwrap(),
+        [None]
+    );
+    assert!(running.quota.reserve(&demand(10)).await.is_ok(), "the wait was true, and looking took nothing");
+}
