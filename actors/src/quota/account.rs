@@ -97,7 +97,10 @@ impl Account {
         if let Some(short) = enforced.worst {
             return Admission { booked: Err(short), refusing: enforced.kinds };
         }
-        let shadow = self.refusing(at, rules, Mode::Shadow, ask, member);
+        let shadow = match rules.shadow() {
+            true => self.refusing(at, rules, Mode::Shadow, ask, member),
+            false => Refusing::default(),
+        };
         let booked = self.take(at, rules, ask, member, shadow.worst.is_none());
         Admission { booked: Ok(booked), refusing: shadow.kinds }
     }
@@ -288,7 +291,7 @@ impl Account {
         }
         let fits = match self.bucket(key) {
             Some(bucket) => bucket.check(at, limits(lane), need),
-            None => Bucket::new(key).check(at, limits(lane), need),
+            None => Bucket::check_empty(limits(lane), need),
         };
         let (Some(rare), Some(member)) = (&self.rare, member) else { return fits };
         lane.iter().enumerate().fold(fits, |fits, (which, rule)| {

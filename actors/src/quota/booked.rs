@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    rule::{Key, Kind},
+    rule::{Key, Kind, Mode, Rule, Rules},
     tick::Tick,
 };
 
@@ -143,6 +143,15 @@ impl Booked {
             joined.amount = joined.amount.saturating_add(oldest.amount);
             joined.owed = joined.owed.saturating_add(oldest.owed);
         }
+    }
+
+    /// Whether nothing changes if this is settled as `target`: what an admission took is what it costs.
+    pub(super) fn stands(&self, rules: &Rules, target: &Target) -> bool {
+        let stands = |lane: &[Rule]| {
+            let (key, mode) = (lane[0].key(), lane[0].mode);
+            self.amount(key) == target.of(key.kind) || mode == Mode::Shadow && !self.shadow
+        };
+        !rules.outlast_admission() && rules.lanes().all(stands)
     }
 
     pub(super) fn amount(&self, key: Key) -> u64 {

@@ -196,7 +196,9 @@ impl Clients {
         (booked, target): (Booked, &Target),
         member: Option<&ClientId>,
     ) {
-        self.change(now, id, |account| account.settle(now, rules, booked, target, member));
+        if !booked.stands(rules, target) {
+            self.change(now, id, |account| account.settle(now, rules, booked, target, member));
+        }
     }
 
     /// Tokens of a settled call, to be counted once a call.

@@ -196,6 +196,12 @@ impl Bucket {
         }
     }
 
+    /// The same for a bucket that holds nothing.
+    pub(super) fn check_empty<'a>(mut limits: impl Limits<'a>, need: u64) -> Result<(), Short> {
+        let which = limits.position(|limit| limit.tokens == 0 || need > limit.tokens);
+        which.map_or(Ok(()), |which| Err(Short { which, until: None }))
+    }
+
     /// Whether no further block may be drawn under `limit`, when `spent` of blocks that held `returned` is charged.
     pub(super) fn is_spent(&self, at: Tick, limit: &Limit, spent: u64, returned: u64) -> bool {
         let (debt, leased) =

@@ -82,7 +82,20 @@ pub struct Rule {
 /// All rules of an account that apply to a call, ordered so that those which share a bucket are neighbours. Clones are
 /// the same rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules(Arc<[Rule]>);
+pub struct Rules {
+    all: Arc<[Rule]>,
+    /// What is asked of them in every call.
+    has: Has,
+}
+
+/// What a call needs to know of all its rules together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Has {
+    flowing: bool,
+    concurrent: bool,
+    shadow: bool,
+    shares: bool,
+}
 
 /// Which bucket of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,22 +180,29 @@ impl Rules {
             let horizon: Arc<[_]> = horizon.into();
             lane.iter_mut().for_each(|rule| rule.limit.horizon = Arc::clone(&horizon));
         }
-        Self(all.into())
+        let any = |of: fn(&Rule) -> bool| all.iter().any(of);
+        let has = Has {
+            flowing: any(|rule| rule.kind.flows()),
+            concurrent: any(|rule| rule.kind == Kind::Concurrent),
+            shadow: any(|rule| rule.mode == Mode::Shadow),
+            shares: any(|rule| rule.per_member.is_some()),
+        };
+        Self { all: all.into(), has }
     }
 
     /// The rules, in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Rule> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The rule at a position.
     pub fn position(&self, index: usize) -> Option<&Rule> {
-        self.0.get(index)
+        self.all.get(index)
     }
 
     /// The rules bucket by bucket.
     pub(super) fn lanes(&self) -> impl Iterator<Item = &[Rule]> {
-        self.0.chunk_by(|one, other| one.key() == other.key())
+        self.all.chunk_by(|one, other| one.key() == other.key())
     }
 
     /// The rules of one bucket; may be none.
@@ -192,28 +212,33 @@ impl Rules {
 
     /// Whether these are the very same rules, not only equal ones.
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.all, &other.all)
     }
 
     /// Whether a call charges something after its admission, or holds something until its end.
     pub(super) fn outlast_admission(&self) -> bool {
-        self.flow() || self.iter().any(|rule| rule.kind == Kind::Concurrent)
+        self.has.flowing || self.has.concurrent
     }
 
     /// Whether output that flows is charged.
     pub(super) fn flow(&self) -> bool {
-        self.iter().any(|rule| rule.kind.flows())
+        self.has.flowing
     }
 
     /// Whether members of the account are told apart.
     pub(super) fn share(&self) -> bool {
-        self.iter().any(|rule| rule.per_member.is_some())
+        self.has.shares
+    }
+
+    /// Whether some only look on.
+    pub(super) fn shadow(&self) -> bool {
+        self.has.shadow
     }
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self(Arc::new([]))
+        Self { all: Arc::new([]), has: Has::default() }
     }
 }
 
@@ -234,6 +259,10 @@ impl Price {
 }
 
 fn per_million(tokens: u64, price: u64) -> u64 {
+    // What fits, which is nearly everything, needs no division of 128 bits.
+    if let Some(product) = tokens.checked_mul(price) {
+        return product.div_ceil(1_000_000);
+    }
     let cost = (u128::from(tokens) * u128::from(price)).div_ceil(1_000_000);
     u64::try_from(cost).unwrap_or(u64::MAX)
 }
