@@ -134,7 +134,8 @@ impl Account {
             rule.mode == Mode::Enforce && rule.on_output_limit == OnOutputLimit::Cut && rule.kind.flows()
         };
         for (which, rule) in rules.iter().enumerate().filter(|(_, rule)| cuts(rule)) {
-            let (spent, returned) = (step.spent.of(rule.kind), step.returned.of(rule.kind));
+            let spent = step.spent.of(rule.kind).saturating_sub(step.piece.of(rule.kind));
+            let returned = step.returned.of(rule.kind);
             let is_spent = self.bucket(rule.key()).map_or(spent >= rule.limit.tokens, |bucket| {
                 bucket.is_spent(at, &rule.limit, spent, returned)
             });

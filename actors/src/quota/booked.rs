@@ -39,6 +39,8 @@ pub(super) struct Output {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
     pub(super) spent: Output,
+    /// So much of what is spent has not gone to the client yet: it may go if anything was left before it.
+    pub(super) piece: Output,
     pub(super) returned: Output,
     pub(super) taken: Output,
 }
@@ -47,8 +49,9 @@ pub(super) struct Step {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Booked {
     pub(super) charges: SmallVec<[Charge; 1]>,
-    /// What of its blocks is leased, less what a later step has returned.
+    /// What this step has returned of the blocks that the call had leased before.
     pub(super) returned: Output,
+    /// What it has leased.
     pub(super) taken: Output,
     /// Whether the account counts it as open and in flight.
     pub(super) held: bool,

@@ -124,3 +124,33 @@ impl Members {
         other.map(|(_, at)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::rule::{Kind, Mode, Scope};
+
+    #[test]
+    fn members_are_bounded_and_forgotten_when_they_hold_nothing() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let key = Key { scope: Scope(0), kind: Kind::Input, mode: Mode::Enforce };
+        let limit = Limit { scope: Scope(0), tokens: 1, interval: MINUTE, horizon: [MINUTE].into() };
+        let mut members = Members::default();
+        let start = Tick::default().after(MINUTE);
+        for number in 0..MOST + 10 {
+            members.book(&ClientId::new(&number.to_string()), key, start, 1, &limit);
+        }
+        assert_eq!(members.all.len(), MOST);
+        members.refund(&ClientId::new("7"), key, start, 1);
+        for _ in 0..MOST / SWEPT {
+            members.sweep(start);
+        }
+        assert_eq!(members.all.len(), MOST - 1, "one gave all back");
+        for _ in 0..MOST / SWEPT {
+            members.sweep(start.after(MINUTE));
+        }
+        assert!(members.is_quiet(start.after(MINUTE), MINUTE));
+        members.sweep(start.after(MINUTE));
+        assert!(members.all.capacity() < 100, "{}", members.all.capacity());
+    }
+}

@@ -36,6 +36,8 @@ pub struct Reservation {
     produced: u64,
     /// So many of them are charged.
     charged: u64,
+    /// So many came last.
+    piece: u64,
     leased: Output,
     sent: bool,
 }
@@ -57,7 +59,7 @@ pub struct Actual {
 pub enum Drawn {
     /// The stream goes on. Also when an actor could not be asked: what was produced is charged later then.
     Granted,
-    /// The rule is used up and cuts.
+    /// The rule is used up and cuts. The last piece is not counted: it does not go to the client any more.
     Over(Rule),
 }
 
@@ -66,7 +68,7 @@ pub enum Drawn {
 pub(super) struct Part {
     home: Address<Message>,
     /// `None` once it is settled or given back.
-    booking: Option<Booking>,
+    booking: Option<Box<Booking>>,
     /// The rule with the smallest share left after the admission, by position, and how it stood.
     tightest: Option<(usize, Standing)>,
 }
@@ -82,7 +84,7 @@ pub(super) struct Booking {
 
 impl Reservation {
     pub(super) fn new(parts: SmallVec<[Part; 1]>, ask: Ask, price: Price) -> Self {
-        Self { parts, ask, price, produced: 0, charged: 0, leased: Output::default(), sent: false }
+        Self { parts, ask, price, produced: 0, charged: 0, piece: 0, leased: Output::default(), sent: false }
     }
 
     /// How the limit with the smallest share left stood right after the admission; `None` if none has a window.
@@ -111,10 +113,11 @@ impl Reservation {
         self.sent = true;
     }
 
-    /// Counts output tokens, and tells how many of all are covered by no block yet. Not 0: [`draw`](Self::draw) before
-    /// they go to the client, if they are to be cut at a limit.
+    /// Counts a piece of output that is about to go to the client, and tells how many tokens of all are covered by no
+    /// block yet. Not 0: [`draw`](Self::draw) before the piece goes.
     pub fn produce(&mut self, tokens: u64) -> u64 {
-        self.produced = self.produced.saturating_add(tokens);
+        let tokens = tokens.min(u64::MAX - self.produced);
+        (self.produced, self.piece) = (self.produced + tokens, tokens);
         if !self.flows() {
             return 0;
         }
@@ -125,15 +128,19 @@ impl Reservation {
     /// the future at any time leaves the reservation as it was.
     pub async fn draw(&mut self, block: u64) -> Drawn {
         let cost = |tokens| self.price.of(0, 0, tokens);
-        let spent =
-            Output { tokens: self.produced - self.charged, cost: cost(self.produced) - cost(self.charged) };
-        let taken = Output { tokens: block, cost: cost(block) };
-        let step = Step { spent, returned: self.leased, taken };
+        let between = |from, to| Output { tokens: to - from, cost: cost(to) - cost(from) };
+        let spent = between(self.charged, self.produced);
+        let piece = between(self.produced - self.piece, self.produced);
+        let taken = between(0, block);
+        let step = Step { spent, piece, returned: self.leased, taken };
         let mut drawn = SmallVec::<[(usize, Part); 1]>::new();
         for (index, part) in self.parts.iter().enumerate().filter(|(_, part)| part.flows()) {
             match part.draw(step).await {
                 Some(Ok(Ok(step))) => drawn.push((index, step)),
-                Some(Ok(Err(over))) => return Drawn::Over(over),
+                Some(Ok(Err(over))) => {
+                    self.produced -= std::mem::take(&mut self.piece);
+                    return Drawn::Over(over);
+                }
                 Some(Err(_)) => return Drawn::Granted,
                 None => {}
             }
@@ -141,7 +148,7 @@ impl Reservation {
         for (index, step) in drawn {
             self.parts[index].absorb(step);
         }
-        (self.charged, self.leased) = (self.produced, taken);
+        (self.charged, self.leased, self.piece) = (self.produced, taken, 0);
         Drawn::Granted
     }
 
@@ -241,11 +248,11 @@ impl Drop for Reservation {
 
 impl Part {
     pub(super) fn new(home: Address<Message>, booking: Booking, tightest: Option<(usize, Standing)>) -> Self {
-        Self { home, booking: Some(booking), tightest }
+        Self { home, booking: Some(Box::new(booking)), tightest }
     }
 
     /// Takes the booking out: nothing is sent any more.
-    pub(super) fn unbook(mut self) -> Option<Booking> {
+    pub(super) fn unbook(mut self) -> Option<Box<Booking>> {
         self.booking.take()
     }
 
@@ -260,7 +267,7 @@ impl Part {
 
     /// Asks for the next block. `None` if it has ended.
     async fn draw(&self, step: Step) -> Option<Result<Result<Self, Rule>, Unreachable>> {
-        let Booking { account, rules, member, booked } = self.booking.as_ref()?;
+        let Booking { account, rules, member, booked } = self.booking.as_deref()?;
         let draw = |reply| {
             Message::Draw(Draw {
                 account: account.clone(),

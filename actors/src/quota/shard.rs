@@ -74,7 +74,7 @@ pub struct Draw {
 /// What a call is charged in the end; and whoever wants to know how the account stands then.
 #[derive(Debug)]
 pub struct Settle {
-    pub(super) booking: Booking,
+    pub(super) booking: Box<Booking>,
     pub(super) target: Target,
     pub(super) ending: Ending,
     /// What the call as a whole has settled; told to one of its accounts.
@@ -177,7 +177,7 @@ impl Shard {
     }
 
     fn settle(&mut self, Settle { booking, target, ending, settled, answer }: Settle) {
-        let Booking { account, rules, member, booked } = booking;
+        let Booking { account, rules, member, booked } = *booking;
         let now = self.clock.now();
         self.clients.settle(now, &account, &rules, (booked, &target), member.as_ref());
         self.clients.count_settled(&settled);
@@ -192,7 +192,7 @@ impl Shard {
         }
     }
 
-    fn give_back(&mut self, booking: Booking, ending: Ending) {
+    fn give_back(&mut self, booking: Box<Booking>, ending: Ending) {
         let (target, settled) = (Target::default(), Settled::default());
         self.settle(Settle { booking, target, ending, settled, answer: None });
     }

@@ -290,7 +290,12 @@ impl World {
         let call = &mut self.calls[which];
         let spent = call.lease * percent / 100;
         let output = |tokens: u64| Output { tokens, cost: tokens * PRICE };
-        let step = Block { spent: output(spent), returned: output(call.lease), taken: output(block) };
+        let step = Block {
+            spent: output(spent),
+            piece: Output::default(),
+            returned: output(call.lease),
+            taken: output(block),
+        };
         let drawn = self.clients.draw(second(now), &id(), &call.rules, (&step, true), None);
         let over = cut
             && [1, 2, 4].into_iter().any(|index| {

@@ -184,6 +184,7 @@ async fn unspent_blocks_stop_no_call_but_count_for_further_blocks() {
     let Drawn::Over(rule) = other.draw(256).await else { panic!("all that is left is drawn") };
     assert_eq!(rule.kind, Kind::Output);
     one.settle();
+    assert_eq!((other.produced(), other.produce(1)), (0, 1), "what was cut off is not counted");
     assert_eq!(other.draw(256).await, Drawn::Granted, "the unspent rest is back");
     other.settle();
     assert_eq!(running.used(&rules).await, [2]);
@@ -310,4 +311,18 @@ async fn oracle_18_at_the_cap_new_clients_are_refused_and_no_live_one_is_forgott
     assert_eq!((running.tracked.count(), running.quota.counts().totals().debt_tokens), (100, 500));
     sleep(3 * MINUTE).await;
     assert_eq!((running.tracked.count(), running.quota.counts().totals().debt_tokens), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_piece_may_go_while_anything_is_left_before_it_and_is_the_last() {
+    let running = running(1, 10).await;
+    let rules = rules([cut(Kind::Output, 3), cut(Kind::Cost, 1_000)]);
+    let mut stream = running.call(&rules, 0).await.unwrap();
+    stream.produce(5);
+    assert_eq!(stream.draw(1).await, Drawn::Granted, "3 were left");
+    assert_eq!(stream.produce(1), 0);
+    assert_eq!(stream.produce(1), 1);
+    assert!(matches!(stream.draw(1).await, Drawn::Over(rule) if rule.kind == Kind::Output));
+    stream.settle();
+    assert_eq!(running.used(&rules).await, [6, 12]);
 }
