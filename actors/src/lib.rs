@@ -3,7 +3,7 @@
 //! ```text
 //!  supervisor ─┬─ identity-0 … identity-N     who is calling            (rules, verified tokens by hash)
 //!              ├─ identity-keys               what verifies tokens      (one key set, fetched and refreshed)
-//!              ├─ quota-0 … quota-N           what they may still spend (windows, by account)
+//!              ├─ quota-0 … quota-N           what they may still spend (windows, by client id)
 //!              └─ provider-NAME-0 … -N        who serves them           (hyper connections)
 //! ```
 //!
