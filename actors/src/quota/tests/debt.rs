@@ -117,7 +117,7 @@ proptest! {
         let fits = |at: Tick, looks: &[u64]| {
             let mut bucket = bucket.clone();
             for look in looks {
-                bucket.advance(now.after(until.since(now) / 1_000 * *look as u32), None);
+                bucket.advance(at.min(now.after(until.since(now) / 1_000 * *look as u32)), None);
             }
             bucket.advance(at, None);
             let full = lane.iter().any(|rule| bucket.used(at, rule.limit.interval) > u128::from(rule.limit.tokens));

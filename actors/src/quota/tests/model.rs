@@ -166,6 +166,15 @@ fn amount(kind: Kind, input: u64, output: u64) -> u64 {
     }
 }
 
+/// Charges of one instant are one charge.
+fn charge_once(charged: &mut Vec<Charged>, charge: Charged) {
+    let same = |known: &&mut Charged| (known.kind, known.at) == (charge.kind, charge.at);
+    match charged.iter_mut().find(same) {
+        Some(known) => (known.amount, known.owed) = (known.amount + charge.amount, known.owed + charge.owed),
+        None => charged.push(charge),
+    }
+}
+
 impl World {
     fn new(first: [u64; 5], cut: bool) -> Self {
         let mut models: [Model; 5] = std::array::from_fn(|_| Model::default());
@@ -312,7 +321,7 @@ impl World {
             let (model, amount) = (&mut self.models[index], of(spent));
             if amount > 0 {
                 let owed = model.charge(now, call.limits[index], amount);
-                call.charged.push(Charged { kind: index, at: now, amount, owed });
+                charge_once(&mut call.charged, Charged { kind: index, at: now, amount, owed });
             }
             model.leased = model.leased + of(block) - of(call.lease);
         }
