@@ -15,7 +15,7 @@ use std::{
 use actors::{
     Group,
     identity::{Rules, Source},
-    quota::Limit,
+    quota::{self, Limit},
 };
 use http::{HeaderName, Uri};
 
@@ -336,8 +336,10 @@ pub struct PerUser {
 /// One applicable limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// What the quota actor needs: bucket scope, tokens, interval.
+    /// Bucket scope, tokens, interval.
     pub limit: Limit,
+    /// The same, as the quota actor wants it.
+    pub rules: quota::Rules,
     /// Dotted path of the table it came from, as `explain` prints it.
     pub table: Arc<str>,
 }

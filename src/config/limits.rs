@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actors::{
     Group,
-    quota::{Limit, Scope},
+    quota::{self, Kind, Limit, Rules, Scope},
 };
 
 use super::{PerUser, Rule};
@@ -105,7 +105,8 @@ impl Owners<'_> {
         let (owner, scope) = if step.of_model { self.model } else { self.provider };
         let limit =
             Limit { scope, tokens: amount.tokens, interval: amount.interval, horizon: owner.horizon() };
-        Some(Rule { limit, table: step.path.into() })
+        let rule = quota::Rule::new(Kind::Input, limit.clone(), "per_user.input_token_limit");
+        Some(Rule { limit, rules: Rules::new([rule]), table: step.path.into() })
     }
 }
 
