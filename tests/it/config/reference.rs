@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use nexus::config::{
-    Config, PerUser,
+    Config,
+    budget::Budgets,
     keys::{FILE, Kind, Section, Support},
     render, schema,
 };
@@ -133,6 +134,6 @@ fn the_examples_of_identity_and_edge_need_nothing_but_what_they_name() {
         let (config, report) = Config::read(Path::new("n"), &text, &world).unwrap();
         assert_eq!(codes(&report), [""; 0], "{name}");
         let models = &config.providers[0].models;
-        assert!(config.identification.is_some() && models[0].per_user != PerUser::default(), "{name}");
+        assert!(config.identification.is_some() && models[0].budgets != Budgets::default(), "{name}");
     }
 }
