@@ -101,7 +101,7 @@ codes! {
     ForbiddenHeader "forbidden-header" Error "The header never goes upstream by a rule.",
     ForgeableHeader "forgeable-header" Warning "A header is believed, whoever sends it.",
     GroupWithoutLimit "group-without-limit" Warning "A listed group has no limit of its own where others have.",
-    HiddenLimit "hidden-limit" Warning "A nearer table hides what a farther one limits.",
+    OverriddenLimit "overridden-limit" Warning "A nearer table hides what a farther one limits.",
     InsecureKeys "insecure-keys" Warning "The keys of tokens can be replaced on their way.",
     InvalidAddress "invalid-address" Error "The value is no `ip:port`.",
     InvalidChoice "invalid-choice" Error "The value is none of those that are known.",

@@ -1,3 +1,5 @@
+//! Which table wins for whom, what becomes of its limits, and that buckets keep their owners.
+
 use std::collections::BTreeMap;
 
 use super::*;

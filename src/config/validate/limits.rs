@@ -73,7 +73,7 @@ impl<'a> Written<'a> {
                     format!("this table hides {keys} of `{}`: the nearest table holds alone", step.path);
                 let help = format!("repeat {keys} here, if that is not meant");
                 let at = self.place(family, &winner, group.as_ref());
-                check.report.push(Diagnostic::new(Code::HiddenLimit, at, message).help(help));
+                check.report.push(Diagnostic::new(Code::OverriddenLimit, at, message).help(help));
             }
         }
     }
