@@ -70,8 +70,10 @@ pub struct Config {
     pub actors: Actors,
     /// `[llm.protocols.*]`.
     pub protocols: Protocols,
-    /// `[llm.limits]`.
+    /// `[llm.limits]`, as far as it says how input is estimated.
     pub counting: Counting,
+    /// The rest of it.
+    pub charging: Charging,
     /// `[llm.providers.*]`, sorted by name. Empty when `llm.enabled = false`.
     pub providers: Vec<Provider>,
 }
@@ -159,7 +161,7 @@ pub struct Protocols {
     pub google: Option<Vec<String>>,
 }
 
-/// `[llm.limits]`: how input is estimated, and how calls are charged.
+/// `[llm.limits]`: how input is estimated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counting {
     /// Whether tool definitions, calls and results count (`false`: plain text only, as the original did).
@@ -168,6 +170,11 @@ pub struct Counting {
     pub image_tokens: u64,
     /// Tokens for other base64 data.
     pub file_tokens: u64,
+}
+
+/// `[llm.limits]`: how calls are charged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charging {
     /// What input is charged by.
     pub count: Count,
     /// What an input token costs that the provider had cached, in billionths of a token; with [`Count::Reported`].

@@ -49,14 +49,16 @@ pub(super) fn config(
     let server = root.table("server");
     let callers = identification::callers(server, &mut check);
     let protocols = llm::protocols(root.table("llm"), &mut check);
-    let counting = llm::counting(root.table("llm").table("limits"), &mut check);
-    let providers = provider::providers(root, &callers, &counting, &mut check);
+    let limits = root.table("llm").table("limits");
+    let charging = llm::charging(limits, &mut check);
+    let providers = provider::providers(root, &callers, charging.on_output_limit, &mut check);
     Config {
         server: server::server(server, &protocols, &mut check),
         identification: callers.rules.clone(),
         actors: server::actors(root.table("actors")),
         protocols,
-        counting,
+        counting: llm::counting(limits),
+        charging,
         providers,
     }
 }

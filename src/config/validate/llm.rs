@@ -4,7 +4,7 @@ use actors::quota::OnOutputLimit;
 
 use super::{Check, limits::on_output_limit};
 use crate::config::{
-    Count, Counting, Protocols,
+    Charging, Count, Counting, Protocols,
     diagnostic::{Code, Diagnostic},
     file::{Billionths, Entry, View},
 };
@@ -56,8 +56,17 @@ pub(super) fn protocols(llm: View<'_>, check: &mut Check<'_>) -> Protocols {
     }
 }
 
-/// How input is estimated, and how calls are charged.
-pub(super) fn counting(view: View<'_>, check: &mut Check<'_>) -> Counting {
+/// How input is estimated.
+pub(super) fn counting(view: View<'_>) -> Counting {
+    Counting {
+        count_tools: view.value("count_tools"),
+        image_tokens: view.value("image_tokens"),
+        file_tokens: view.value("file_tokens"),
+    }
+}
+
+/// How calls are charged.
+pub(super) fn charging(view: View<'_>, check: &mut Check<'_>) -> Charging {
     let reported = view.value::<String>("count") == "reported";
     let Billionths(cached_input_weight) = view.value("cached_input_weight");
     if let Some(entry) = view.entry("cached_input_weight")
@@ -67,10 +76,7 @@ pub(super) fn counting(view: View<'_>, check: &mut Check<'_>) -> Counting {
         let message = "`cached_input_weight` changes nothing: input is charged as estimated";
         check.at_key(entry, Code::NoEffect, message, "write `count = \"reported\"` beside it, or remove it");
     }
-    Counting {
-        count_tools: view.value("count_tools"),
-        image_tokens: view.value("image_tokens"),
-        file_tokens: view.value("file_tokens"),
+    Charging {
         count: if reported { Count::Reported } else { Count::Estimate },
         cached_input_weight,
         output_lease: view.value("output_lease"),

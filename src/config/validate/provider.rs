@@ -12,7 +12,7 @@ use super::{
     remote,
 };
 use crate::config::{
-    Counting, Model, Provider, SMALLEST,
+    Model, Provider, SMALLEST,
     budget::{Owners, Scopes},
     diagnostic::{Code, Diagnostic},
     file::{Billionths, Entry, View},
@@ -41,14 +41,14 @@ struct Scoped {
 pub(super) fn providers(
     root: View<'_>,
     callers: &Callers,
-    counting: &Counting,
+    on_output_limit: OnOutputLimit,
     check: &mut Check<'_>,
 ) -> Vec<Provider> {
     let llm = root.table("llm");
     let on = llm.value::<bool>("enabled");
     let all = llm.table("providers");
     preconditions(first_limit(all), callers, check);
-    let mut scoped = Scoped { scopes: Scopes::default(), on_output_limit: counting.on_output_limit };
+    let mut scoped = Scoped { scopes: Scopes::default(), on_output_limit };
     let providers: Vec<_> = all
         .named()
         .filter(|(.., view)| view.exists())

@@ -193,9 +193,9 @@ fn both_spellings_of_a_models_pools_mean_the_same_and_exclude_each_other() {
 fn the_way_of_counting_is_read() {
     let text = "[llm.limits]\ncount = \"reported\"\ncached_input_weight = 0.1\noutput_lease = 64\non_output_limit = \"cut\"\n";
     let config = good(&[text, &limited("total = { output_token_limit = 1, interval = \"1s\" }\n")].concat());
-    let counting = &config.counting;
+    let charging = &config.charging;
     assert_eq!(
-        (counting.count, counting.cached_input_weight, counting.output_lease),
+        (charging.count, charging.cached_input_weight, charging.output_lease),
         (Count::Reported, 100_000_000, 64)
     );
     let total = config.providers[0].models[0].budgets.default.total.clone().unwrap();

@@ -72,6 +72,7 @@ fn the_reference_means_what_the_code_does_without_it() {
     let (default, _) = Config::read(Path::new("n"), bare, &world).unwrap();
     assert_eq!((config.server, config.actors), (default.server, default.actors));
     assert_eq!((config.protocols, config.counting), (default.protocols, default.counting));
+    assert_eq!(config.charging, default.charging);
     let (ours, theirs) = (&config.providers[0], &default.providers[0]);
     assert_eq!(
         (ours.max_in_flight, ours.connect_timeout, ours.first_byte_timeout, ours.idle_timeout),
