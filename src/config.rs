@@ -15,11 +15,12 @@ use std::{
 use actors::{
     Group,
     identity::{Rules, Source},
-    quota::Limit,
+    quota::{OnOutputLimit, Price},
 };
 use http::{HeaderName, Uri};
 
 use self::{
+    budget::Budgets,
     diagnostic::Report,
     edge::{ClientIp, Cors, ProtectedResource, RequestLimits, Tls},
     environment::Environment,
@@ -28,6 +29,7 @@ use self::{
     secret::Secret,
 };
 
+pub mod budget;
 pub mod diagnostic;
 pub mod edge;
 pub mod environment;
@@ -68,8 +70,10 @@ pub struct Config {
     pub actors: Actors,
     /// `[llm.protocols.*]`.
     pub protocols: Protocols,
-    /// `[llm.limits]`.
+    /// `[llm.limits]`, as far as it says how input is estimated.
     pub counting: Counting,
+    /// The rest of it.
+    pub charging: Charging,
     /// `[llm.providers.*]`, sorted by name. Empty when `llm.enabled = false`.
     pub providers: Vec<Provider>,
 }
@@ -168,6 +172,28 @@ pub struct Counting {
     pub file_tokens: u64,
 }
 
+/// `[llm.limits]`: how calls are charged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charging {
+    /// What input is charged by.
+    pub count: Count,
+    /// What an input token costs that the provider had cached, in billionths of a token; with [`Count::Reported`].
+    pub cached_input_weight: u64,
+    /// Output tokens a stream draws at a time.
+    pub output_lease: u64,
+    /// What becomes of a stream whose output limit is used up, where its table does not say it.
+    pub on_output_limit: OnOutputLimit,
+}
+
+/// What input is charged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// The estimate.
+    Estimate,
+    /// What the provider reports.
+    Reported,
+}
+
 /// One `[llm.providers.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provider {
@@ -185,8 +211,8 @@ pub struct Provider {
     pub idle_timeout: Duration,
     /// Sorted by name; never empty.
     pub models: Vec<Model>,
-    /// Its own `rate_limits.per_user`, as far as it is written; `per_user` of the models holds what follows from it.
-    pub limits: limits::Table,
+    /// Its own `rate_limits`, as far as they are written; `budgets` of the models holds what follows from them.
+    pub limits: limits::Limits,
     /// Whether the caller's `X-Provider-API-Key` is used instead of the configured key.
     pub forward_token: bool,
     /// Its header rules, in order.
@@ -313,33 +339,17 @@ pub struct Model {
     /// `deny`: never these groups (wins over `allow`). Model and provider lists are already merged.
     pub deny: BTreeSet<Group>,
     /// The limits that hold for this model, already resolved: model + group, model, provider + group, provider.
-    pub per_user: PerUser,
-    /// Its own `rate_limits.per_user`, as far as it is written.
-    pub limits: limits::Table,
+    pub budgets: Budgets,
+    /// Its own `rate_limits`, as far as they are written.
+    pub limits: limits::Limits,
+    /// What its tokens cost, if that is known.
+    pub price: Option<Price>,
     /// Its header rules, after those of the provider.
     pub headers: Vec<HeaderRule>,
     /// The length of an answer where the provider demands one and the caller gave none, in tokens.
     pub max_tokens: u64,
     /// The values of those rules that are secret.
     pub header_secrets: Vec<Secret>,
-}
-
-/// The outcome of the four-level walk for one model, for every caller.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PerUser {
-    /// For a caller of a group without an own entry, or of no group.
-    pub default: Option<Rule>,
-    /// For callers of these groups. `None` = a listed group to which no limit applies.
-    pub groups: Vec<(Group, Option<Rule>)>,
-}
-
-/// One applicable limit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// What the quota actor needs: bucket scope, tokens, interval.
-    pub limit: Limit,
-    /// Dotted path of the table it came from, as `explain` prints it.
-    pub table: Arc<str>,
 }
 
 impl ProviderKind {

@@ -2,12 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actors::{Group, Principal};
+use actors::{
+    Group, Principal,
+    quota::{AccountId, Price, Rules},
+};
 use bytes::Bytes;
 use http::HeaderName;
+use smallvec::SmallVec;
 
 use crate::{
-    config::{self, PerUser, Rule, secret::Secrets},
+    config::{
+        self,
+        budget::{Budget, Budgets},
+        secret::Secrets,
+    },
     error::Caller,
     upstream::headers::HeaderRules,
 };
@@ -46,9 +54,14 @@ pub struct Target {
     pub stream_usage: bool,
     /// What no text of the provider may tell a caller: its key, and what header rules send it.
     pub secrets: Secrets,
+    /// What its tokens cost; nothing, where no price is known (then money is not limited).
+    pub price: Price,
     access: Access,
-    per_user: PerUser,
+    budgets: Budgets,
 }
+
+/// Accounts with the rules that hold in them, as a [`Demand`](actors::quota::Demand) wants them.
+pub type Accounts<'a> = SmallVec<[(AccountId, &'a Rules); 3]>;
 
 #[derive(Debug)]
 struct Access {
@@ -121,15 +134,28 @@ impl Target {
             headers: HeaderRules::new(&provider.headers, &model.headers, ours),
             secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
-            per_user: model.per_user.clone(),
+            price: model.price.unwrap_or_default(),
+            budgets: model.budgets.clone(),
         }
     }
 
-    /// The limit that holds for this caller, if any: resolved when the configuration was read.
-    pub fn limit(&self, caller: &Principal) -> Option<&Rule> {
-        let own =
-            |group: &Group| self.per_user.groups.iter().find(|(name, _)| name == group).map(|(_, rule)| rule);
-        caller.group.as_ref().and_then(own).unwrap_or(&self.per_user.default).as_ref()
+    /// What holds for this caller: resolved when the configuration was read.
+    pub fn budget(&self, caller: &Principal) -> &Budget {
+        self.budgets.of(caller.group.as_ref())
+    }
+
+    /// Whose limits a call of this caller falls under, in the order in which they are asked: the client's own, its
+    /// group's pool, that of all callers. Whoever has no name has no limits of its own.
+    pub fn accounts(&self, caller: &Principal) -> Accounts<'_> {
+        let budget = self.budget(caller);
+        let client = budget.per_user.as_ref().zip(caller.client.as_ref());
+        let pool = budget.per_group.as_ref().zip(caller.group.as_ref());
+        let all = [
+            client.map(|(own, client)| (AccountId::Client(client.clone()), &own.rules)),
+            pool.map(|(pool, group)| (AccountId::Pool(pool.scope, group.clone()), &pool.rules)),
+            budget.total.as_ref().map(|total| (AccountId::Total(total.scope), &total.rules)),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     fn is_open_to(&self, caller: &Principal) -> bool {

@@ -7,7 +7,7 @@ use actors::{
     Supervisor,
     principal::ClientId,
     quota::{
-        Limit, Quota, Scope, Tracked,
+        AccountId, Ask, Counts, Demand, Key, Kind, Limit, Mode, Price, Quota, Rule, Rules, Scope, Tracked,
         clients::Clients,
         ledger::{Bucket, Verdict},
         tick::Tick,
@@ -36,8 +36,26 @@ fn minute() -> Limit {
     limit(u64::MAX >> 1, MINUTE, &[MINUTE])
 }
 
-fn client(number: usize) -> ClientId {
-    ClientId::new(&format!("user-{number:07}"))
+fn client(number: usize) -> AccountId {
+    AccountId::Client(ClientId::new(&format!("user-{number:07}")))
+}
+
+fn bucket() -> Bucket {
+    Bucket::new(Key { scope: Scope(0), kind: Kind::Input, mode: Mode::Enforce })
+}
+
+/// A minute's limit of one kind.
+fn one() -> Rules {
+    Rules::new([Rule::new(Kind::Input, minute(), "input")])
+}
+
+/// A minute's limit of each of these kinds.
+fn several(kinds: &[Kind]) -> Rules {
+    kinds.iter().map(|kind| Rule::new(*kind, minute(), kind.name())).collect()
+}
+
+fn ask() -> Ask {
+    Ask { input: 100, cost: 100, output: true }
 }
 
 fn at(time: Duration) -> Tick {
@@ -45,22 +63,22 @@ fn at(time: Duration) -> Tick {
 }
 
 /// A million clients over eight shards, each with two slots of a minute.
-fn shards_of_a_million() -> Vec<Clients> {
+fn shards_of_a_million(rules: &Rules) -> Vec<Clients> {
     let tracked = Tracked::new(MILLION);
-    let limit = minute();
-    let mut shards: Vec<_> = (0..8).map(|_| Clients::new(tracked.clone())).collect();
+    let counts = Counts::default();
+    let mut shards: Vec<_> = (0..8).map(|_| Clients::new(tracked.clone(), &counts)).collect();
     for (now, number) in [0, 30].into_iter().flat_map(|now| (0..MILLION).map(move |number| (now, number))) {
-        let _ = shards[number % 8].admit(at(now * SECOND), &client(number), &limit, 100);
+        let _ = shards[number % 8].admit(at(now * SECOND), &client(number), rules, &ask(), None);
     }
     shards
 }
 
 /// One shard of so many clients, with one slot each.
 fn one_shard_of(count: usize) -> Clients {
-    let mut clients = Clients::new(Tracked::new(MILLION));
-    let limit = minute();
+    let mut clients = Clients::new(Tracked::new(MILLION), &Counts::default());
+    let rules = one();
     for number in 0..count {
-        let _ = clients.admit(at(SECOND), &client(number), &limit, 100);
+        let _ = clients.admit(at(SECOND), &client(number), &rules, &ask(), None);
     }
     clients
 }
@@ -68,7 +86,7 @@ fn one_shard_of(count: usize) -> Clients {
 /// A bucket whose month is full of slots, under a rule of a month that shares it with one of a second.
 fn full_month() -> (Bucket, Limit, Tick) {
     let limit = limit(MILLION as u64, MONTH, &[SECOND, MONTH]);
-    let mut bucket = Bucket::new(Scope(0));
+    let mut bucket = bucket();
     let mut now = Tick::default();
     for _ in 0..3_000 {
         now = now.after(900 * SECOND);
@@ -79,7 +97,7 @@ fn full_month() -> (Bucket, Limit, Tick) {
 
 #[divan::bench]
 fn admit_in_a_hot_bucket(bencher: Bencher) {
-    let (mut bucket, limit, mut now) = (Bucket::new(Scope(0)), minute(), Tick::default());
+    let (mut bucket, limit, mut now) = (bucket(), minute(), Tick::default());
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         now = now.after(Duration::from_micros(100));
         black_box(bucket.admit(now, &limit, 100))
@@ -88,23 +106,35 @@ fn admit_in_a_hot_bucket(bencher: Bencher) {
 
 #[divan::bench]
 fn admit_for_one_of_a_million_known_clients(bencher: Bencher) {
-    let (mut clients, limit) = (one_shard_of(MILLION), minute());
+    let (mut clients, rules) = (one_shard_of(MILLION), one());
     let ids: Vec<_> = (0..MILLION).map(client).collect();
     let mut turn = 0;
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         turn = (turn + 7_919) % MILLION;
-        black_box(clients.admit(at(2 * SECOND), &ids[turn], &limit, 100).is_ok())
+        black_box(clients.admit(at(2 * SECOND), &ids[turn], &rules, &ask(), None).is_ok())
+    });
+}
+
+/// One known client under one limit, and under one of each kind.
+#[divan::bench(args = [1, 6])]
+fn admit_under_so_many_limits(bencher: Bencher, limits: usize) {
+    let (rules, id) = (several(&Kind::ALL[..limits]), client(0));
+    let mut clients = Clients::new(Tracked::new(1), &Counts::default());
+    let mut now = at(SECOND);
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        now = now.after(Duration::from_micros(100));
+        black_box(clients.admit(now, &id, &rules, &ask(), None).is_ok())
     });
 }
 
 #[divan::bench]
 fn admit_for_10_000_fresh_clients(bencher: Bencher) {
-    let limit = minute();
+    let rules = one();
     let ids: Vec<_> = (0..10_000).map(client).collect();
-    let empty = || Clients::new(Tracked::new(MILLION));
+    let empty = || Clients::new(Tracked::new(MILLION), &Counts::default());
     bencher.counter(ItemsCount::new(ids.len())).with_inputs(empty).bench_local_refs(|clients| {
         for id in &ids {
-            black_box(clients.admit(at(SECOND), id, &limit, 100).is_ok());
+            black_box(clients.admit(at(SECOND), id, &rules, &ask(), None).is_ok());
         }
     });
 }
@@ -127,17 +157,21 @@ fn refuse_in_a_month_full_of_slots(bencher: Bencher) {
     });
 }
 
-/// All that one call costs: reserved and settled, with actor and caller on one thread.
-#[divan::bench]
-fn reserve_and_settle_through_the_actor(bencher: Bencher) {
+/// All that one call costs: reserved and settled, with actor and caller on one thread; under one limit, and under one of
+/// each kind.
+#[divan::bench(args = [1, 6])]
+fn reserve_and_settle_through_the_actor(bencher: Bencher, limits: usize) {
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() else { return };
     let quota = runtime.block_on(async {
         let mut supervisor = Supervisor::start("quota").await;
         Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 4_096, MILLION).await
     });
-    let (client, limit) = (client(0), minute());
+    let rules = several(&Kind::ALL[..limits]);
+    let accounts = [(client(0), &rules)];
+    let price = Price { input: 2_500_000_000, cached_input: 1_250_000_000, output: 10_000_000_000 };
+    let demand = Demand { accounts: &accounts, member: None, input: 100, output: true, price };
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
-        let reservation = runtime.block_on(quota.reserve(&client, &limit, 100));
+        let reservation = runtime.block_on(quota.reserve(&demand));
         black_box(reservation.map(|reservation| reservation.settle()).is_ok())
     });
 }
@@ -158,12 +192,14 @@ fn sweep_slice_all_empty(bencher: Bencher, shards: usize) {
 
 /// Prints the resident memory of a million clients, ids included (Linux only).
 fn memory() {
-    let before = resident();
-    let shards = shards_of_a_million();
-    if let (Some(before), Some(after)) = (before, resident()) {
-        let each = (after - before) as f64 / MILLION as f64;
-        let tracked: usize = shards.iter().map(Clients::len).sum();
-        println!("resident: {each:.0} bytes for each of {tracked} clients in {} shards", shards.len());
+    for kinds in [&[Kind::Input][..], &[Kind::Input, Kind::Request]] {
+        let (before, rules) = (resident(), several(kinds));
+        let shards = shards_of_a_million(&rules);
+        if let (Some(before), Some(after)) = (before, resident()) {
+            let each = after.saturating_sub(before) as f64 / MILLION as f64;
+            let (tracked, windows) = (shards.iter().map(Clients::len).sum::<usize>(), kinds.len());
+            println!("resident: {each:.0} bytes for each of {tracked} clients with {windows} windows");
+        }
     }
 }
 

@@ -1,78 +1,126 @@
-//! Quota: what a client may still spend.
+//! Quota: what a client, a group's pool or all callers together may still spend.
 //!
 //! ```text
-//!   Quota ──reserve──▶ shard (one actor, by client id) ──▶ clients ──▶ ledger ──▶ window
-//!   Reservation ──settle, refund, drop──▶ the same shard                 pure arithmetic
+//!   Quota ──reserve──▶ shard (one actor, by account) ──▶ clients ──▶ account ──▶ ledger ──▶ window, debt
+//!   Reservation ──draw, settle, refund, drop──▶ the same shards              pure arithmetic
 //! ```
 //!
-//! Everything outside sees [`Quota`], [`Limit`], [`Reservation`] and [`Refusal`]; the messages stay in here. A restart
-//! of a shard keeps its windows, a stop of the process loses them. Units: tokens; time is the monotonic clock's.
+//! A call names its accounts in order, each with the rules that hold for it; an account's rules are taken all together
+//! or not at all, by the one actor that owns it. Input, requests, money for input and calls in flight are taken at the
+//! admission; output is charged as it flows. Debt is carried, refunds go to where the charge was. Everything outside
+//! sees the values re-exported here; the messages stay inside. A restart of a shard keeps its windows, a stop of the
+//! process loses them. Units: tokens, calls, money in 10⁻⁹; time is the monotonic clock's.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
+
+mod account;
+mod booked;
 pub mod clients;
+pub mod counts;
+mod debt;
 pub mod ledger;
+mod members;
+pub mod moving;
 mod reservation;
+pub mod rule;
 mod shard;
 pub mod tick;
 mod window;
 
-use self::shard::{Message, Reserve};
-pub use self::{clients::Tracked, ledger::Standing, reservation::Reservation, shard::Shard, tick::Clock};
-use crate::{address::Unreachable, principal::ClientId, shards::Shards, supervisor::Supervisor};
-
-/// Which bucket of a client a limit draws from: one per limit table's owner (a provider, or a model of its own).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope(pub u32);
-
-/// A sliding-window limit on one bucket of one client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// The bucket.
-    pub scope: Scope,
-    /// Tokens admitted in any span of `interval`; 0 = nothing is ever admitted.
-    pub tokens: u64,
-    /// Length of the window, 1 s to 31 d.
-    pub interval: Duration,
-    /// The distinct intervals of all rules (groups and default) that share this bucket, ascending; holds `interval`.
-    /// The bucket remembers for the longest.
-    pub horizon: Arc<[Duration]>,
-}
+pub use self::{
+    account::AccountId,
+    booked::Ask,
+    clients::Tracked,
+    counts::Counts,
+    ledger::{Level, Standing},
+    reservation::{Actual, Drawn, Reservation},
+    rule::{Key, Kind, Limit, Mode, OnOutputLimit, Price, Rule, Rules, Scope},
+    shard::Shard,
+    tick::Clock,
+};
+use self::{
+    clients::Refused,
+    reservation::Part,
+    shard::{Look, Message, Reserve, Usage},
+};
+use crate::{
+    address::{Address, Unreachable},
+    principal::ClientId,
+    shards::Shards,
+    supervisor::Supervisor,
+};
 
 /// The way to the quota actors. Clones are the same actors.
 #[derive(Clone, Debug)]
 pub struct Quota {
     shards: Shards<Message>,
+    counts: Counts,
 }
 
-/// Why no tokens were taken. Nothing was consumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A call that wants to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Whose limits it falls under, in the order in which they are asked: the client's, the group's pool's, the total's.
+    /// No account twice.
+    pub accounts: &'a [(AccountId, &'a Rules)],
+    /// Who shares the pools among them.
+    pub member: Option<&'a ClientId>,
+    /// Input tokens, as far as is known.
+    pub input: u64,
+    /// Whether it may produce output: then some of it must be left.
+    pub output: bool,
+    /// What tokens cost.
+    pub price: Price,
+}
+
+/// Why nothing was taken, of any account.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not now.
     Short {
-        /// The exact time after which the same request is admitted, if nothing else is meanwhile.
+        /// The exact time after which the call is admitted, if nothing else is charged meanwhile. A second, where only
+        /// calls in flight are too many.
         retry_after: Duration,
-        /// How the limit stands.
+        /// The rule that needs so long.
+        rule: Refusing,
+        /// How it stands.
         standing: Standing,
     },
-    /// More than the limit itself, or the limit is 0: never.
+    /// More than a limit itself, or a limit is 0: never.
     Oversize {
-        /// How the limit stands.
+        /// The rule.
+        rule: Refusing,
+        /// How it stands.
         standing: Standing,
     },
     /// A new client, while as many as may be are remembered already.
     Crowded,
-    /// No decision. If the actor took tokens all the same, it has given them back.
+    /// No decision. If the actor took something all the same, it has given it back.
     Unreachable(Unreachable),
+}
+
+/// The rule that refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusing {
+    /// Its name.
+    pub id: Arc<str>,
+    /// What it limits.
+    pub kind: Kind,
 }
 
 /// How long a caller waits for a quota actor, which answers in microseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-impl Limit {
-    /// The longest interval of the rules that share the bucket.
-    fn longest(&self) -> Duration {
-        self.horizon.last().map_or(self.interval, |longest| self.interval.max(*longest))
+impl<'a> Demand<'a> {
+    /// A call of so many input tokens that produces nothing and costs nothing.
+    pub fn of_input(accounts: &'a [(AccountId, &'a Rules)], input: u64) -> Self {
+        Self { accounts, member: None, input, output: false, price: Price::default() }
+    }
+
+    fn ask(&self) -> Ask {
+        Ask { input: self.input, cost: self.price.of(self.input, 0, 0), output: self.output }
     }
 }
 
@@ -85,36 +133,138 @@ impl Quota {
         mailbox_limit: usize,
         max_clients: usize,
     ) -> Self {
-        let (clock, tracked) = (Clock::start(), Tracked::new(max_clients));
-        let shard = move |own| Shard::new(clock.clone(), tracked.clone(), own);
-        Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await)
+        let (clock, tracked, counts) = (Clock::start(), Tracked::new(max_clients), Counts::default());
+        let own_counts = counts.clone();
+        let shard = move |own| Shard::new(clock.clone(), tracked.clone(), &own_counts, own);
+        Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await, counts)
     }
 
-    /// The way to these actors.
-    pub fn new(shards: Shards<Message>) -> Self {
-        Self { shards }
+    /// The way to these actors, which write these counters.
+    pub fn new(shards: Shards<Message>, counts: Counts) -> Self {
+        Self { shards, counts }
     }
 
-    /// Takes `amount` tokens of `client` under `limit`, all or nothing. Dropping the future at any time takes nothing.
+    /// Takes what a call asks for, of all its accounts or of none. Dropping the future at any time takes nothing.
     ///
     /// # Errors
-    /// See [`Refusal`]; nothing was taken.
-    pub async fn reserve(
+    /// See [`Refusal`]; what earlier accounts had given is on its way back to them, ahead of whatever the caller asks
+    /// next. Of all accounts that refuse, the one that does so for longest.
+    pub async fn reserve(&self, demand: &Demand<'_>) -> Result<Reservation, Refusal> {
+        let ask = demand.ask();
+        let mut parts = SmallVec::new();
+        for (index, (account, rules)) in demand.accounts.iter().enumerate() {
+            match self.admit(account, rules, ask, demand.member).await {
+                Ok(part) => parts.push(part),
+                Err(refusal) => {
+                    drop(parts);
+                    return Err(self.longest(refusal, demand, index + 1).await);
+                }
+            }
+        }
+        Ok(Reservation::new(parts, ask, demand.price))
+    }
+
+    /// For each account of a call, why it would refuse it now, if it would. Takes nothing.
+    ///
+    /// # Errors
+    /// Nobody knows at the moment.
+    pub async fn look(&self, demand: &Demand<'_>) -> Result<Vec<Option<Refusal>>, Unreachable> {
+        let mut refusals = Vec::with_capacity(demand.accounts.len());
+        for (account, rules) in demand.accounts {
+            let member = demand.member.filter(|_| rules.share()).cloned();
+            let look = |reply| {
+                let (account, rules, ask) = (account.clone(), (*rules).clone(), demand.ask());
+                Message::Look(Look { account, rules, ask, member, reply })
+            };
+            refusals.push(self.home(account).call(ANSWER_WITHIN, look).await?);
+        }
+        Ok(refusals)
+    }
+
+    /// How an account stands with each of the rules, in their order. Takes nothing.
+    ///
+    /// # Errors
+    /// Nobody knows at the moment.
+    pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
+        let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
+        self.home(account).call(ANSWER_WITHIN, usage).await
+    }
+
+    /// What the limits have decided and settled so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The refusal that holds longest: this one, or that of an account from `next` on. What no account has decided stays.
+    async fn longest(&self, refusal: Refusal, demand: &Demand<'_>, next: usize) -> Refusal {
+        let later = Demand { accounts: demand.accounts.get(next..).unwrap_or_default(), ..*demand };
+        if later.accounts.is_empty() || !matches!(refusal, Refusal::Short { .. }) {
+            return refusal;
+        }
+        let others = self.look(&later).await.unwrap_or_default();
+        others
+            .into_iter()
+            .flatten()
+            .fold(refusal, |longest, other| if other.lasts() > longest.lasts() { other } else { longest })
+    }
+
+    async fn admit(
         &self,
-        client: &ClientId,
-        limit: &Limit,
-        amount: u64,
-    ) -> Result<Reservation, Refusal> {
-        let shard = self.shards.of(client.as_str().as_bytes());
+        account: &AccountId,
+        rules: &Rules,
+        ask: Ask,
+        member: Option<&ClientId>,
+    ) -> Result<Part, Refusal> {
+        let shard = self.home(account);
+        // Who shares a pool is of no interest to others.
+        let member = member.filter(|_| rules.share()).cloned();
         let reserve = |reply| {
-            let (client, limit, home) = (client.clone(), limit.clone(), shard.clone());
-            Message::Reserve(Reserve { client, limit, amount, home, reply })
+            let (account, rules, home) = (account.clone(), rules.clone(), shard.clone());
+            Message::Reserve(Reserve { account, rules, ask, member, home, reply })
         };
         shard.call(ANSWER_WITHIN, reserve).await.unwrap_or_else(|gone| Err(Refusal::Unreachable(gone)))
+    }
+
+    fn home(&self, account: &AccountId) -> &Address<Message> {
+        match account {
+            AccountId::Client(client) => self.shards.of(client.as_str().as_bytes()),
+            AccountId::Pool(scope, group) => {
+                let mut key = SmallVec::<[u8; 64]>::from_slice(&scope.0.to_be_bytes());
+                key.extend_from_slice(group.as_str().as_bytes());
+                self.shards.of(&key)
+            }
+            AccountId::Total(scope) => self.shards.of(&scope.0.to_be_bytes()),
+        }
     }
 }
 
 impl Refusal {
+    fn new(refused: Refused, rules: &Rules) -> Self {
+        let rule = |which| {
+            let rule = rules.position(which);
+            Refusing {
+                id: rule.map_or_else(|| "".into(), |rule| Arc::clone(&rule.id)),
+                kind: rule.map_or(Kind::Input, |rule| rule.kind),
+            }
+        };
+        match refused {
+            Refused::Short { which, retry_after, standing } => {
+                Self::Short { retry_after, rule: rule(which), standing }
+            }
+            Refused::Oversize { which, standing } => Self::Oversize { rule: rule(which), standing },
+            Refused::Crowded => Self::Crowded,
+        }
+    }
+
+    /// How long it holds, if nothing else is charged meanwhile.
+    fn lasts(&self) -> Duration {
+        match self {
+            Self::Short { retry_after, .. } => *retry_after,
+            Self::Oversize { .. } => Duration::MAX,
+            Self::Crowded | Self::Unreachable(_) => Duration::ZERO,
+        }
+    }
+
     /// `Retry-After` on the wire, in whole seconds and at least 1. `None` if waiting does not help, or nobody knows how
     /// long.
     pub fn retry_after_seconds(&self) -> Option<u64> {

@@ -59,6 +59,7 @@ pub(super) const fn of_absence(code: Code) -> bool {
             | Code::MissingGroupId
             | Code::MissingGroupValues
             | Code::MissingKey
+            | Code::CostWithoutPrice
             | Code::NoEffect
             | Code::NoModel
             | Code::NoProtocol

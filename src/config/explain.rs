@@ -1,8 +1,15 @@
-//! `nexus explain`: which limit holds for a caller, rule by rule. Text for people; the last line is the answer.
+//! `nexus explain`: which limits hold for a caller, rule by rule. Text for people; the last line is the answer.
 
-use actors::{Group, identity::Rules};
+use actors::{
+    Group,
+    identity::Rules,
+    quota::{Kind, Mode},
+};
 
-use super::{Config, Model, Provider, limits::walk};
+use super::{
+    Config, Model, Provider,
+    limits::{Amount, Amounts, Family, Step, walk},
+};
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -17,7 +24,14 @@ pub struct Question {
     pub tokens: Option<u64>,
 }
 
-/// The walk, one line a rule, then `applies: …`.
+/// The table of a family that applies.
+struct Winner<'a> {
+    family: Family,
+    step: Step<'a>,
+    amounts: &'a Amounts,
+}
+
+/// The walk, one line a table, then each limit that applies, the one on the client's own input last: `applies: …`.
 ///
 /// # Errors
 /// Why there is no answer: no such model, or the caller would not be let in.
@@ -36,33 +50,78 @@ pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
     if !admitted(model, group.as_ref()) {
         out += "access: refused (403): the model's `allow` and `deny` leave this caller out\n";
     }
-    let steps = walk(&model.limits, &provider.limits, group.as_ref());
-    let winner = steps.iter().position(|step| step.amount.is_some());
+    let mut winners = Vec::new();
+    for family in Family::ALL {
+        let steps = walk(family, &model.limits, &provider.limits, group.as_ref());
+        let (lines, winner) = walked(family, steps, &question.client);
+        out += &lines;
+        winners.extend(winner);
+    }
+    if let Some(tokens) = question.tokens.filter(|_| !winners.is_empty()) {
+        let ceiling = model.budgets.of(group.as_ref()).ceiling;
+        let fits = match ceiling.is_some_and(|ceiling| tokens > ceiling) {
+            true => "is larger than the limit: always refused",
+            false => "fits into an empty window",
+        };
+        out += &format!("a call of {tokens} input tokens {fits}\n");
+    }
+    Ok(out + &applying(&winners))
+}
+
+/// The walk of one family; only `per_user` is worth a line where nothing is written.
+fn walked<'a>(family: Family, steps: Vec<Step<'a>>, client: &str) -> (String, Option<Winner<'a>>) {
+    let mut out = String::new();
+    let winner = steps.iter().position(|step| step.amounts.is_some());
+    if winner.is_none() && family != Family::PerUser {
+        return (out, None);
+    }
     for (index, step) in steps.iter().enumerate() {
-        let found = match step.amount {
+        let found = match step.amounts {
             None => "not set".to_owned(),
-            Some(amount) if Some(index) == winner => {
-                format!("{} input tokens per {}", amount.tokens, amount.written)
+            Some(amounts) if Some(index) == winner => {
+                amounts.0.iter().map(said).collect::<Vec<_>>().join(", ")
             }
             Some(_) => "not looked at: a nearer table applies".to_owned(),
         };
         out += &format!("  {}. {}: {found}\n", index + 1, step.path);
     }
-    let Some((step, amount)) = winner.and_then(|at| Some((&steps[at], steps[at].amount?))) else {
-        return Ok(out + "applies: nothing");
-    };
-    let owner =
-        if step.of_model { "of this model" } else { "shared by the models of this provider that fall to it" };
-    out += &format!("bucket: one for client `{}`, {owner}\n", question.client);
-    if let Some(tokens) = question.tokens {
-        let fits = if tokens > amount.tokens {
-            "is larger than the limit: always refused"
+    let winner = winner.and_then(|at| steps.into_iter().nth(at)).and_then(|step| {
+        let amounts = step.amounts?;
+        Some(Winner { family, step, amounts })
+    });
+    if let Some(Winner { step, .. }) = &winner {
+        let of = if step.of_model {
+            "of this model"
         } else {
-            "fits into an empty window"
+            "shared by the models of this provider that fall to it"
         };
-        out += &format!("a call of {tokens} input tokens {fits}\n");
+        let whose = match family {
+            Family::PerUser => format!("one for client `{client}`"),
+            Family::PerGroup => "one for the group".to_owned(),
+            Family::Total => "one for all callers".to_owned(),
+        };
+        out += &format!("bucket: {whose}, {of}\n");
     }
-    Ok(out + &format!("applies: {} = {} input tokens per {}", step.path, amount.tokens, amount.written))
+    (out, winner)
+}
+
+/// Every limit that applies, a line each; last the one that is asked for most: on input, the client's own.
+fn applying(winners: &[Winner<'_>]) -> String {
+    let all = winners.iter().flat_map(|winner| winner.amounts.0.iter().map(move |amount| (winner, amount)));
+    let mut all: Vec<_> = all.collect();
+    let rank = |(winner, amount): &(&Winner<'_>, &Amount)| (amount.kind != Kind::Input, winner.family);
+    let main = (0..all.len()).min_by_key(|index| rank(&all[*index]));
+    let Some((winner, amount)) = main.map(|main| all.remove(main)) else {
+        return "applies: nothing".to_owned();
+    };
+    let also = all.iter().map(|(winner, amount)| format!("also: {} = {}\n", winner.step.path, said(amount)));
+    also.collect::<String>() + &format!("applies: {} = {}", winner.step.path, amount.words())
+}
+
+/// A limit in words, and whether it only counts.
+fn said(amount: &Amount) -> String {
+    let shadow = if amount.mode == Mode::Shadow { " (shadow: never refused)" } else { "" };
+    amount.words() + shadow
 }
 
 fn find<'a>(config: &'a Config, id: &str) -> Result<(&'a Provider, &'a Model), String> {

@@ -60,8 +60,8 @@ pub enum Value {
     Bool(bool),
     /// A date or time; no key takes one.
     Date,
-    /// With a point or an exponent.
-    Float(f64),
+    /// With a point or an exponent: as it is written, without `_`.
+    Float(String),
     /// `None` beyond 64 bits.
     Integer(Option<i64>),
     /// In brackets, or a list of tables.
@@ -243,7 +243,7 @@ impl fmt::Debug for Value {
         match self {
             Self::Bool(value) => value.fmt(f),
             Self::Date => f.write_str("date"),
-            Self::Float(number) => number.fmt(f),
+            Self::Float(number) => f.write_str(number),
             Self::Integer(number) => number.fmt(f),
             Self::List(nodes) => nodes.fmt(f),
             Self::Table(table) => table.fmt(f),
@@ -279,7 +279,7 @@ fn node(value: &DeValue<'_>, span: Range<usize>, report: &mut Report, references
             text.map_or(Value::Unreadable, Value::Text)
         }
         DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()),
-        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Float(number) => Value::Float(number.as_str().to_owned()),
         DeValue::Boolean(value) => Value::Bool(*value),
         DeValue::Datetime(_) => Value::Date,
         DeValue::Array(items) => Value::List(
@@ -368,6 +368,21 @@ pub struct Size(pub usize);
 impl Read for Size {
     fn read(node: &Node) -> Option<Self> {
         quantity::size(node.text()?).map(Self)
+    }
+}
+
+/// An exact decimal number, in billionths: money, a share, a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Billionths(pub u64);
+
+impl Read for Billionths {
+    fn read(node: &Node) -> Option<Self> {
+        let number = match &node.value {
+            Value::Text(text) | Value::Float(text) => quantity::billionths(text),
+            Value::Integer(number) => quantity::billionths(&(*number)?.to_string()),
+            _ => None,
+        };
+        number.map(Self)
     }
 }
 

@@ -87,7 +87,7 @@ pub enum Kind {
     Links,
     /// A list of addresses and networks in CIDR notation.
     Networks,
-    /// A number, not negative.
+    /// A decimal number, not negative, with at most nine decimals; as a number or in a string.
     Number,
     /// The path of a route: begins with `/`, does not end with it.
     Path,

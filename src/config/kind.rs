@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     diagnostic::{Code, Diagnostic},
-    file::{Node, Read, Size, Value},
+    file::{Billionths, Node, Read, Size, Value},
     keys::{Key, Kind},
     quantity::write_duration,
     shape::{list, nearest},
@@ -34,7 +34,7 @@ pub(super) fn check(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic
         Kind::Networks if IpNet::read(node).is_none() => {
             wrong(Code::InvalidNetwork, "no address and no network")
         }
-        Kind::Number if text.parse::<f64>().is_ok_and(|n| n >= 0.0 && n.is_finite()) => Ok(()),
+        Kind::Number if text.parse::<f64>().is_ok_and(f64::is_finite) => check_number(key, node),
         Kind::Path => match path_fault(text) {
             Some(fault) => wrong(Code::InvalidPath, fault),
             None => Ok(()),
@@ -116,7 +116,7 @@ pub(super) fn noun(kind: Kind) -> String {
         Kind::Integer(..) => "a whole number",
         Kind::Links => "a list of URLs",
         Kind::Networks => "a list of addresses and networks",
-        Kind::Number => "a number",
+        Kind::Number => "a number, or a string with one",
         Kind::Path => "a path",
         Kind::Secret => "a string (secret)",
         Kind::Size => "a size in bytes",
@@ -170,16 +170,20 @@ fn check_bare(key: &Key, name: &str, node: &Node) -> Result<(), Diagnostic> {
             let message = || format!("`{}` must be between {low} and {high}", key.name);
             if fits { Ok(()) } else { Err(at(Code::OutOfRange, node, message()).help(advice(key))) }
         }
-        (Kind::Number, Value::Integer(Some(0..))) => Ok(()),
-        (Kind::Number, Value::Float(number)) if *number >= 0.0 && number.is_finite() => Ok(()),
-        (Kind::Number, Value::Integer(_) | Value::Float(_)) => {
-            Err(at(Code::OutOfRange, node, format!("`{}` must not be negative", key.name)))
-        }
+        (Kind::Number, Value::Integer(_) | Value::Float(_)) => check_number(key, node),
         (Kind::Delay | Kind::Duration(..) | Kind::DurationOrOff, Value::Integer(Some(seconds @ 1..))) => {
             Err(mistyped(key, name, node).help(format!("write \"{seconds}s\"")))
         }
         _ => Err(mistyped(key, name, node)),
     }
+}
+
+fn check_number(key: &Key, node: &Node) -> Result<(), Diagnostic> {
+    if Billionths::read(node).is_some() {
+        return Ok(());
+    }
+    let message = format!("`{}` must be between 0 and 9223372036, with at most nine decimals", key.name);
+    Err(at(Code::OutOfRange, node, message).help(advice(key)))
 }
 
 fn check_duration(key: &Key, node: &Node) -> Result<(), Diagnostic> {

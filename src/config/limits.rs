@@ -1,34 +1,69 @@
-//! Which token limit holds for whom: the walk model + group, model, provider + group, provider. The first table that
-//! exists wins, alone. Pure: validation and `explain` use the same walk.
+//! Limits as they are written, and which table holds for whom. Each family resolves on its own: model + group, model,
+//! provider + group, provider; the first table that exists wins, alone, with all its keys. Pure: validation, `explain` and
+//! `budget` use the same walk. Amounts are in units of their kind; money and shares in billionths.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actors::{
     Group,
-    quota::{Limit, Scope},
+    quota::{Kind, Mode, OnOutputLimit},
 };
 
-use super::{PerUser, Rule};
+use super::quantity::write_billionths;
 
-/// One `rate_limits.per_user` table.
+/// Who shares a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// `per_user`: nobody, each client has its own.
+    PerUser,
+    /// `per_group`: the clients of a group.
+    PerGroup,
+    /// `total`: all callers.
+    Total,
+}
+
+/// One `rate_limits`: a table of each family.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits([Table; 3]);
+
+/// One table of a family.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// Its dotted path.
     pub path: Arc<str>,
-    /// Its own limit; absent where it holds groups only.
-    pub default: Option<Amount>,
+    /// Its own limits; absent where it holds groups only.
+    pub default: Option<Amounts>,
     /// `groups.*`.
-    pub groups: BTreeMap<Group, Amount>,
+    pub groups: BTreeMap<Group, Amounts>,
+    /// `max_share` of a group's pool, in billionths.
+    pub max_share: Option<u64>,
 }
 
-/// Tokens in an interval.
+/// All limits of one table, in their order in the documentation, windows last; never empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Amounts(pub Vec<Amount>);
+
+/// One limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Amount {
-    /// Input tokens; 0 = nothing is ever admitted.
-    pub tokens: u64,
-    /// Length of the window.
-    pub interval: Duration,
-    /// The interval as the file writes it.
+    /// What is limited.
+    pub kind: Kind,
+    /// How much of it; 0 = nothing is ever admitted.
+    pub amount: u64,
+    /// Length of the window; `None` for calls in flight.
+    pub interval: Option<Interval>,
+    /// Whether it refuses.
+    pub mode: Mode,
+    /// What becomes of a stream; `None` = what `[llm.limits]` says.
+    pub on_output_limit: Option<OnOutputLimit>,
+}
+
+/// Length of a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interval {
+    /// 1 s to 31 d.
+    pub length: Duration,
+    /// As the file writes it.
     pub written: Arc<str>,
 }
 
@@ -38,32 +73,51 @@ pub struct Step<'a> {
     /// Dotted path of the table that was looked for.
     pub path: String,
     /// What it says; `None` when it does not exist.
-    pub amount: Option<&'a Amount>,
-    /// Whether the table is the model's own: then the bucket is, too.
+    pub amounts: Option<&'a Amounts>,
+    /// Whether the table is the model's own: then the buckets are, too.
     pub of_model: bool,
+    /// Whether it is the entry of a group.
+    pub of_group: bool,
 }
 
-/// The tables of a model and of its provider, with the scopes of their buckets.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Owners<'a> {
-    pub(super) model: (&'a Table, Scope),
-    pub(super) provider: (&'a Table, Scope),
-}
+/// The key of each kind in a table.
+pub const KEYS: [(&str, Kind); 6] = [
+    ("input_token_limit", Kind::Input),
+    ("output_token_limit", Kind::Output),
+    ("total_token_limit", Kind::Total),
+    ("request_limit", Kind::Request),
+    ("cost_limit", Kind::Cost),
+    ("concurrent_limit", Kind::Concurrent),
+];
 
-/// Every table that is looked at for a caller, nearest first. The first with an amount applies.
-pub fn walk<'a>(model: &'a Table, provider: &'a Table, group: Option<&Group>) -> Vec<Step<'a>> {
-    [(model, true), (provider, false)]
+/// Every table of a family that is looked at for a caller, nearest first. The first that says something applies. A caller
+/// of no group has no pool.
+pub fn walk<'a>(
+    family: Family,
+    model: &'a Limits,
+    provider: &'a Limits,
+    group: Option<&Group>,
+) -> Vec<Step<'a>> {
+    let group = group.filter(|_| family != Family::Total);
+    [(model.of(family), true), (provider.of(family), false)]
         .into_iter()
         .flat_map(|(table, of_model)| {
             let own = group.map(|group| Step {
                 path: format!("{}.groups.{}", table.path, key(group.as_str())),
-                amount: table.groups.get(group),
+                amounts: table.groups.get(group),
                 of_model,
+                of_group: true,
             });
-            let default = Step { path: table.path.to_string(), amount: table.default.as_ref(), of_model };
-            own.into_iter().chain([default])
+            let amounts = table.default.as_ref();
+            let shared = Step { path: table.path.to_string(), amounts, of_model, of_group: false };
+            own.into_iter().chain(Some(shared).filter(|_| family != Family::PerGroup))
         })
         .collect()
+}
+
+/// The key of a kind in a table.
+pub fn key_of(kind: Kind) -> &'static str {
+    KEYS.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| name)
 }
 
 /// A name as it stands in a dotted path: quoted where TOML wants it.
@@ -73,80 +127,73 @@ pub fn key(name: &str) -> String {
     if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
+impl Family {
+    /// Every family, in the order in which a call asks them.
+    pub const ALL: [Self; 3] = [Self::PerUser, Self::PerGroup, Self::Total];
+
+    /// The name of its tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PerUser => "per_user",
+            Self::PerGroup => "per_group",
+            Self::Total => "total",
+        }
+    }
+}
+
+impl Limits {
+    /// These tables, in the order of [`Family::ALL`].
+    pub const fn new(tables: [Table; 3]) -> Self {
+        Self(tables)
+    }
+
+    /// The table of a family.
+    pub const fn of(&self, family: Family) -> &Table {
+        &self.0[family as usize]
+    }
+}
+
 impl Table {
     /// A table at a path, saying nothing yet.
     pub fn at(path: String) -> Self {
         Self { path: path.into(), ..Self::default() }
     }
 
-    /// The distinct intervals of its amounts, ascending.
-    fn horizon(&self) -> Arc<[Duration]> {
-        let mut all: Vec<_> =
-            self.default.iter().chain(self.groups.values()).map(|amount| amount.interval).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.into()
+    /// Everything in it, whoever it is for.
+    pub fn amounts(&self) -> impl Iterator<Item = &Amount> {
+        self.default.iter().chain(self.groups.values()).flat_map(|amounts| &amounts.0)
     }
 }
 
-impl Owners<'_> {
-    /// What holds for every caller of the model.
-    pub(super) fn resolve(self) -> PerUser {
-        let named: std::collections::BTreeSet<_> =
-            self.model.0.groups.keys().chain(self.provider.0.groups.keys()).collect();
-        let groups = named.into_iter().map(|group| (group.clone(), self.rule(Some(group)))).collect();
-        PerUser { default: self.rule(None), groups }
+impl Amounts {
+    /// Whether it limits a kind.
+    pub fn limit(&self, kind: Kind) -> bool {
+        self.0.iter().any(|amount| amount.kind == kind)
     }
+}
 
-    fn rule(self, group: Option<&Group>) -> Option<Rule> {
-        let steps = walk(self.model.0, self.provider.0, group);
-        let step = steps.into_iter().find(|step| step.amount.is_some())?;
-        let amount = step.amount?;
-        let (owner, scope) = if step.of_model { self.model } else { self.provider };
-        let limit =
-            Limit { scope, tokens: amount.tokens, interval: amount.interval, horizon: owner.horizon() };
-        Some(Rule { limit, table: step.path.into() })
+impl Amount {
+    /// In words: `1000 input tokens per 60s`.
+    pub fn words(&self) -> String {
+        let amount = self.amount;
+        let what = match self.kind {
+            Kind::Input => format!("{amount} input tokens"),
+            Kind::Output => format!("{amount} output tokens"),
+            Kind::Total => format!("{amount} tokens"),
+            Kind::Request => format!("{amount} requests"),
+            Kind::Cost => format!("a cost of {}", write_billionths(amount)),
+            Kind::Concurrent => format!("{amount} calls in flight"),
+        };
+        match &self.interval {
+            Some(interval) => format!("{what} per {}", interval.written),
+            None => what,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn amount(tokens: u64, seconds: u64) -> Amount {
-        Amount { tokens, interval: Duration::from_secs(seconds), written: format!("{seconds}s").into() }
-    }
-
-    fn table(path: &str, default: Option<Amount>, groups: &[(&str, Amount)]) -> Table {
-        let groups = groups.iter().map(|(group, amount)| (Group::new(group), amount.clone())).collect();
-        Table { path: path.into(), default, groups }
-    }
-
-    #[test]
-    fn the_first_of_four_tables_wins_alone() {
-        let model = table("m", Some(amount(300, 60)), &[("premium", amount(400, 60))]);
-        let provider =
-            table("p", Some(amount(100, 60)), &[("premium", amount(200, 60)), ("basic", amount(50, 3600))]);
-        let owners = Owners { model: (&model, Scope(1)), provider: (&provider, Scope(0)) };
-        let resolved = owners.resolve();
-        let tokens = |rule: &Option<Rule>| rule.as_ref().map(|rule| (rule.limit.tokens, rule.limit.scope.0));
-        assert_eq!(tokens(&resolved.default), Some((300, 1)));
-        let groups: Vec<_> = resolved.groups.iter().map(|(g, rule)| (g.as_str(), tokens(rule))).collect();
-        assert_eq!(groups, [("basic", Some((300, 1))), ("premium", Some((400, 1)))]);
-    }
-
-    #[test]
-    fn a_model_table_with_groups_only_leaves_other_callers_to_the_provider() {
-        let model = table("m", None, &[("premium", amount(400, 60))]);
-        let provider = table("p", Some(amount(100, 60)), &[("basic", amount(50, 3600))]);
-        let owners = Owners { model: (&model, Scope(1)), provider: (&provider, Scope(0)) };
-        let resolved = owners.resolve();
-        let default = resolved.default.unwrap();
-        assert_eq!((default.limit.tokens, default.limit.scope, &*default.table), (100, Scope(0), "p"));
-        assert_eq!(*default.limit.horizon, [Duration::from_secs(60), Duration::from_secs(3600)]);
-        let basic = resolved.groups[0].1.as_ref().unwrap();
-        assert_eq!((basic.limit.tokens, &*basic.table), (50, "p.groups.basic"));
-    }
+    use super::key;
 
     #[test]
     fn names_are_quoted_in_paths_where_toml_wants_it() {

@@ -1,4 +1,5 @@
-//! Durations (`"1m30s"`) and sizes (`"32MiB"`) as people write them. Pure; no units are guessed beyond those written here.
+//! Durations (`"1m30s"`), sizes (`"32MiB"`) and exact decimal numbers (`"2.50"`) as people write them. Pure; no units are
+//! guessed beyond those written here, and no number passes through floating point.
 
 use std::time::Duration;
 
@@ -42,6 +43,44 @@ pub fn delay(text: &str) -> Option<Duration> {
 pub fn size(text: &str) -> Option<usize> {
     let (bytes, rest) = term(text.trim(), SIZES)?;
     (rest.is_empty() && bytes > 0).then(|| usize::try_from(bytes).ok())?
+}
+
+/// A decimal number in billionths, exactly: `"2.50"` is 2,500,000,000. `None` when it is none, or has a sign, and when it is
+/// finer than a billionth or beyond [`i64::MAX`] of them.
+pub fn billionths(text: &str) -> Option<u64> {
+    let (number, exponent) = match text.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i16>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = match number.split_once('.') {
+        Some((_, "")) => return None,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (number, ""),
+    };
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let digits = whole.bytes().chain(fraction.bytes()).map(|b| u128::from(b - b'0'));
+    let mut value =
+        digits.into_iter().try_fold(0_u128, |sum, digit| sum.checked_mul(10)?.checked_add(digit))?;
+    let mut places = 9 + i64::from(exponent) - i64::try_from(fraction.len()).ok()?;
+    while value > 0 && places != 0 {
+        if places > 0 {
+            (value, places) = (value.checked_mul(10)?, places - 1);
+        } else if value % 10 == 0 {
+            (value, places) = (value / 10, places + 1);
+        } else {
+            return None;
+        }
+    }
+    u64::try_from(value).ok().filter(|value| i64::try_from(*value).is_ok())
+}
+
+/// The shortest way to write so many billionths: 2,500,000,000 is `2.5`.
+pub fn write_billionths(value: u64) -> String {
+    let text = format!("{}.{:09}", value / 1_000_000_000, value % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The shortest way to write a duration: `90s` is `1m30s`.
@@ -138,7 +177,71 @@ mod tests {
         }
     }
 
+    #[test]
+    fn decimal_numbers_are_read_to_the_last_digit() {
+        for (text, value) in [
+            ("0", 0),
+            ("0.000", 0),
+            ("2.50", 2_500_000_000),
+            ("10", 10_000_000_000),
+            ("0.1", 100_000_000),
+            ("0.000000001", 1),
+            ("1.000000000000000000000000000000000000000000", 1_000_000_000),
+            ("0.3000000000", 300_000_000),
+            ("007.5", 7_500_000_000),
+            ("1e3", 1_000_000_000_000),
+            ("25E-1", 2_500_000_000),
+            ("1e-9", 1),
+            ("100e-11", 1),
+            ("0e999", 0),
+            ("9223372036.854775807", i64::MAX as u64),
+        ] {
+            assert_eq!(billionths(text), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "-0",
+            "+1",
+            "1,5",
+            "1 ",
+            "0x1",
+            "nan",
+            "inf",
+            "1e",
+            "e3",
+            "1e-10",
+            "0.0000000001",
+            "9223372036.854775808",
+            "1e11",
+            "1e99999",
+            "1_000",
+            "1.2.3",
+            "١",
+        ] {
+            assert_eq!(billionths(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_written_decimal_reads_back_as_itself_however_many_zeros_follow(value in 0..=i64::MAX as u64, zeros in 0_usize..30) {
+            let text = write_billionths(value);
+            prop_assert_eq!(billionths(&text), Some(value));
+            let point = if text.contains('.') { "" } else { "." };
+            prop_assert_eq!(billionths(&format!("{text}{point}0{}", "0".repeat(zeros))), Some(value));
+        }
+
+        #[test]
+        fn whole_and_fraction_are_added_and_nothing_is_rounded(whole in 0_u64..9_000_000_000, fraction in 0_u64..1_000_000_000) {
+            let text = format!("{whole}.{fraction:09}");
+            prop_assert_eq!(billionths(&text), Some(whole * 1_000_000_000 + fraction));
+            prop_assert_eq!(billionths(&format!("{text}1")), None, "a tenth of a billionth is not lost, but refused");
+        }
+
         #[test]
         fn a_written_duration_reads_back_as_itself(nanos in 1_u64..) {
             let duration = Duration::from_nanos(nanos);
@@ -147,7 +250,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".{0,20}") {
-            let _ = (duration(&text), size(&text));
+            let _ = (duration(&text), size(&text), billionths(&text));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From what was written to what is meant. Reports what makes no sense together and goes on; where something cannot be
 //! read, a stand-in takes its place (the file is refused anyway). Types and ranges are not looked at here: `shape` did.
 
+mod access;
 mod api_keys;
 mod cors;
 mod edge;
@@ -48,13 +49,17 @@ pub(super) fn config(
     let server = root.table("server");
     let callers = identification::callers(server, &mut check);
     let protocols = llm::protocols(root.table("llm"), &mut check);
+    let limits = root.table("llm").table("limits");
+    let charging = llm::charging(limits, &mut check);
+    let providers = provider::providers(root, &callers, charging.on_output_limit, &mut check);
     Config {
         server: server::server(server, &protocols, &mut check),
         identification: callers.rules.clone(),
         actors: server::actors(root.table("actors")),
         protocols,
-        counting: llm::counting(root.table("llm").table("limits")),
-        providers: provider::providers(root, &callers, &mut check),
+        counting: llm::counting(limits),
+        charging,
+        providers,
     }
 }
 

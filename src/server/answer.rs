@@ -211,8 +211,8 @@ fn respond(head: Head, content: Content, secrets: &Secrets) -> Response<Content>
 /// Says how the caller stands with its limit; after a failure, when it has its tokens back.
 async fn state_limit(response: &mut Response<Content>, call: &mut Call, failed: bool) {
     let standing = match call.reservation.take_if(|_| failed) {
-        Some(reservation) => Some(reservation.refund().await),
-        None => call.reservation.as_ref().map(Reservation::standing),
+        Some(reservation) => reservation.refund().await,
+        None => call.reservation.as_ref().and_then(Reservation::standing),
     };
     if let Some(standing) = standing {
         respond::limit(response.headers_mut(), call.spoken.errors(), &standing);

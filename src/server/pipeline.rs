@@ -11,7 +11,7 @@ use actors::{
     Principal,
     identity::Peer,
     provider::{ConnectError, Lease, Refused, SendError, credential::Opened},
-    quota::Refusal,
+    quota::{AccountId, Demand, Refusal},
 };
 use bytes::Bytes;
 use http::{
@@ -198,19 +198,19 @@ async fn route<'a>(
 /// Step 4: counts; what is long is counted where it delays nobody.
 async fn estimate(router: &Router, ask: &Ask<'_>, call: &mut Call) {
     // Beyond the limit it does not matter how far, unless the number itself is the answer.
-    let rule = ask.target.limit(&call.principal).filter(|_| !ask.is_count());
-    let ceiling = rule.map(|rule| rule.limit.tokens);
+    let ceiling = ask.target.budget(&call.principal).ceiling.filter(|_| !ask.is_count());
     call.estimate = Some(ask.estimate(&router.counting, ceiling).await);
 }
 
 /// Step 5: asks the quota actor that owns this client, where a limit applies.
 async fn reserve(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(), Error> {
     let tokens = call.estimate.unwrap_or_default();
-    let rule = ask.target.limit(&call.principal);
+    let own = ask.target.budget(&call.principal).per_user.as_ref();
     // A count of tokens costs nothing.
-    let rule = rule.filter(|_| !ask.is_count());
-    let (Some(client), Some(rule)) = (&call.principal.client, rule) else { return Ok(()) };
-    let reserved = router.quota.reserve(client, &rule.limit, tokens).await;
+    let own = own.filter(|_| !ask.is_count());
+    let (Some(client), Some(own)) = (&call.principal.client, own) else { return Ok(()) };
+    let accounts = [(AccountId::Client(client.clone()), &own.rules)];
+    let reserved = router.quota.reserve(&Demand::of_input(&accounts, tokens)).await;
     call.reservation = Some(reserved.map_err(|refusal| refused(call, refusal))?);
     call.metrics.admitted();
     Ok(())
@@ -223,7 +223,7 @@ fn refused(call: &Call, refusal: Refusal) -> Error {
             let retry_after = refusal.retry_after_seconds().unwrap_or(1);
             Quota::Short { retry_after, standing }.into()
         }
-        Refusal::Oversize { standing } => {
+        Refusal::Oversize { standing, .. } => {
             call.metrics.refused();
             Quota::Oversize(standing).into()
         }
@@ -294,8 +294,10 @@ async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Con
     call.error = Some(error.kind());
     let mut response = respond::error(error, call.spoken.errors(), &call.secrets);
     respond::challenge(error, response.headers_mut(), &router.challenge);
-    if let Some(reservation) = call.reservation.take() {
-        respond::limit(response.headers_mut(), call.spoken.errors(), &reservation.refund().await);
+    if let Some(reservation) = call.reservation.take()
+        && let Some(standing) = reservation.refund().await
+    {
+        respond::limit(response.headers_mut(), call.spoken.errors(), &standing);
     }
     response
 }

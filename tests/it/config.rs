@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use actors::identity::Source;
+use actors::{Group, identity::Source, quota::Kind};
 use http::HeaderName;
 use nexus::config::{
     Config, Remote,
@@ -17,6 +17,7 @@ use nexus::config::{
 };
 use proptest::prelude::*;
 
+mod budgets;
 mod edge;
 mod headers;
 mod identity;
@@ -195,11 +196,17 @@ interval = "60s"
     let [gpt, mini] = &config.providers[0].models[..] else { panic!("two models") };
     assert_eq!((&*gpt.name, &*gpt.upstream_name), ("gpt-4o", "gpt-4o-0123"));
     assert_eq!((&*mini.name, &*mini.upstream_name), ("gpt-4o-mini", "gpt-4o-mini"));
-    let tokens: Vec<_> =
-        gpt.per_user.groups.iter().map(|(g, r)| (g.as_str(), r.as_ref().unwrap().limit.tokens)).collect();
-    assert_eq!(tokens, [("basic", 500), ("premium", 10000)]);
-    assert_eq!(gpt.per_user.default.as_ref().unwrap().limit.tokens, 1000);
-    assert_eq!(gpt.per_user, mini.per_user, "a provider's limit is shared by its models");
+    let tokens = |group: Option<&str>| {
+        let budget = gpt.budgets.of(group.map(Group::new).as_ref());
+        let rules: Vec<_> = budget.per_user.as_ref().unwrap().rules.iter().collect();
+        assert_eq!(
+            (rules.len(), rules[0].kind, &*rules[0].id),
+            (1, Kind::Input, "per_user.input_token_limit")
+        );
+        rules[0].limit.tokens
+    };
+    assert_eq!([Some("basic"), Some("premium"), None].map(tokens), [500, 10000, 1000]);
+    assert_eq!(gpt.budgets, mini.budgets, "a provider's limit is shared by its models");
     let Remote { base_url, api_key, .. } = config.providers[0].kind.remote().unwrap();
     assert_eq!(base_url.to_string(), "https://api.openai.com/v1");
     assert_eq!(api_key.as_ref().unwrap().expose(), "sk-of-tests");

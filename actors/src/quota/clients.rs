@@ -1,8 +1,8 @@
-//! The clients of one shard and their buckets: found by id, counted against the cap, swept when empty. Pure but for
-//! the count, which all shards share; time is an argument.
+//! The accounts of one shard: found by id, clients counted against the cap, swept when empty. Pure but for the counts,
+//! which all shards share; time is an argument.
 //!
-//! Invariants: a client is here only while one of its buckets was not seen empty; `tracked` counts exactly the clients
-//! of all shards, so that the cap is exact; nothing but the sweep forgets a client.
+//! Invariants: an account is here only while it was not seen empty; `tracked` counts exactly the clients of all shards,
+//! so that the cap is exact; nothing but the sweep forgets an account.
 
 use std::{
     hash::RandomState,
@@ -10,14 +10,18 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use indexmap::IndexMap;
-use smallvec::{SmallVec, smallvec};
 
 use super::{
-    Limit, Scope,
-    ledger::{Bucket, Standing, Verdict},
+    account::{Account, AccountId, Admission},
+    booked::{Ask, Booked, Step, Target},
+    counts::{Counts, Decision, Own, Per, Settled},
+    ledger::{Level, Short, Standing},
+    moving::Moved,
+    rule::{Mode, Rules},
     tick::Tick,
 };
 use crate::principal::ClientId;
@@ -29,22 +33,50 @@ pub struct Tracked {
     most: usize,
 }
 
-/// One shard's clients. The hash is keyed at random, since ids are chosen by clients.
+/// One shard's accounts. The hash is keyed at random, since ids are chosen by clients.
 #[derive(Debug)]
 pub struct Clients {
-    all: IndexMap<ClientId, Buckets, RandomState>,
+    all: IndexMap<AccountId, Account, RandomState>,
+    /// How many of them are clients.
+    clients: usize,
     tracked: Tracked,
+    counts: Own,
     sweep: Sweep,
 }
 
-/// The client is new, and as many as may be are remembered already. Nothing was consumed.
+/// What an admission took.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What of what; to be given back or settled.
+    pub(super) booked: Booked,
+    /// The enforced rule with the smallest share left, by its position, and how it stands now.
+    pub(super) tightest: Option<(usize, Standing)>,
+}
+
+/// Why nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowded;
+pub enum Refused {
+    /// Not now.
+    Short {
+        /// Which rule, by its position: the one that needs longest.
+        which: usize,
+        /// The exact time after which the same request is admitted, if nothing else is charged meanwhile.
+        retry_after: Duration,
+        /// How the rule stands.
+        standing: Standing,
+    },
+    /// More than a limit itself, or the limit is 0: never.
+    Oversize {
+        /// Which rule.
+        which: usize,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// The client is new, and as many as may be are remembered already.
+    Crowded,
+}
 
-/// Most clients use one scope.
-type Buckets = SmallVec<[Bucket; 1]>;
-
-/// Where the sweep is. A round goes down from the last position to the first; a removed client's place is taken by the
+/// Where the sweep is. A round goes down from the last position to the first; a removed account's place is taken by the
 /// then last one, which the round has passed, or which came after it began. So positions still ahead never change, and
 /// whoever is empty when a round begins is gone when it ends.
 #[derive(Debug, Default)]
@@ -71,68 +103,126 @@ impl Tracked {
         self.count.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
+    /// Enters a client whose call was admitted before: what it still owes is not lost for want of a place.
+    fn return_to(&self) {
+        self.count.fetch_add(1, Relaxed);
+    }
+
     fn leave(&self, clients: usize) {
         self.count.fetch_sub(clients, Relaxed);
     }
 }
 
 impl Clients {
-    /// No clients yet.
-    pub fn new(tracked: Tracked) -> Self {
-        Self { all: IndexMap::default(), tracked, sweep: Sweep::default() }
+    /// No accounts yet.
+    pub fn new(tracked: Tracked, counts: &Counts) -> Self {
+        Self { all: IndexMap::default(), clients: 0, tracked, counts: counts.own(), sweep: Sweep::default() }
     }
 
-    /// Clients remembered by this shard.
+    /// Clients remembered by this shard; pools are not counted.
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.clients
     }
 
-    /// See [`Bucket::admit`]; and how the limit stands afterwards.
+    /// Takes what a call asks for under all of the account's rules, or nothing. `member` is who asks, for pools.
     ///
     /// # Errors
-    /// [`Crowded`]: the client is new, there is room for its tokens, but none for itself.
+    /// See [`Refused`].
     pub fn admit(
         &mut self,
         now: Tick,
-        client: &ClientId,
-        limit: &Limit,
-        amount: u64,
-    ) -> Result<(Verdict, Standing), Crowded> {
-        let mut known = self.all.get_mut(client);
-        if let Some(bucket) = known.as_deref_mut().and_then(|buckets| find(buckets, limit.scope)) {
-            return Ok((bucket.admit(now, limit, amount), bucket.standing(now, limit)));
+        id: &AccountId,
+        rules: &Rules,
+        ask: &Ask,
+        member: Option<&ClientId>,
+    ) -> Result<Admitted, Refused> {
+        if let Some(account) = self.all.get_mut(id) {
+            let before = account.debt();
+            let admission = account.admit(now, rules, ask, member);
+            self.counts.owed(account.debt() - before);
+            return answer(&self.counts, Per::from(id), now, rules, account, admission);
         }
-        let mut bucket = Bucket::new(limit.scope);
-        let answer = (bucket.admit(now, limit, amount), bucket.standing(now, limit));
-        if bucket.is_empty(now) {
-            return Ok(answer);
+        let mut account = Account::default();
+        let admission = account.admit(now, rules, ask, member);
+        let stays = !account.is_empty(now);
+        if stays && id.is_client() && !self.tracked.enter() {
+            return Err(Refused::Crowded);
         }
-        match known {
-            Some(buckets) => buckets.push(bucket),
-            None if self.tracked.enter() => {
-                self.all.insert(client.clone(), smallvec![bucket]);
-            }
-            None => return Err(Crowded),
+        let answer = answer(&self.counts, Per::from(id), now, rules, &account, admission);
+        if stays {
+            self.insert(id.clone(), account);
         }
-        Ok(answer)
+        answer
     }
 
-    /// See [`Bucket::refund`].
-    pub fn refund(&mut self, client: &ClientId, scope: Scope, at: Tick, amount: u64) {
-        if let Some(bucket) = self.all.get_mut(client).and_then(|buckets| find(buckets, scope)) {
-            bucket.refund(at, amount);
+    /// Why [`admit`](Self::admit) would refuse now. Takes nothing, and nobody is remembered for it.
+    pub fn look(
+        &mut self,
+        now: Tick,
+        id: &AccountId,
+        rules: &Rules,
+        ask: &Ask,
+        member: Option<&ClientId>,
+    ) -> Option<Refused> {
+        let look = |account: &mut Account| {
+            let short = account.look(now, rules, ask, member)?;
+            Some(refused(now, rules, account, short))
+        };
+        match self.all.contains_key(id) {
+            true => self.change(now, id, look),
+            false => look(&mut Account::default()),
         }
     }
 
-    /// See [`Bucket::standing`].
-    pub fn standing(&self, now: Tick, client: &ClientId, limit: &Limit) -> Standing {
-        let buckets = self.all.get(client).map_or(&[][..], |buckets| buckets);
-        let bucket = buckets.iter().find(|bucket| bucket.scope() == limit.scope);
-        bucket.map_or_else(|| Standing::untouched(limit), |bucket| bucket.standing(now, limit))
+    /// See [`Account::draw`].
+    pub(super) fn draw(
+        &mut self,
+        now: Tick,
+        id: &AccountId,
+        rules: &Rules,
+        (step, shadow): (&Step, bool),
+        member: Option<&ClientId>,
+    ) -> Result<Booked, usize> {
+        self.change(now, id, |account| account.draw(now, rules, step, member, shadow))
     }
 
-    /// Looks at the next of `slices` equal parts of the clients and forgets those that have nothing left. A round takes
+    /// See [`Account::settle`].
+    pub(super) fn settle(
+        &mut self,
+        now: Tick,
+        id: &AccountId,
+        rules: &Rules,
+        (booked, target): (Booked, &Target),
+        member: Option<&ClientId>,
+    ) {
+        if !booked.stands(rules, target) {
+            self.change(now, id, |account| account.settle(now, rules, booked, target, member));
+        }
+    }
+
+    /// Tokens of a settled call, to be counted once a call.
+    pub(super) fn count_settled(&self, tokens: &Settled) {
+        self.counts.settled(tokens);
+    }
+
+    /// How each of the rules stands for the account.
+    pub fn levels(&mut self, now: Tick, id: &AccountId, rules: &Rules) -> Vec<Level> {
+        match self.all.contains_key(id) {
+            true => self.change(now, id, |account| account.levels(now, rules)),
+            false => Account::default().levels(now, rules),
+        }
+    }
+
+    /// The enforced rule with the smallest share left, and how it stands.
+    pub(super) fn tightest(&self, now: Tick, id: &AccountId, rules: &Rules) -> Option<(usize, Standing)> {
+        match self.all.get(id) {
+            Some(account) => account.tightest(now, rules),
+            None => Account::default().tightest(now, rules),
+        }
+    }
+
+    /// Looks at the next of `slices` equal parts of the accounts and forgets those that have nothing left. A round takes
     /// so many calls; who becomes empty during one is gone at the end of the next.
     pub fn sweep(&mut self, now: Tick, slices: usize) {
         if self.sweep.ahead == 0 {
@@ -142,19 +232,82 @@ impl Clients {
         }
         let stop = self.sweep.ahead.saturating_sub(self.sweep.slice);
         for position in (stop..self.sweep.ahead).rev() {
-            self.look(now, position);
+            self.visit(now, position);
         }
         self.sweep.ahead = stop;
     }
 
-    fn look(&mut self, now: Tick, position: usize) {
-        let Some((_, buckets)) = self.all.get_index_mut(position) else { return };
-        if buckets.iter().any(|bucket| bucket.is_empty(now)) {
-            buckets.retain(|bucket| !bucket.is_empty(now));
+    /// Takes up to `most` accounts out, to be moved to other shards. What has settled since they were asked for belongs
+    /// to the new place as well: whoever moves them passes later messages on.
+    pub fn export(&mut self, now: Tick, most: usize) -> Vec<Moved> {
+        self.sweep = Sweep::default();
+        let from = self.all.len().saturating_sub(most);
+        let taken = self.all.split_off(from);
+        let clients = taken.keys().filter(|id| id.is_client()).count();
+        self.clients -= clients;
+        self.tracked.leave(clients);
+        let moved = |(id, account): (AccountId, Account)| {
+            self.counts.owed(-account.debt());
+            account.moved(&id, now)
+        };
+        taken.into_iter().map(moved).collect()
+    }
+
+    /// Copies of all accounts, to be stored.
+    pub fn snapshot(&self, now: Tick) -> impl Iterator<Item = Moved> {
+        self.all.iter().map(move |(id, account)| account.moved(id, now))
+    }
+
+    /// Takes in accounts of elsewhere; one that is here already is replaced. They are never refused for the cap.
+    pub fn import(&mut self, now: Tick, moved: impl IntoIterator<Item = Moved>) {
+        for one in moved {
+            let (id, account) = Account::restored(one, now);
+            self.counts.owed(account.debt());
+            if let Some(replaced) = self.all.get(&id) {
+                self.counts.owed(-replaced.debt());
+            } else if id.is_client() {
+                self.tracked.return_to();
+            }
+            self.insert(id, account);
         }
-        if buckets.is_empty() {
+    }
+
+    /// Changes an account that is here, or was when the call was admitted.
+    fn change<R>(&mut self, now: Tick, id: &AccountId, change: impl FnOnce(&mut Account) -> R) -> R {
+        if let Some(account) = self.all.get_mut(id) {
+            let before = account.debt();
+            let answer = change(account);
+            self.counts.owed(account.debt() - before);
+            return answer;
+        }
+        let mut account = Account::default();
+        let answer = change(&mut account);
+        if !account.is_empty(now) {
+            self.counts.owed(account.debt());
+            if id.is_client() {
+                self.tracked.return_to();
+            }
+            self.insert(id.clone(), account);
+        }
+        answer
+    }
+
+    fn insert(&mut self, id: AccountId, account: Account) {
+        let is_client = id.is_client();
+        if self.all.insert(id, account).is_none() {
+            self.clients += usize::from(is_client);
+        }
+    }
+
+    fn visit(&mut self, now: Tick, position: usize) {
+        let Some((id, account)) = self.all.get_index_mut(position) else { return };
+        let (is_client, before) = (id.is_client(), account.debt());
+        let is_empty = account.sweep(now);
+        self.counts.owed(account.debt() - before);
+        if is_empty {
             self.all.swap_remove_index(position);
-            self.tracked.leave(1);
+            self.clients -= usize::from(is_client);
+            self.tracked.leave(is_client.into());
         }
     }
 
@@ -170,12 +323,42 @@ impl Clients {
 
 impl Drop for Clients {
     fn drop(&mut self) {
-        self.tracked.leave(self.all.len());
+        self.tracked.leave(self.clients);
     }
 }
 
-fn find(buckets: &mut Buckets, scope: Scope) -> Option<&mut Bucket> {
-    buckets.iter_mut().find(|bucket| bucket.scope() == scope)
+/// Says, and counts, what an admission came to.
+fn answer(
+    counts: &Own,
+    per: Per,
+    now: Tick,
+    rules: &Rules,
+    account: &Account,
+    Admission { booked, refusing }: Admission,
+) -> Result<Admitted, Refused> {
+    let refuses = |kind| refusing & (1 << kind as u8) > 0;
+    for rule in rules.lanes().map(|lane| &lane[0]) {
+        let decision = match (&booked, rule.mode, refuses(rule.kind)) {
+            (Err(_), Mode::Enforce, true) => Decision::Refused,
+            (Err(_), ..) => continue,
+            (Ok(_), Mode::Shadow, true) => Decision::ShadowRefused,
+            (Ok(_), ..) => Decision::Admitted,
+        };
+        counts.decided(per, rule.kind, decision);
+    }
+    match booked {
+        Ok(booked) => Ok(Admitted { booked, tightest: account.tightest(now, rules) }),
+        Err(short) => Err(refused(now, rules, account, short)),
+    }
+}
+
+fn refused(now: Tick, rules: &Rules, account: &Account, Short { which, until }: Short) -> Refused {
+    let standing = rules.position(which).map(|rule| account.standing(now, rules, rule));
+    let standing = standing.unwrap_or(Standing { limit: 0, remaining: 0, reset_after: Duration::ZERO });
+    match until {
+        Some(until) => Refused::Short { which, retry_after: until.since(now), standing },
+        None => Refused::Oversize { which, standing },
+    }
 }
 
 #[cfg(test)]

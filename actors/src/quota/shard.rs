@@ -1,6 +1,6 @@
-//! The quota actor: one shard of all clients.
+//! The quota actor: one shard of all accounts.
 //!
-//! State: the windows of its clients ([`Clients`]). Callers: [`Quota`](super::Quota) and
+//! State: the windows of its accounts ([`Clients`]). Callers: [`Quota`](super::Quota) and
 //! [`Reservation`](super::Reservation), nobody else. A restart keeps everything that `ractor` gives back, a panic in a
 //! handler keeps everything. A message costs well under a microsecond, a worst case few; a tick well under a
 //! millisecond with a million clients over the default number of shards.
@@ -10,10 +10,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::{
-    Limit, Refusal,
-    clients::{Clients, Crowded, Tracked},
-    ledger::{Standing, Verdict},
-    reservation::{Booking, Reservation},
+    Refusal,
+    account::AccountId,
+    booked::{Ask, Step, Target},
+    clients::{Admitted, Clients, Refused, Tracked},
+    counts::{Counts, Settled},
+    ledger::{Level, Standing},
+    reservation::{Booking, Part},
+    rule::Rules,
     tick::Clock,
 };
 use crate::{
@@ -26,33 +30,83 @@ use crate::{
 /// What a quota actor understands. Only this room makes them.
 #[derive(Debug)]
 pub enum Message {
-    /// Take tokens, or say why not.
+    /// Take what a call asks for, or say why not.
     Reserve(Reserve),
-    /// Give tokens back.
-    Refund(Refund),
-    /// A reservation became final.
-    Settle,
+    /// A stream goes on.
+    Draw(Draw),
+    /// A call, or a step of one, has ended.
+    Settle(Settle),
+    /// How does an account stand?
+    Usage(Usage),
+    /// Would it be admitted?
+    Look(Look),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
 }
 
-/// A request for tokens.
+/// A call that wants to be admitted.
 #[derive(Debug)]
 pub struct Reserve {
-    pub(super) client: ClientId,
-    pub(super) limit: Limit,
-    pub(super) amount: u64,
+    pub(super) account: AccountId,
+    pub(super) rules: Rules,
+    pub(super) ask: Ask,
+    pub(super) member: Option<ClientId>,
     /// The shard's own address, for the reservation.
     pub(super) home: Address<Message>,
-    pub(super) reply: Reply<Result<Reservation, Refusal>>,
+    pub(super) reply: Reply<Result<Part, Refusal>>,
 }
 
-/// Tokens that come back; and whoever wants to know how the limit stands then.
+/// A stream that wants its next block.
 #[derive(Debug)]
-pub struct Refund {
-    pub(super) booking: Booking,
-    pub(super) answer: Option<(Limit, oneshot::Sender<Standing>)>,
+pub struct Draw {
+    pub(super) account: AccountId,
+    pub(super) rules: Rules,
+    pub(super) member: Option<ClientId>,
+    pub(super) step: Step,
+    /// Whether the call is charged to the shadow rules.
+    pub(super) shadow: bool,
+    pub(super) home: Address<Message>,
+    /// What was booked, or the position of the rule that cuts.
+    pub(super) reply: Reply<Result<Part, usize>>,
+}
+
+/// What a call is charged in the end; and whoever wants to know how the account stands then.
+#[derive(Debug)]
+pub struct Settle {
+    pub(super) booking: Box<Booking>,
+    pub(super) target: Target,
+    pub(super) ending: Ending,
+    /// What the call as a whole has settled; told to one of its accounts.
+    pub(super) settled: Settled,
+    pub(super) answer: Option<oneshot::Sender<Option<(usize, Standing)>>>,
+}
+
+/// A question for levels.
+#[derive(Debug)]
+pub struct Usage {
+    pub(super) account: AccountId,
+    pub(super) rules: Rules,
+    pub(super) reply: Reply<Vec<Level>>,
+}
+
+/// A call that might want to be admitted.
+#[derive(Debug)]
+pub struct Look {
+    pub(super) account: AccountId,
+    pub(super) rules: Rules,
+    pub(super) ask: Ask,
+    pub(super) member: Option<ClientId>,
+    pub(super) reply: Reply<Option<Refusal>>,
+}
+
+/// How something ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Settled,
+    Refunded,
+    /// A step that nobody waited for.
+    Undone,
 }
 
 /// One shard's state.
@@ -75,67 +129,91 @@ enum Number {
     Refunded,
 }
 
-/// A round of the sweep takes 240 ticks, 12 s. Two rounds are the longest an empty client stays: under 30 s, with some
+/// A round of the sweep takes 240 ticks, 12 s. Two rounds are the longest an empty account stays: under 30 s, with some
 /// room for a busy actor's late ticks.
 const SLICES: usize = 240;
 
 impl Shard {
-    /// An empty shard. All shards of a server share `clock` and `tracked`.
-    pub fn new(clock: Clock, tracked: Tracked, own: Own) -> Self {
-        Self { clients: Clients::new(tracked), clock, own }
+    /// An empty shard. All shards of a server share `clock`, `tracked` and `counts`.
+    pub fn new(clock: Clock, tracked: Tracked, counts: &Counts, own: Own) -> Self {
+        Self { clients: Clients::new(tracked, counts), clock, own }
     }
 
     fn reserve(&mut self, reserve: Reserve) {
         if reserve.reply.is_closed() {
             return;
         }
-        let Reserve { client, limit, amount, home, reply } = reserve;
-        let decision = self.decide(client, limit, amount, home);
-        if let Err(Ok(reservation)) = reply.send(decision) {
-            // Nobody is there to use it.
-            reservation.unbook().inspect(|booking| self.give_back(booking));
-        }
-    }
-
-    fn decide(
-        &mut self,
-        client: ClientId,
-        limit: Limit,
-        amount: u64,
-        home: Address<Message>,
-    ) -> Result<Reservation, Refusal> {
-        let (number, decision) = match self.clients.admit(self.clock.now(), &client, &limit, amount) {
-            Ok((Verdict::Admitted { at }, standing)) => {
-                let booking = Booking { client, scope: limit.scope, at, amount };
-                (Number::Admitted, Ok(Reservation::new(home, booking, limit, standing)))
+        let Reserve { account, rules, ask, member, home, reply } = reserve;
+        let answer = self.clients.admit(self.clock.now(), &account, &rules, &ask, member.as_ref());
+        self.count(match &answer {
+            Ok(_) => Number::Admitted,
+            Err(Refused::Short { .. }) => Number::Short,
+            Err(Refused::Oversize { .. }) => Number::Oversize,
+            Err(Refused::Crowded) => Number::Crowded,
+        });
+        self.show_clients();
+        let decision = match answer {
+            Ok(Admitted { booked, tightest }) => {
+                Ok(Part::new(home, Booking { account, rules, member, booked }, tightest))
             }
-            Ok((Verdict::Short { retry_after }, standing)) => {
-                (Number::Short, Err(Refusal::Short { retry_after, standing }))
-            }
-            Ok((Verdict::Oversize, standing)) => (Number::Oversize, Err(Refusal::Oversize { standing })),
-            Err(Crowded) => (Number::Crowded, Err(Refusal::Crowded)),
+            Err(refused) => Err(Refusal::new(refused, &rules)),
         };
-        self.count(number);
-        self.own.set(Number::Clients as usize, i64::try_from(self.clients.len()).unwrap_or(i64::MAX));
-        decision
-    }
-
-    fn refund(&mut self, Refund { booking, answer }: Refund) {
-        self.give_back(&booking);
-        if let Some((limit, answer)) = answer {
-            let standing = self.clients.standing(self.clock.now(), &booking.client, &limit);
-            // Refunded all the same if nobody waits for the answer.
-            let _ = answer.send(standing);
+        if let Err(Ok(part)) = reply.send(decision) {
+            // Nobody is there to use it.
+            part.unbook().into_iter().for_each(|booking| self.give_back(booking, Ending::Refunded));
         }
     }
 
-    fn give_back(&mut self, booking: &Booking) {
-        self.clients.refund(&booking.client, booking.scope, booking.at, booking.amount);
-        self.count(Number::Refunded);
+    fn draw(&mut self, draw: Draw) {
+        if draw.reply.is_closed() {
+            return;
+        }
+        let Draw { account, rules, member, step, shadow, home, reply } = draw;
+        let drawn = self.clients.draw(self.clock.now(), &account, &rules, (&step, shadow), member.as_ref());
+        let drawn = drawn.map(|booked| Part::new(home, Booking { account, rules, member, booked }, None));
+        if let Err(Ok(part)) = reply.send(drawn) {
+            part.unbook().into_iter().for_each(|booking| self.give_back(booking, Ending::Undone));
+        }
+    }
+
+    fn settle(&mut self, Settle { booking, target, ending, settled, answer }: Settle) {
+        let Booking { account, rules, member, booked } = *booking;
+        let now = self.clock.now();
+        self.clients.settle(now, &account, &rules, (booked, &target), member.as_ref());
+        self.clients.count_settled(&settled);
+        match ending {
+            Ending::Settled => self.count(Number::Settled),
+            Ending::Refunded => self.count(Number::Refunded),
+            Ending::Undone => {}
+        }
+        if let Some(answer) = answer {
+            // Settled all the same if nobody waits for the answer.
+            let _ = answer.send(self.clients.tightest(now, &account, &rules));
+        }
+    }
+
+    fn give_back(&mut self, booking: Box<Booking>, ending: Ending) {
+        let (target, settled) = (Target::default(), Settled::default());
+        self.settle(Settle { booking, target, ending, settled, answer: None });
+    }
+
+    fn usage(&mut self, Usage { account, rules, reply }: Usage) {
+        let levels = self.clients.levels(self.clock.now(), &account, &rules);
+        // Whoever asked may be gone.
+        let _ = reply.send(levels);
+    }
+
+    fn look(&mut self, Look { account, rules, ask, member, reply }: Look) {
+        let refused = self.clients.look(self.clock.now(), &account, &rules, &ask, member.as_ref());
+        let _ = reply.send(refused.map(|refused| Refusal::new(refused, &rules)));
     }
 
     fn count(&self, number: Number) {
         self.own.add(number as usize, 1);
+    }
+
+    fn show_clients(&self) {
+        self.own.set(Number::Clients as usize, i64::try_from(self.clients.len()).unwrap_or(i64::MAX));
     }
 }
 
@@ -150,8 +228,10 @@ impl State for Shard {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Reserve(reserve) => self.reserve(reserve),
-            Message::Refund(refund) => self.refund(refund),
-            Message::Settle => self.count(Number::Settled),
+            Message::Draw(draw) => self.draw(draw),
+            Message::Settle(settle) => self.settle(settle),
+            Message::Usage(usage) => self.usage(usage),
+            Message::Look(look) => self.look(look),
             #[cfg(test)]
             Message::Panic(_reply) => panic!("injected"),
         }
@@ -159,6 +239,6 @@ impl State for Shard {
 
     fn tick(&mut self) {
         self.clients.sweep(self.clock.now(), SLICES);
-        self.own.set(Number::Clients as usize, i64::try_from(self.clients.len()).unwrap_or(i64::MAX));
+        self.show_clients();
     }
 }

@@ -13,6 +13,11 @@ use tokio::{
 
 use super::*;
 
+mod debt;
+mod model;
+mod oracles;
+mod pools;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Running shards, and what they share.
@@ -22,20 +27,34 @@ struct Running {
     tracked: Tracked,
 }
 
+/// What one client takes under one limit of input.
+trait Single {
+    async fn take(&self, client: &ClientId, limit: &Limit, input: u64) -> Result<Reservation, Refusal>;
+}
+
+impl Single for Quota {
+    async fn take(&self, client: &ClientId, limit: &Limit, input: u64) -> Result<Reservation, Refusal> {
+        let rules = Rules::new([Rule::new(Kind::Input, limit.clone(), "per_user.input_token_limit")]);
+        let accounts = [(AccountId::Client(client.clone()), &rules)];
+        self.reserve(&Demand::of_input(&accounts, input)).await
+    }
+}
+
 async fn running(shards: usize, max_clients: usize) -> Running {
     let mut supervisor = Supervisor::start("quota").await;
     let (clock, tracked) = (Clock::start(), Tracked::new(max_clients));
-    let counted = tracked.clone();
-    let shard = move |own| Shard::new(clock.clone(), counted.clone(), own);
+    let (counted, counts) = (tracked.clone(), Counts::default());
+    let own_counts = counts.clone();
+    let shard = move |own| Shard::new(clock.clone(), counted.clone(), &own_counts, own);
     let count = NonZeroUsize::new(shards).unwrap();
-    let quota = Quota::new(supervisor.spawn_shards("quota", count, 4_096, shard).await);
+    let quota = Quota::new(supervisor.spawn_shards("quota", count, 4_096, shard).await, counts);
     Running { quota, supervisor, tracked }
 }
 
 impl Running {
     /// What is left of a client's limit, without taking any.
     async fn left(&self, client: &ClientId, limit: &Limit) -> u64 {
-        self.quota.reserve(client, limit, 0).await.unwrap().standing().remaining
+        self.quota.take(client, limit, 0).await.unwrap().standing().unwrap().remaining
     }
 
     fn number(&self, name: &str) -> i64 {
@@ -69,7 +88,7 @@ async fn sixty_four_tasks_storming_one_client_get_the_limit_and_not_a_token_more
             let mut taken = 0;
             for turn in 0..60 {
                 let amount = 1 + (task + turn) % 3;
-                match quota.reserve(&alice(), &limit, amount).await {
+                match quota.take(&alice(), &limit, amount).await {
                     // Every fifth gives its tokens back by dropping them.
                     Ok(_unsent) if turn % 5 == 0 => {}
                     Ok(reservation) => {
@@ -94,11 +113,11 @@ async fn script(shards: usize) -> Vec<Result<Standing, Refusal>> {
     let mut answers = Vec::new();
     for turn in 0_u64..2_000 {
         let client = ClientId::new(&format!("client-{}", turn * turn % 41));
-        let answer = running.quota.reserve(&client, &limit, turn * 7 % 113).await;
+        let answer = running.quota.take(&client, &limit, turn * 7 % 113).await;
         answers.push(match answer {
-            Ok(reservation) if turn % 6 == 0 => Ok(reservation.refund().await),
+            Ok(reservation) if turn % 6 == 0 => Ok(reservation.refund().await.unwrap()),
             Ok(reservation) => {
-                let standing = reservation.standing();
+                let standing = reservation.standing().unwrap();
                 reservation.settle();
                 Ok(standing)
             }
@@ -122,7 +141,7 @@ async fn any_number_of_shards_gives_the_same_answers() {
 async fn a_panic_in_a_handler_loses_no_window() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    running.quota.reserve(&alice(), &limit, 7).await.unwrap().settle();
+    running.quota.take(&alice(), &limit, 7).await.unwrap().settle();
     let shard = running.quota.shards.of(b"alice");
     let failed = shard.call(ANSWER_WITHIN, Message::Panic).await;
     assert_eq!(failed, Err(Unreachable::Failed));
@@ -134,8 +153,8 @@ async fn a_panic_in_a_handler_loses_no_window() {
 async fn a_killed_quota_actor_comes_back_with_its_windows() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    running.quota.reserve(&alice(), &limit, 4).await.unwrap().settle();
-    let unsent = running.quota.reserve(&alice(), &limit, 3).await.unwrap();
+    running.quota.take(&alice(), &limit, 4).await.unwrap().settle();
+    let unsent = running.quota.take(&alice(), &limit, 3).await.unwrap();
     let killed = running.quota.shards.of(b"alice").actor();
     killed.kill();
     killed.wait(None).await.unwrap();
@@ -144,7 +163,7 @@ async fn a_killed_quota_actor_comes_back_with_its_windows() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(running.left(&alice(), &limit).await, 6);
     assert_eq!(running.tracked.count(), 1);
-    assert_eq!(running.quota.reserve(&alice(), &limit, 7).await.unwrap_err().retry_after_seconds(), Some(59));
+    assert_eq!(running.quota.take(&alice(), &limit, 7).await.unwrap_err().retry_after_seconds(), Some(59));
     assert_eq!(running.supervisor.gauges()[0].snapshot().restarts, 1);
 }
 
@@ -156,7 +175,7 @@ async fn the_cap_on_clients_is_exact_over_all_shards() {
     for number in 0..300 {
         let (quota, limit) = (running.quota.clone(), limit.clone());
         let client = ClientId::new(&format!("client-{number}"));
-        calls.spawn(async move { quota.reserve(&client, &limit, 1).await.map(Reservation::settle) });
+        calls.spawn(async move { quota.take(&client, &limit, 1).await.map(Reservation::settle) });
     }
     let answers = calls.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 100);
@@ -170,14 +189,14 @@ async fn empty_clients_are_gone_within_thirty_seconds_and_make_room_for_others()
     let running = running(2, 2).await;
     let limit = limit(10, Duration::from_secs(1));
     for name in ["alice", "bob"] {
-        running.quota.reserve(&ClientId::new(name), &limit, 1).await.unwrap().settle();
+        running.quota.take(&ClientId::new(name), &limit, 1).await.unwrap().settle();
     }
     let carol = ClientId::new("carol");
-    assert_eq!(running.quota.reserve(&carol, &limit, 1).await.map(drop), Err(Refusal::Crowded));
+    assert_eq!(running.quota.take(&carol, &limit, 1).await.map(drop), Err(Refusal::Crowded));
     // Not `advance`: the actors' own timers are to fire one after the other.
     sleep(Duration::from_secs(31)).await;
     assert_eq!((running.tracked.count(), running.number("clients")), (0, 0));
-    assert!(running.quota.reserve(&carol, &limit, 1).await.is_ok());
+    assert!(running.quota.take(&carol, &limit, 1).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +205,7 @@ async fn a_caller_that_gives_up_before_the_actor_looks_takes_nothing() {
     let limit = limit(10, MINUTE);
     {
         let client = alice();
-        let mut call = pin!(running.quota.reserve(&client, &limit, 7));
+        let mut call = pin!(running.quota.take(&client, &limit, 7));
         begin(call.as_mut());
     }
     assert_eq!(running.left(&alice(), &limit).await, 10);
@@ -199,7 +218,7 @@ async fn a_caller_that_gives_up_before_it_reads_the_answer_takes_nothing() {
     let limit = limit(10, MINUTE);
     {
         let client = alice();
-        let mut call = pin!(running.quota.reserve(&client, &limit, 7));
+        let mut call = pin!(running.quota.take(&client, &limit, 7));
         begin(call.as_mut());
         while running.number("admitted") == 0 {
             yield_now().await;
@@ -213,9 +232,9 @@ async fn a_caller_that_gives_up_before_it_reads_the_answer_takes_nothing() {
 async fn a_reservation_that_is_dropped_is_refunded_unless_the_call_was_sent() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    drop(running.quota.reserve(&alice(), &limit, 7).await.unwrap());
+    drop(running.quota.take(&alice(), &limit, 7).await.unwrap());
     assert_eq!(running.left(&alice(), &limit).await, 10);
-    let mut sent = running.quota.reserve(&alice(), &limit, 7).await.unwrap();
+    let mut sent = running.quota.take(&alice(), &limit, 7).await.unwrap();
     sent.sent();
     drop(sent);
     assert_eq!(running.left(&alice(), &limit).await, 3);
@@ -226,14 +245,14 @@ async fn a_reservation_that_is_dropped_is_refunded_unless_the_call_was_sent() {
 async fn a_refund_restates_the_level_even_after_the_call_was_sent() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    running.quota.reserve(&alice(), &limit, 2).await.unwrap().settle();
+    running.quota.take(&alice(), &limit, 2).await.unwrap().settle();
     advance(Duration::from_secs(10)).await;
-    let mut sent = running.quota.reserve(&alice(), &limit, 7).await.unwrap();
+    let mut sent = running.quota.take(&alice(), &limit, 7).await.unwrap();
     sent.sent();
     let standing = Standing { limit: 10, remaining: 1, reset_after: MINUTE };
-    assert_eq!(sent.standing(), standing);
+    assert_eq!(sent.standing(), Some(standing));
     let restated = Standing { limit: 10, remaining: 8, reset_after: MINUTE - Duration::from_secs(10) };
-    assert_eq!(sent.refund().await, restated);
+    assert_eq!(sent.refund().await, Some(restated));
     assert_eq!(running.left(&alice(), &limit).await, 8);
 }
 
@@ -241,7 +260,7 @@ async fn a_refund_restates_the_level_even_after_the_call_was_sent() {
 async fn a_refund_that_is_not_waited_for_is_done_all_the_same() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    let reservation = running.quota.reserve(&alice(), &limit, 7).await.unwrap();
+    let reservation = running.quota.take(&alice(), &limit, 7).await.unwrap();
     {
         let mut refund = pin!(reservation.refund());
         begin(refund.as_mut());
@@ -253,16 +272,17 @@ async fn a_refund_that_is_not_waited_for_is_done_all_the_same() {
 async fn refusals_say_when_how_much_and_whether_ever() {
     let running = running(1, 10).await;
     let limit = limit(10, MINUTE);
-    running.quota.reserve(&alice(), &limit, 7).await.unwrap().settle();
+    running.quota.take(&alice(), &limit, 7).await.unwrap().settle();
     let standing = Standing { limit: 10, remaining: 3, reset_after: MINUTE };
-    let short = running.quota.reserve(&alice(), &limit, 4).await.unwrap_err();
-    assert_eq!(short, Refusal::Short { retry_after: MINUTE, standing });
+    let short = running.quota.take(&alice(), &limit, 4).await.unwrap_err();
+    let rule = || Refusing { id: "per_user.input_token_limit".into(), kind: Kind::Input };
+    assert_eq!(short, Refusal::Short { retry_after: MINUTE, rule: rule(), standing });
     assert_eq!(short.retry_after_seconds(), Some(60));
-    let oversize = running.quota.reserve(&alice(), &limit, 11).await.unwrap_err();
-    assert_eq!(oversize, Refusal::Oversize { standing });
+    let oversize = running.quota.take(&alice(), &limit, 11).await.unwrap_err();
+    assert_eq!(oversize, Refusal::Oversize { rule: rule(), standing });
     assert_eq!(oversize.retry_after_seconds(), None);
     advance(MINUTE).await;
-    assert!(running.quota.reserve(&alice(), &limit, 4).await.is_ok(), "Retry-After was true");
+    assert!(running.quota.take(&alice(), &limit, 4).await.is_ok(), "Retry-After was true");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,10 +290,10 @@ async fn after_the_drain_a_refund_is_computed_and_a_call_refused() {
     let mut supervisor = Supervisor::start("quota").await;
     let quota = Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 100, 10).await;
     let limit = limit(10, MINUTE);
-    let reservation = quota.reserve(&alice(), &limit, 7).await.unwrap();
+    let reservation = quota.take(&alice(), &limit, 7).await.unwrap();
     assert!(supervisor.drain(MINUTE).await);
     let standing = Standing { limit: 10, remaining: 10, reset_after: MINUTE };
-    assert_eq!(reservation.refund().await, standing);
-    let refusal = quota.reserve(&alice(), &limit, 7).await.unwrap_err();
+    assert_eq!(reservation.refund().await, Some(standing));
+    let refusal = quota.take(&alice(), &limit, 7).await.unwrap_err();
     assert_eq!(refusal, Refusal::Unreachable(Unreachable::Restarting));
 }

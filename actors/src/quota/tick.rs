@@ -9,14 +9,20 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
 
-/// Where ticks come from: the runtime's monotonic clock, counted from the moment this value was made.
+/// Where ticks come from: the runtime's monotonic clock, counted from some time before this value was made.
 /// Clones share the origin, so ticks of clones are comparable. Stands still under paused test time.
 #[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
 }
 
+/// What a [`Clock`] shows at first: twice the longest window, so that whatever is restored has an instant.
+pub const HEAD_START: Duration = Duration::from_secs(62 * 86_400);
+
 impl Tick {
+    /// The end of time, which never comes.
+    pub const END: Self = Self(u64::MAX);
+
     /// The tick `nanos` nanoseconds after the clock's origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -39,14 +45,14 @@ impl Tick {
 }
 
 impl Clock {
-    /// A clock that shows tick 0 now.
+    /// A clock that starts now, at [`HEAD_START`].
     pub fn start() -> Self {
         Self { origin: Instant::now() }
     }
 
     /// The present.
     pub fn now(&self) -> Tick {
-        Tick(nanos(self.origin.elapsed()))
+        Tick(nanos(self.origin.elapsed())).after(HEAD_START)
     }
 }
 

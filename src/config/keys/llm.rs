@@ -57,10 +57,10 @@ static COUNTING: Section = Section { title: "[llm.limits]", names: None, keys: &
     Key::new("count_tools", Kind::Bool, "true", "Whether tool definitions, calls and results count; `false` = plain text only."),
     Key::new("image_tokens", Kind::Integer(0, 1 << 32), "85", "Tokens for an image."),
     Key::new("file_tokens", Kind::Integer(0, 1 << 32), "2000", "Tokens for other base64 data."),
-    Key::new("count", Kind::Choice(&["estimate", "reported"]), "\"estimate\"", "What input is charged by.").later_unless(&["estimate"], "write `count = \"estimate\"`"),
-    Key::new("cached_input_weight", Kind::Number, "1.0", "What a cached token costs.").later_unless(&["1", "1.0"], "remove it: every token counts once"),
-    Key::new("output_lease", Kind::Integer(1, 1 << 32), "256", "Tokens drawn at a time as output flows.").later_unless(&["256"], "remove it: output is not limited"),
-    Key::new("on_output_limit", Kind::Choice(&["finish", "cut"]), "\"finish\"", "What happens to a stream at its limit.").later_unless(&["finish"], "remove it: output is not limited"),
+    Key::new("count", Kind::Choice(&["estimate", "reported"]), "\"estimate\"", "What input is charged by: as estimated, or corrected to the usage that the provider reports."),
+    Key::new("cached_input_weight", Kind::Number, "1.0", "What an input token costs that the provider had cached; with `count = \"reported\"`."),
+    Key::new("output_lease", Kind::Integer(1, 1 << 32), "256", "Output tokens a stream draws from its limits at a time."),
+    Key::new("on_output_limit", Kind::Choice(&["finish", "cut"]), "\"finish\"", "What becomes of a stream whose output limit is used up: it runs on and the rest is debt, or it is ended."),
 ] };
 
 #[rustfmt::skip]
@@ -123,15 +123,15 @@ static MODEL: Section = Section { title: "[llm.providers.NAME.models.MODEL]", na
     Key::new("allow", Kind::Texts, "", GROUPS_ALLOW),
     Key::new("deny", Kind::Texts, "[]", "These groups may not use it; wins over `allow`."),
     Key::new("max_tokens", Kind::Integer(1, 1 << 32), "4096", "The longest answer, in tokens, where the provider demands a maximum and the caller gave none."),
-    Key::new("price", Kind::Table(&PRICE), "", "Per million tokens.").later("remove it: money is not limited"),
+    Key::new("price", Kind::Table(&PRICE), "", "What a million tokens cost; needed where `cost_limit` holds."),
     Key::new("headers", Kind::Tables(&HEADER_RULE), "", "Header rules, after those of the provider."),
 ] };
 
 #[rustfmt::skip]
 static PRICE: Section = Section { title: "[llm.providers.NAME.models.MODEL.price]", names: None, keys: &[
-    Key::new("input", Kind::Number, "", "Input.").required(),
-    Key::new("cached_input", Kind::Number, "", "Cached input."),
-    Key::new("output", Kind::Number, "", "Output.").required(),
+    Key::new("input", Kind::Number, "", "Of a million input tokens.").required(),
+    Key::new("cached_input", Kind::Number, "", "Of those that the provider had cached; absent = as `input`."),
+    Key::new("output", Kind::Number, "", "Of a million output tokens.").required(),
 ] };
 
 #[rustfmt::skip]

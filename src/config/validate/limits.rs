@@ -1,203 +1,142 @@
 //! `rate_limits` as it was written: which table says what, and what makes no sense about it.
 
-use std::{collections::BTreeSet, ops::Range};
+mod amounts;
+mod reach;
 
-use actors::{Group, identity::Tokens};
+use std::{collections::BTreeMap, ops::Range};
 
-use super::{Check, identification::Callers};
+use actors::{Group, identity::Tokens, quota::Kind};
+
+use self::amounts::amounts;
+pub(super) use self::amounts::on_output_limit;
+use super::{
+    Check,
+    access::{LIMITS, Lists, known_group},
+    identification::Callers,
+};
 use crate::config::{
     diagnostic::{Code, Diagnostic},
-    file::{Entry, View},
-    limits::{Amount, Table, key, walk},
-    quantity::write_duration,
-    shape::nearest,
+    file::{Billionths, Entry, View},
+    limits::{Amounts, Family, Limits, Step, Table, walk},
+    shape::list,
 };
 
-/// Where limits name a group.
-const LIMITS: &str = "limits";
-
-/// A `per_user` table and where it stands.
+/// The tables of a `rate_limits` and where they stand.
 #[derive(Clone, Debug)]
 pub(super) struct Written<'a> {
-    view: View<'a>,
-    pub(super) table: Table,
+    views: [View<'a>; 3],
+    pub(super) limits: Limits,
 }
 
-/// Who may use something: `allow` and `deny` of a provider and its model together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Lists {
-    pub(super) allow: Option<BTreeSet<Group>>,
-    pub(super) deny: BTreeSet<Group>,
-}
+/// Where models want a price: for each `cost_limit`, by where it is, the models it holds for.
+pub(super) type Unpriced<'a> = BTreeMap<usize, (&'a Entry, Vec<&'a str>)>;
 
 impl<'a> Written<'a> {
-    /// Reads the `per_user` of a `rate_limits` table at a dotted path.
-    pub(super) fn read(rate_limits: View<'a>, path: &str, callers: &Callers, check: &mut Check<'_>) -> Self {
-        let view = rate_limits.table("per_user");
-        let mut table = Table::at(format!("{path}.per_user"));
-        if view.exists() {
-            let groups_only = view.table("groups").named().next().is_some();
-            table.default = amount(view, groups_only, check);
-        }
-        for (name, entry, group) in view.table("groups").named() {
-            known_group(name, &format!("group `{name}`"), &entry.key, LIMITS, callers, check);
-            if let Some(amount) = amount(group, false, check).filter(|_| group.exists()) {
-                table.groups.insert(Group::new(name), amount);
+    /// Reads the tables that `place` finds, each with its dotted path.
+    pub(super) fn read(
+        place: impl Fn(Family) -> (View<'a>, String),
+        callers: &Callers,
+        check: &mut Check<'_>,
+    ) -> Self {
+        let places = Family::ALL.map(place);
+        let views = places.clone().map(|(view, _)| view);
+        let [per_user, per_group, total] = places;
+        let limits = Limits::new([
+            per_user_table(per_user, callers, check),
+            pools(per_group, callers, check),
+            Table { default: amounts(total.0, false, check), ..Table::at(total.1) },
+        ]);
+        Self { views, limits }
+    }
+
+    /// Warns of kinds that a nearer table takes away from a farther one. `farther` is the provider's, `None` its own look.
+    pub(super) fn hides(
+        &self,
+        farther: Option<&Limits>,
+        lists: &[Lists],
+        callers: &Callers,
+        check: &mut Check<'_>,
+    ) {
+        let nothing = Limits::default();
+        let (model, provider) = farther.map_or((&nothing, &self.limits), |farther| (&self.limits, farther));
+        for (family, group) in cases(callers).filter(|(_, group)| reaches(lists, group.as_ref(), callers)) {
+            let mut written = walk(family, model, provider, group.as_ref()).into_iter();
+            let mut written = written.by_ref().filter_map(|step| Some((step.amounts?, step)));
+            let Some((nearest, winner)) = written.next() else { continue };
+            if farther.is_some() && !winner.of_model {
+                continue; // said of the provider already
+            }
+            let mut hidden = written.map(|(amounts, step)| (kinds_beyond(nearest, amounts), step));
+            if let Some((kinds, step)) = hidden.find(|(kinds, _)| !kinds.is_empty()) {
+                let keys = list(&kinds).replace(" or ", " and ");
+                let message =
+                    format!("this table hides {keys} of `{}`: the nearest table holds alone", step.path);
+                let help = format!("repeat {keys} here, if that is not meant");
+                let at = self.place(family, &winner, group.as_ref());
+                check.report.push(Diagnostic::new(Code::OverriddenLimit, at, message).help(help));
             }
         }
-        Self { view, table }
     }
 
-    /// Where the table is written; empty at 0 when it is not.
-    pub(super) fn span(&self) -> Range<usize> {
-        self.view.span()
-    }
-
-    /// Whether it limits groups.
-    pub(super) fn has_groups(&self) -> bool {
-        !self.table.groups.is_empty()
-    }
-
-    /// Warns of limits no caller can reach: `lists` are those of every model the table may hold for.
-    pub(super) fn reach(&self, lists: &[Lists], callers: &Callers, check: &mut Check<'_>) {
-        for (name, entry, _) in self.view.table("groups").named() {
-            let group = Group::new(name);
-            if callers.groups.contains(&group) && !lists.iter().any(|lists| lists.admit(Some(&group))) {
-                let message = format!("no caller can reach this limit: group `{name}` may not use the model");
-                let help = "remove it, or change `allow` and `deny`";
-                check.at_key(entry, Code::UnreachableLimit, message, help);
-            }
-        }
-        let anyone = |lists: &Lists| {
-            callers.groups.iter().any(|group| lists.admit(Some(group)))
-                || !callers.require_group && lists.admit(None)
-        };
-        if self.table.default.is_some() && !lists.iter().any(anyone) {
-            let message = "no caller can reach this limit: nobody may use the model";
-            let problem = Diagnostic::new(Code::UnreachableLimit, self.span(), message)
-                .help("remove it, or change `allow` and `deny`");
-            check.report.push(problem);
-        }
-    }
-
-    /// Warns of listed groups that this table forgets while it names others. `farther` is the provider's table.
-    pub(super) fn gaps(&self, farther: &Table, lists: &[Lists], callers: &Callers, check: &mut Check<'_>) {
-        let Some(entry) = self.view.entry("groups").filter(|_| self.has_groups()) else { return };
-        let forgotten = callers.groups.iter().filter(|group| !self.table.groups.contains_key(*group));
-        for group in forgotten.filter(|group| lists.iter().any(|lists| lists.admit(Some(group)))) {
-            let steps = walk(&self.table, farther, Some(group));
-            let applies = steps.iter().find(|step| step.amount.is_some());
-            let then = applies.map_or_else(
-                || "no limit applies to it".to_owned(),
-                |step| format!("`{}` applies", step.path),
-            );
-            let message = format!("group `{group}` has no limit of its own here: {then}");
-            let help =
-                format!("add `{}.groups.{}`, if that is not meant", self.table.path, key(group.as_str()));
-            check.at_key(entry, Code::GroupWithoutLimit, message, help);
-        }
-    }
-}
-
-impl Lists {
-    /// Reads `allow` and `deny` of a table.
-    pub(super) fn read(view: View<'_>, callers: &Callers, check: &mut Check<'_>) -> Self {
-        for name in ["allow", "deny"] {
-            for node in view.items(name) {
-                let place = format!("`{name}`");
-                if let Some(group) = node.text() {
-                    known_group(group, &node.quoted(), &node.span, &place, callers, check);
+    /// Notes where a model without a price falls under a `cost_limit`. `provider` is that of its provider.
+    pub(super) fn unpriced(
+        &self,
+        model: &'a str,
+        provider: &Self,
+        callers: &Callers,
+        found: &mut Unpriced<'a>,
+    ) {
+        for (family, group) in cases(callers) {
+            let steps = walk(family, &self.limits, &provider.limits, group.as_ref());
+            let Some((amounts, step)) = steps.iter().find_map(|step| Some((step.amounts?, step))) else {
+                continue;
+            };
+            let owner = if step.of_model { self } else { provider };
+            let table = owner.view(family, step, group.as_ref());
+            let entry = table.entry("cost_limit").or_else(|| {
+                let mut windows = table.tables("windows");
+                windows.find_map(|window| window.entry("cost_limit"))
+            });
+            if let Some(entry) = entry.filter(|_| amounts.limit(Kind::Cost)) {
+                let (_, models) = found.entry(entry.key.start).or_insert((entry, Vec::new()));
+                if !models.contains(&model) {
+                    models.push(model);
                 }
             }
         }
-        let groups = |names: Vec<String>| names.iter().map(|name| Group::new(name)).collect();
-        Self { allow: view.get("allow").map(groups), deny: groups(view.value("deny")) }
     }
 
-    /// Both lists hold: a caller must be allowed by each and denied by none.
-    pub(super) fn and(&self, other: &Self) -> Self {
-        let allow = match (&self.allow, &other.allow) {
-            (Some(a), Some(b)) => Some(a.intersection(b).cloned().collect()),
-            (a, b) => a.clone().or_else(|| b.clone()),
-        };
-        Self { allow, deny: self.deny.union(&other.deny).cloned().collect() }
-    }
-
-    fn admit(&self, group: Option<&Group>) -> bool {
-        match group {
-            Some(group) => {
-                !self.deny.contains(group) && self.allow.as_ref().is_none_or(|allow| allow.contains(group))
-            }
-            None => self.allow.is_none(),
+    /// The table of a step.
+    fn view(&self, family: Family, step: &Step<'_>, group: Option<&Group>) -> View<'a> {
+        let view = self.views[family as usize];
+        match group.filter(|_| step.of_group) {
+            Some(group) => view.table("groups").table(group.as_str()),
+            None => view,
         }
+    }
+
+    /// Where problems of the table of a step are shown.
+    fn place(&self, family: Family, step: &Step<'_>, group: Option<&Group>) -> Range<usize> {
+        let view = self.views[family as usize];
+        let group = group.filter(|_| step.of_group);
+        let entry = group.and_then(|group| view.table("groups").entry(group.as_str()));
+        entry.map_or_else(|| view.span(), |entry| entry.key.clone())
     }
 }
 
-/// The limit of one table. `optional`: it may have none.
-fn amount(view: View<'_>, optional: bool, check: &mut Check<'_>) -> Option<Amount> {
-    let (tokens, interval) = (view.entry("input_token_limit"), view.entry("interval"));
-    let missing = |name: &str| Diagnostic::new(Code::MissingKey, view.span(), format!("`{name}` is missing"));
-    match (tokens, interval) {
-        (Some(_), Some(interval)) => {
-            let (tokens, length) = (view.get("input_token_limit")?, view.get("interval")?);
-            let written = interval.node.text().map_or_else(|| write_duration(length), str::to_owned);
-            return Some(Amount { tokens, interval: length, written: written.into() });
-        }
-        (Some(_), None) => check.report.push(missing("interval").help("write `interval = \"60s\"`")),
-        (None, Some(_)) if !others(view) => {
-            check.report.push(missing("input_token_limit").help("write `input_token_limit = 1000`"));
-        }
-        (None, None) if !optional && view.exists() && !others(view) => check.report.push(
-            missing("input_token_limit").help("write `input_token_limit = 1000` and `interval = \"60s\"`"),
-        ),
-        _ => {}
+/// Reports every `cost_limit` that holds where nobody knows the price.
+pub(super) fn report_unpriced(found: Unpriced<'_>, check: &mut Check<'_>) {
+    for (entry, models) in found.into_values() {
+        let (holds, have) = if models.len() == 1 { ("model", "has") } else { ("models", "have") };
+        let names = list(&models).replace(" or ", " and ");
+        let message = format!("the limit holds for {holds} {names}, which {have} no price");
+        let help =
+            "write `price = { input = 2.50, output = 10.00 }` in the table of each: money per million tokens";
+        check.at_key(entry, Code::CostWithoutPrice, message, help);
     }
-    None
 }
 
-/// Whether a limit of another kind is written, which is reported as not in this version.
-fn others(view: View<'_>) -> bool {
-    ["output_token_limit", "total_token_limit", "request_limit", "cost_limit", "concurrent_limit", "windows"]
-        .iter()
-        .any(|name| view.entry(name).is_some())
-}
-
-/// Reports a group that no caller can be in. `quoted` is its name as it may be printed.
-fn known_group(
-    name: &str,
-    quoted: &str,
-    at: &Range<usize>,
-    place: &str,
-    callers: &Callers,
-    check: &mut Check<'_>,
-) {
-    let known = callers.groups.contains(&Group::new(name)) || callers.groups_unknown;
-    let problem = if callers.group_id.is_none() {
-        if !callers.named && place == LIMITS {
-            return; // reported once for all limits
-        }
-        let why = if callers.named {
-            "nothing names the group of a caller"
-        } else {
-            "identification is not enabled"
-        };
-        let message = format!("{place} for {quoted}, but {why}");
-        Diagnostic::new(Code::MissingGroupId, at.clone(), message).help(callers.group_remedy)
-    } else if known || callers.groups.is_empty() && place == LIMITS {
-        return; // an empty list beside limits is reported once
-    } else {
-        let message = format!("{quoted} is not in `group_values`");
-        let near = nearest(name, callers.groups.iter().map(Group::as_str));
-        let help = near.map_or_else(
-            || "add it to `group_values` in [server.client_identification.validation]".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        Diagnostic::new(Code::UnknownGroup, at.clone(), message).help(help)
-    };
-    check.report.push(problem);
-}
-
-/// The conditions all limits share: somebody must be identified, and groups must be listed.
+/// The conditions limits of clients and groups share: somebody must be identified, and groups must be listed.
 pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mut Check<'_>) {
     let Some(first) = first else { return };
     if !callers.named {
@@ -215,4 +154,54 @@ pub(super) fn preconditions(first: Option<&Entry>, callers: &Callers, check: &mu
         );
         check.report.push(problem);
     }
+}
+
+fn per_user_table((view, path): (View<'_>, String), callers: &Callers, check: &mut Check<'_>) -> Table {
+    let groups_only = view.table("groups").named().next().is_some();
+    let default = amounts(view, groups_only, check);
+    Table { default, groups: groups(view, callers, check), ..Table::at(path) }
+}
+
+fn pools((view, path): (View<'_>, String), callers: &Callers, check: &mut Check<'_>) -> Table {
+    let groups = groups(view, callers, check);
+    let table = Table { groups, ..Table::at(path) };
+    let Some((entry, share)) = view.entry("max_share").zip(view.get::<Billionths>("max_share")) else {
+        return table;
+    };
+    if !(1..=1_000_000_000).contains(&share.0) {
+        let message = "`max_share` must be above 0 and at most 1";
+        check.at_value(entry, Code::OutOfRange, message, "for example `max_share = 0.5`: half of the pool");
+    } else if !table.amounts().any(|amount| amount.interval.is_some()) {
+        let message = "`max_share` changes nothing: no group has a pool over an interval here";
+        check.at_key(entry, Code::NoEffect, message, "remove it, or write the pools under `groups`");
+    }
+    Table { max_share: Some(share.0), ..table }
+}
+
+fn groups(view: View<'_>, callers: &Callers, check: &mut Check<'_>) -> BTreeMap<Group, Amounts> {
+    let mut groups = BTreeMap::new();
+    for (name, entry, group) in view.table("groups").named() {
+        known_group(name, &format!("group `{name}`"), &entry.key, LIMITS, callers, check);
+        if let Some(amounts) = amounts(group, false, check) {
+            groups.insert(Group::new(name), amounts);
+        }
+    }
+    groups
+}
+
+/// Every family with every caller there may be: of each listed group, and of none.
+fn cases(callers: &Callers) -> impl Iterator<Item = (Family, Option<Group>)> {
+    let groups = || callers.groups.iter().cloned().map(Some).chain([None]);
+    Family::ALL.into_iter().flat_map(move |family| groups().map(move |group| (family, group)))
+}
+
+/// Whether a caller of this group may use one of the models whose lists these are.
+fn reaches(lists: &[Lists], group: Option<&Group>, callers: &Callers) -> bool {
+    (group.is_some() || !callers.require_group) && lists.iter().any(|lists| lists.admit(group))
+}
+
+/// The keys of the kinds that a table limits and the nearer one does not.
+fn kinds_beyond(nearer: &Amounts, farther: &Amounts) -> Vec<&'static str> {
+    let keys = crate::config::limits::KEYS.into_iter();
+    keys.filter(|(_, kind)| farther.limit(*kind) && !nearer.limit(*kind)).map(|(name, _)| name).collect()
 }

@@ -1,10 +1,12 @@
 //! `[llm]` apart from its providers: where protocols are served, how tokens are counted.
 
-use super::Check;
+use actors::quota::OnOutputLimit;
+
+use super::{Check, limits::on_output_limit};
 use crate::config::{
-    Counting, Protocols,
+    Charging, Count, Counting, Protocols,
     diagnostic::{Code, Diagnostic},
-    file::{Entry, View},
+    file::{Billionths, Entry, View},
 };
 
 /// The path of 0.3.0, an alias of the default path.
@@ -60,6 +62,25 @@ pub(super) fn counting(view: View<'_>) -> Counting {
         count_tools: view.value("count_tools"),
         image_tokens: view.value("image_tokens"),
         file_tokens: view.value("file_tokens"),
+    }
+}
+
+/// How calls are charged.
+pub(super) fn charging(view: View<'_>, check: &mut Check<'_>) -> Charging {
+    let reported = view.value::<String>("count") == "reported";
+    let Billionths(cached_input_weight) = view.value("cached_input_weight");
+    if let Some(entry) = view.entry("cached_input_weight")
+        && !reported
+        && cached_input_weight != 1_000_000_000
+    {
+        let message = "`cached_input_weight` changes nothing: input is charged as estimated";
+        check.at_key(entry, Code::NoEffect, message, "write `count = \"reported\"` beside it, or remove it");
+    }
+    Charging {
+        count: if reported { Count::Reported } else { Count::Estimate },
+        cached_input_weight,
+        output_lease: view.value("output_lease"),
+        on_output_limit: on_output_limit(view).unwrap_or(OnOutputLimit::Finish),
     }
 }
 

@@ -1,20 +1,23 @@
 //! `[llm.providers.*]`: providers, their models, who may use them and what limits hold.
 
-use actors::quota::Scope;
+use actors::quota::{OnOutputLimit, Price};
 
 use super::{
-    Check, headers,
+    Check,
+    access::Lists,
+    headers,
     identification::Callers,
     is_of_this_machine,
-    limits::{Lists, Written, preconditions},
+    limits::{Unpriced, Written, preconditions, report_unpriced},
     remote,
 };
 use crate::config::{
     Model, Provider, SMALLEST,
+    budget::{Owners, Scopes},
     diagnostic::{Code, Diagnostic},
-    file::{Entry, View},
+    file::{Billionths, Entry, View},
     headers::HeaderRule,
-    limits::{Owners, key},
+    limits::{Family, key},
     secret::SHORTEST,
     shape::nearest,
 };
@@ -28,17 +31,28 @@ struct Draft<'a> {
     headers: Vec<HeaderRule>,
 }
 
+/// What models are resolved with.
+struct Scoped {
+    scopes: Scopes,
+    on_output_limit: OnOutputLimit,
+}
+
 /// All providers, sorted by name; empty when LLM calls are switched off.
-pub(super) fn providers(root: View<'_>, callers: &Callers, check: &mut Check<'_>) -> Vec<Provider> {
+pub(super) fn providers(
+    root: View<'_>,
+    callers: &Callers,
+    on_output_limit: OnOutputLimit,
+    check: &mut Check<'_>,
+) -> Vec<Provider> {
     let llm = root.table("llm");
     let on = llm.value::<bool>("enabled");
     let all = llm.table("providers");
     preconditions(first_limit(all), callers, check);
-    let mut scopes = (0..).map(Scope);
+    let mut scoped = Scoped { scopes: Scopes::default(), on_output_limit };
     let providers: Vec<_> = all
         .named()
         .filter(|(.., view)| view.exists())
-        .filter_map(|(name, entry, view)| provider(name, entry, view, callers, &mut scopes, check))
+        .filter_map(|(name, entry, view)| provider(name, entry, view, callers, &mut scoped, check))
         .collect();
     if !on || all.named().next().is_none() {
         let at = llm.entry("enabled").filter(|_| !on).map_or(0..0, |entry| entry.node.span.clone());
@@ -53,7 +67,7 @@ fn provider(
     entry: &Entry,
     view: View<'_>,
     callers: &Callers,
-    scopes: &mut impl Iterator<Item = Scope>,
+    scoped: &mut Scoped,
     check: &mut Check<'_>,
 ) -> Option<Provider> {
     if name.is_empty() || name.contains('/') {
@@ -66,7 +80,10 @@ fn provider(
         );
     }
     let path = format!("llm.providers.{}", key(name));
-    let limits = Written::read(view.table("rate_limits"), &format!("{path}.rate_limits"), callers, check);
+    let rates = view.table("rate_limits");
+    let place =
+        |family: Family| (rates.table(family.name()), format!("{path}.rate_limits.{}", family.name()));
+    let limits = Written::read(place, callers, check);
     let lists = Lists::read(view, callers, check);
     let drafts = drafts(view, &path, &lists, callers, check);
     if view.table("models").named().next().is_none() {
@@ -76,12 +93,11 @@ fn provider(
     old_spelling(name, view, check);
     warn(&limits, &drafts, callers, check);
     short_keys(view, check);
-    let scope = scopes.next()?;
-    let models = drafts.into_iter().filter_map(|draft| Some(model(draft, &limits, scope, scopes.next()?)));
+    let models = scoped.models(name, drafts, &limits);
     Some(Provider {
         name: name.into(),
-        models: models.collect(),
-        limits: limits.table.clone(),
+        models,
+        limits: limits.limits,
         kind: remote::kind(view, check)?,
         max_in_flight: view.value("max_in_flight"),
         connect_timeout: view.value("connect_timeout"),
@@ -122,13 +138,17 @@ fn drafts<'a>(
     let (old, kind) = (provider.table("rate_limits"), provider.get::<String>("type"));
     let models = provider.table("models").named().filter(|(.., view)| view.exists());
     let draft = |(name, entry, view): (&'a str, &'a Entry, View<'a>)| {
-        let (mut rates, mut at) =
-            (view.table("rate_limits"), format!("{path}.models.{}.rate_limits", key(name)));
-        if !rates.table("per_user").exists() && old.named().any(|(other, ..)| other == name) {
-            (rates, at) = (old.table(name), format!("{path}.rate_limits.{}", key(name)));
-        }
+        let old = old.named().find(|(other, ..)| *other == name).map(|(.., table)| table);
+        let place = |family: Family| {
+            let (family, name) = (family.name(), key(name));
+            let new = view.table("rate_limits").table(family);
+            match old.map(|old| old.table(family)).filter(|old| old.exists() && !new.exists()) {
+                Some(old) => (old, format!("{path}.rate_limits.{name}.{family}")),
+                None => (new, format!("{path}.models.{name}.rate_limits.{family}")),
+            }
+        };
         names(name, entry, view, check);
-        let limits = Written::read(rates, &at, callers, check);
+        let limits = Written::read(place, callers, check);
         if let (Some(entry), Some(kind @ "echo")) = (view.entry("headers"), kind.as_deref()) {
             let help = format!("remove it: a provider of type `{kind}` is sent no headers");
             check.at_key(entry, Code::NoEffect, "`headers` changes nothing", help);
@@ -159,7 +179,7 @@ fn old_spelling(provider: &str, view: View<'_>, check: &mut Check<'_>) {
     for (name, entry, old) in view.table("rate_limits").named() {
         if models.entry(name).is_none() {
             let message = format!("provider `{provider}` has no model `{name}`");
-            let known = models.named().map(|(name, ..)| name).chain(["per_user"]);
+            let known = models.named().map(|(name, ..)| name).chain(Family::ALL.map(Family::name));
             let help = nearest(name, known).map_or_else(
                 || format!("list it: `[llm.providers.{}.models.{}]`", key(provider), key(name)),
                 |near| format!("did you mean `{near}`?"),
@@ -168,10 +188,10 @@ fn old_spelling(provider: &str, view: View<'_>, check: &mut Check<'_>) {
             continue;
         }
         let new = models.table(name);
-        let (Some(twice), true) = (new.entry("rate_limits"), old.entry("per_user").is_some()) else {
-            continue;
+        let both = |family: Family| {
+            old.entry(family.name()).is_some() && new.table("rate_limits").table(family.name()).exists()
         };
-        if new.table("rate_limits").table("per_user").exists() {
+        if let Some(twice) = new.entry("rate_limits").filter(|_| Family::ALL.into_iter().any(both)) {
             let message = format!("the limits of model `{name}` are written in both spellings");
             let problem = Diagnostic::new(Code::LimitTwice, entry.key.clone(), message)
                 .label(twice.key.clone(), "the other one")
@@ -182,41 +202,69 @@ fn old_spelling(provider: &str, view: View<'_>, check: &mut Check<'_>) {
 }
 
 /// Limits that do not hold for whom one may think.
-fn warn(provider: &Written<'_>, drafts: &[Draft<'_>], callers: &Callers, check: &mut Check<'_>) {
+fn warn<'a>(provider: &Written<'a>, drafts: &[Draft<'a>], callers: &Callers, check: &mut Check<'_>) {
     let lists: Vec<_> = drafts.iter().map(|draft| draft.lists.clone()).collect();
     if !lists.is_empty() {
         provider.reach(&lists, callers, check);
-        provider.gaps(&provider.table, &lists, callers, check);
+        provider.gaps(&provider.limits, &lists, callers, check);
+        provider.hides(None, &lists, callers, check);
     }
+    let mut unpriced = Unpriced::new();
     for draft in drafts {
         let lists = std::slice::from_ref(&draft.lists);
         draft.limits.reach(lists, callers, check);
-        draft.limits.gaps(&provider.table, lists, callers, check);
+        draft.limits.gaps(&provider.limits, lists, callers, check);
+        draft.limits.hides(Some(&provider.limits), lists, callers, check);
+        if draft.view.entry("price").is_none() {
+            draft.limits.unpriced(draft.name, provider, callers, &mut unpriced);
+        }
+    }
+    report_unpriced(unpriced, check);
+}
+
+impl Scoped {
+    /// The models of a provider, each with what holds for its callers.
+    fn models(&mut self, provider: &str, drafts: Vec<Draft<'_>>, limits: &Written<'_>) -> Vec<Model> {
+        let shared = (&limits.limits, self.scopes.of(provider, None));
+        let model = |draft: Draft<'_>| {
+            let own = (&draft.limits.limits, self.scopes.of(provider, Some(draft.name)));
+            let on_output_limit = self.on_output_limit;
+            let budgets = Owners { model: own, provider: shared, on_output_limit }.resolve();
+            Model {
+                name: draft.name.into(),
+                upstream_name: draft
+                    .view
+                    .get::<String>("rename")
+                    .map_or_else(|| draft.name.into(), Into::into),
+                budgets,
+                price: price(draft.view.table("price")),
+                allow: draft.lists.allow,
+                deny: draft.lists.deny,
+                limits: draft.limits.limits,
+                headers: draft.headers,
+                max_tokens: draft.view.value("max_tokens"),
+                header_secrets: headers::secrets(draft.view),
+            }
+        };
+        drafts.into_iter().map(model).collect()
     }
 }
 
-fn model(draft: Draft<'_>, provider: &Written<'_>, provider_scope: Scope, own_scope: Scope) -> Model {
-    let table = draft.limits.table;
-    let owners = Owners { model: (&table, own_scope), provider: (&provider.table, provider_scope) };
-    Model {
-        name: draft.name.into(),
-        upstream_name: draft.view.get::<String>("rename").map_or_else(|| draft.name.into(), Into::into),
-        per_user: owners.resolve(),
-        allow: draft.lists.allow,
-        deny: draft.lists.deny,
-        limits: table,
-        headers: draft.headers,
-        max_tokens: draft.view.value("max_tokens"),
-        header_secrets: headers::secrets(draft.view),
-    }
+/// What the tokens of a model cost; what is missing is reported already.
+fn price(view: View<'_>) -> Option<Price> {
+    let price = |name| view.get::<Billionths>(name).map(|Billionths(price)| price);
+    let input = price("input")?;
+    Some(Price { input, cached_input: price("cached_input").unwrap_or(input), output: price("output")? })
 }
 
-/// Any `rate_limits` in the file: the first in the order of the file.
+/// The first `rate_limits` in the file that has limits of clients or groups.
 fn first_limit(providers: View<'_>) -> Option<&Entry> {
-    let of_models = providers
-        .named()
-        .flat_map(|(.., provider)| provider.table("models").named())
-        .filter_map(|(.., model)| model.entry("rate_limits"));
-    let own = providers.named().filter_map(|(.., provider)| provider.entry("rate_limits"));
-    own.chain(of_models).min_by_key(|entry| entry.key.start)
+    let own = |view: View<'_>| ["per_user", "per_group"].iter().any(|name| view.entry(name).is_some());
+    let written = move |view: &View<'_>| {
+        let rates = view.table("rate_limits");
+        own(rates) || rates.named().any(|(.., model)| own(model))
+    };
+    let models = providers.named().flat_map(|(.., provider)| provider.table("models").named());
+    let all = providers.named().chain(models).map(|(.., view)| view);
+    all.filter(written).filter_map(|view| view.entry("rate_limits")).min_by_key(|entry| entry.key.start)
 }

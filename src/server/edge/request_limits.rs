@@ -8,7 +8,7 @@ use std::{
 
 use actors::{
     ClientId,
-    quota::{Limit, Quota, Refusal, Reservation, Scope},
+    quota::{AccountId, Demand, Kind, Limit, Quota, Refusal, Reservation, Rule, Rules, Scope},
 };
 use http::HeaderMap;
 
@@ -34,7 +34,7 @@ pub struct RequestLimits {
 pub struct Limited {
     /// The rule, as `error.limit` names it.
     rule: &'static str,
-    limit: Limit,
+    rules: Rules,
     quota: Quota,
     /// The name under which all callers are one.
     everybody: ClientId,
@@ -122,12 +122,14 @@ impl Limited {
 
     fn new(rule: &'static str, RequestLimit { limit, interval }: RequestLimit, quota: Quota) -> Self {
         let limit = Limit { scope: Scope(0), tokens: limit, interval, horizon: [interval].into() };
-        Self { rule, limit, quota, everybody: ClientId::new("") }
+        let rules = Rules::new([Rule::new(Kind::Request, limit, rule)]);
+        Self { rule, rules, quota, everybody: ClientId::new("") }
     }
 
     /// Takes one request of `client`.
     async fn take(&self, client: &ClientId) -> Result<Reservation, Error> {
-        let reserved = self.quota.reserve(client, &self.limit, 1).await;
+        let accounts = [(AccountId::Client(client.clone()), &self.rules)];
+        let reserved = self.quota.reserve(&Demand::of_input(&accounts, 0)).await;
         reserved.map_err(|refusal| match refusal {
             Refusal::Short { .. } | Refusal::Oversize { .. } => {
                 Error::Requests { rule: self.rule, retry_after: refusal.retry_after_seconds() }

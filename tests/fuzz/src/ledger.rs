@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::quota::{
-    Limit, Scope,
+    Key, Kind, Limit, Mode, Scope,
     ledger::{Bucket, Verdict},
     tick::Tick,
 };
@@ -26,7 +26,7 @@ pub fn ledger(bytes: &[u8]) {
     let Some((rules, steps)) = bytes.split_first_chunk::<2>() else { return };
     let limits = limits(rules);
     let clock = Tick::default().after(SECOND);
-    let mut ledger = Ledger { bucket: Bucket::new(Scope(0)), clock, admitted: Vec::new() };
+    let mut ledger = Ledger { bucket: Bucket::new(Key { scope: Scope(0), kind: Kind::Input, mode: Mode::Enforce }), clock, admitted: Vec::new() };
     for [step, share, part] in steps.as_chunks::<3>().0.iter().take(200) {
         let limit = &limits[usize::from(step / 4) % limits.len()];
         match step % 4 {

@@ -1,7 +1,5 @@
 //! What keys mean together: versions, ranges, limits, groups, paths, addresses.
 
-use std::collections::BTreeSet;
-
 use nexus::config::{
     explain::{Question, explain},
     render,
@@ -17,26 +15,10 @@ fn later_keys_are_known_and_refused_with_a_remedy() {
             "[server.rate_limits]\nstorage = { type = \"redis\", url = \"redis://h\", on_error = \"deny\" }",
         ),
         ("server", "[server.rate_limits]\nstorage = { type = \"memory\", path = \"nexus.redb\" }"),
-        ("llm", "[llm.limits]\ncount = \"reported\""),
-        ("llm", "[llm.limits]\non_output_limit = \"cut\""),
-        ("llm", "[llm.providers.p]\ntype = \"openai\"\nmodels.m.price = { input = \"2.50\", output = 10.0 }"),
     ] {
         let report = report(&[text, "\n", PROVIDER].concat(), &World::default());
         assert_eq!(codes(&report), ["not-in-this-version"], "{table}: {text}");
         assert!(report.diagnostics[0].help.is_some());
-    }
-    let limits = "[llm.providers.openai.rate_limits]\n";
-    for rest in [
-        "per_user = { output_token_limit = 5, interval = \"60s\" }",
-        "per_user = { input_token_limit = 5, interval = \"60s\", concurrent_limit = 2 }",
-        "per_user = { input_token_limit = 5, interval = \"60s\", mode = \"shadow\" }",
-        "per_user = { input_token_limit = 5, interval = \"60s\", windows = [{ request_limit = 5, interval = \"1h\" }] }",
-        "per_group = { groups.basic = { input_token_limit = 5, interval = \"60s\" } }",
-        "total = { cost_limit = \"1.50\", interval = \"1d\" }",
-    ] {
-        let report = report(&[CALLERS, PROVIDER, limits, rest].concat(), &World::default());
-        let found: BTreeSet<_> = codes(&report).into_iter().collect();
-        assert_eq!(found, BTreeSet::from(["not-in-this-version"]), "{rest}");
     }
 }
 
@@ -104,8 +86,9 @@ fn both_spellings_of_a_models_limit_mean_the_same() {
     let new = [CALLERS, PROVIDER, "[llm.providers.openai.models.\"gpt-4o\".rate_limits.per_user]\n", limit]
         .concat();
     let old = [CALLERS, PROVIDER, "[llm.providers.openai.rate_limits.\"gpt-4o\".per_user]\n", limit].concat();
-    let rule = |text: &str| read(text).unwrap().0.providers[0].models[0].per_user.default.clone().unwrap();
-    assert_eq!(rule(&new).limit, rule(&old).limit);
+    let rule =
+        |text: &str| read(text).unwrap().0.providers[0].models[0].budgets.default.per_user.clone().unwrap();
+    assert_eq!(rule(&new).rules, rule(&old).rules);
     assert_eq!(&*rule(&new).table, "llm.providers.openai.models.gpt-4o.rate_limits.per_user");
     assert_eq!(&*rule(&old).table, "llm.providers.openai.rate_limits.gpt-4o.per_user");
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use nexus::config::{
-    Config, PerUser,
+    Config,
+    budget::Budgets,
     keys::{FILE, Kind, Section, Support},
     render, schema,
 };
@@ -71,6 +72,7 @@ fn the_reference_means_what_the_code_does_without_it() {
     let (default, _) = Config::read(Path::new("n"), bare, &world).unwrap();
     assert_eq!((config.server, config.actors), (default.server, default.actors));
     assert_eq!((config.protocols, config.counting), (default.protocols, default.counting));
+    assert_eq!(config.charging, default.charging);
     let (ours, theirs) = (&config.providers[0], &default.providers[0]);
     assert_eq!(
         (ours.max_in_flight, ours.connect_timeout, ours.first_byte_timeout, ours.idle_timeout),
@@ -133,6 +135,6 @@ fn the_examples_of_identity_and_edge_need_nothing_but_what_they_name() {
         let (config, report) = Config::read(Path::new("n"), &text, &world).unwrap();
         assert_eq!(codes(&report), [""; 0], "{name}");
         let models = &config.providers[0].models;
-        assert!(config.identification.is_some() && models[0].per_user != PerUser::default(), "{name}");
+        assert!(config.identification.is_some() && models[0].budgets != Budgets::default(), "{name}");
     }
 }

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::quota::{
+    ledger::Verdict,
+    rule::{Kind, Limit, Rule, Scope},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A round of 13.2 s: the actor's, with its ticks late by a tenth.
@@ -17,7 +21,32 @@ fn client(number: usize) -> ClientId {
 }
 
 fn clients(most: usize) -> Clients {
-    Clients::new(Tracked::new(most))
+    Clients::new(Tracked::new(most), &Counts::default())
+}
+
+fn rules(limit: &Limit) -> Rules {
+    Rules::new([Rule::new(Kind::Input, limit.clone(), "per_user.input_token_limit")])
+}
+
+/// An admission under one limit of input.
+fn take(
+    clients: &mut Clients,
+    now: Tick,
+    client: &ClientId,
+    limit: &Limit,
+    input: u64,
+) -> Result<(Verdict, Standing), Refused> {
+    let (id, ask) = (AccountId::Client(client.clone()), Ask { input, ..Ask::default() });
+    match clients.admit(now, &id, &rules(limit), &ask, None) {
+        Ok(admitted) => Ok((Verdict::Admitted { at: now }, admitted.tightest.unwrap().1)),
+        Err(Refused::Oversize { standing, .. }) => Ok((Verdict::Oversize, standing)),
+        Err(Refused::Short { retry_after, standing, .. }) => Ok((Verdict::Short { retry_after }, standing)),
+        Err(Refused::Crowded) => Err(Refused::Crowded),
+    }
+}
+
+fn standing(clients: &Clients, now: Tick, client: &ClientId, limit: &Limit) -> Standing {
+    clients.tightest(now, &AccountId::Client(client.clone()), &rules(limit)).unwrap().1
 }
 
 fn tick(number: u32) -> Tick {
@@ -25,14 +54,14 @@ fn tick(number: u32) -> Tick {
 }
 
 fn admit(clients: &mut Clients, now: Tick, number: usize, interval: Duration) -> bool {
-    let verdict = clients.admit(now, &client(number), &limit(0, 1, interval), 1);
+    let verdict = take(clients, now, &client(number), &limit(0, 1, interval), 1);
     matches!(verdict, Ok((Verdict::Admitted { .. }, _)))
 }
 
 /// Panics if a client is still here that was empty 30 s before `now` already.
 fn assert_swept(clients: &Clients, now: u32) {
     let Some(then) = now.checked_sub(300).map(tick) else { return };
-    let late = clients.all.values().filter(|buckets| buckets.iter().all(|bucket| bucket.is_empty(then)));
+    let late = clients.all.values().filter(|account| account.is_empty(then));
     assert_eq!(late.count(), 0, "empty for more than 30 s at tick {now}, of {}", clients.len());
 }
 
@@ -41,21 +70,21 @@ fn at_the_cap_a_new_client_is_refused_and_a_known_one_is_not() {
     let mut clients = clients(2);
     let minute = limit(0, 10, 60 * SECOND);
     for number in 0..2 {
-        assert!(clients.admit(tick(0), &client(number), &minute, 1).is_ok());
+        assert!(take(&mut clients, tick(0), &client(number), &minute, 1).is_ok());
     }
-    assert_eq!(clients.admit(tick(0), &client(2), &minute, 1), Err(Crowded));
-    let (verdict, standing) = clients.admit(tick(0), &client(1), &minute, 9).unwrap();
+    assert_eq!(take(&mut clients, tick(0), &client(2), &minute, 1), Err(Refused::Crowded));
+    let (verdict, standing) = take(&mut clients, tick(0), &client(1), &minute, 9).unwrap();
     assert_eq!((verdict, standing.remaining), (Verdict::Admitted { at: tick(0) }, 0));
     let other = limit(1, 10, 60 * SECOND);
-    assert!(clients.admit(tick(0), &client(1), &other, 1).is_ok(), "a second bucket is no new client");
+    assert!(take(&mut clients, tick(0), &client(1), &other, 1).is_ok(), "a second bucket is no new client");
 }
 
 #[test]
 fn a_refused_request_does_not_make_a_client() {
     let mut clients = clients(2);
     let minute = limit(0, 10, 60 * SECOND);
-    assert_eq!(clients.admit(tick(0), &client(0), &minute, 11).unwrap().0, Verdict::Oversize);
-    assert!(clients.admit(tick(0), &client(1), &minute, 0).is_ok());
+    assert_eq!(take(&mut clients, tick(0), &client(0), &minute, 11).unwrap().0, Verdict::Oversize);
+    assert!(take(&mut clients, tick(0), &client(1), &minute, 0).is_ok());
     assert_eq!((clients.len(), clients.tracked.count()), (0, 0));
 }
 
@@ -63,18 +92,18 @@ fn a_refused_request_does_not_make_a_client() {
 fn two_scopes_of_a_client_are_two_buckets() {
     let mut clients = clients(1);
     let (one, other) = (limit(0, 10, 60 * SECOND), limit(1, 5, 60 * SECOND));
-    assert!(clients.admit(tick(0), &client(0), &one, 10).is_ok());
-    assert_eq!(clients.standing(tick(0), &client(0), &one).remaining, 0);
-    assert_eq!(clients.standing(tick(0), &client(0), &other).remaining, 5);
+    assert!(take(&mut clients, tick(0), &client(0), &one, 10).is_ok());
+    assert_eq!(standing(&clients, tick(0), &client(0), &one).remaining, 0);
+    assert_eq!(standing(&clients, tick(0), &client(0), &other).remaining, 5);
 }
 
 #[test]
 fn a_client_is_forgotten_when_its_last_bucket_is_empty_and_not_before() {
     let mut clients = clients(1);
-    assert!(clients.admit(tick(0), &client(0), &limit(0, 1, SECOND), 1).is_ok());
-    assert!(clients.admit(tick(0), &client(0), &limit(1, 1, 60 * SECOND), 1).is_ok());
+    assert!(take(&mut clients, tick(0), &client(0), &limit(0, 1, SECOND), 1).is_ok());
+    assert!(take(&mut clients, tick(0), &client(0), &limit(1, 1, 60 * SECOND), 1).is_ok());
     clients.sweep(tick(599), 1);
-    assert_eq!(clients.all[0].len(), 1, "the first bucket is gone, the second is not");
+    assert_eq!(clients.all[0].buckets().len(), 1, "the first bucket is gone, the second is not");
     clients.sweep(tick(600), 1);
     assert_eq!((clients.len(), clients.tracked.count()), (0, 0));
 }
@@ -112,7 +141,7 @@ fn everybody_is_swept_within_thirty_seconds_of_being_empty_however_they_come_and
 #[test]
 fn a_lost_shard_gives_its_clients_back_to_the_cap() {
     let tracked = Tracked::new(1);
-    let mut lost = Clients::new(tracked.clone());
+    let mut lost = Clients::new(tracked.clone(), &Counts::default());
     assert!(admit(&mut lost, tick(0), 0, SECOND));
     drop(lost);
     assert_eq!(tracked.count(), 0);

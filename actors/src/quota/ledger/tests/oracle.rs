@@ -45,7 +45,7 @@ impl Oracle {
     fn fits_at(&self, now: Tick, tokens: u64, span: Duration, amount: u64) -> Tick {
         let fits = |time: Tick| self.used(time, span) + u128::from(amount) <= u128::from(tokens);
         let edges = self.admissions.iter().map(|(then, _)| then.after(span)).filter(|edge| *edge > now);
-        std::iter::once(now)
+        iter::once(now)
             .chain(edges)
             .find(|time| fits(*time))
             .expect("an amount within the limit fits at last")
