@@ -164,7 +164,7 @@ fn reserve_and_settle_through_the_actor(bencher: Bencher, limits: usize) {
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() else { return };
     let quota = runtime.block_on(async {
         let mut supervisor = Supervisor::start("quota").await;
-        Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 4_096, MILLION).await
+        Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 4_096, Tracked::new(MILLION)).await
     });
     let rules = several(&Kind::ALL[..limits]);
     let accounts = [(client(0), &rules)];

@@ -11,15 +11,17 @@
 //! sees the values re-exported here; the messages stay inside. A restart of a shard keeps its windows, a stop of the
 //! process loses them. Units: tokens, calls, money in 10⁻⁹; time is the monotonic clock's.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
 mod account;
 mod booked;
+mod changes;
 pub mod clients;
 pub mod counts;
 mod debt;
+pub mod durable;
 pub mod ledger;
 mod members;
 pub mod moving;
@@ -41,7 +43,9 @@ pub use self::{
     tick::Clock,
 };
 use self::{
+    changes::Change,
     clients::Refused,
+    moving::Moved,
     reservation::Part,
     shard::{Look, Message, Reserve, Usage},
 };
@@ -125,15 +129,16 @@ impl<'a> Demand<'a> {
 }
 
 impl Quota {
-    /// Starts `count` quota actors, named `name-0`, `name-1`, …, which remember at most `max_clients` clients together.
+    /// Starts `count` quota actors, named `name-0`, `name-1`, …, which remember so many clients together. What they may
+    /// tell a store is for [`durable`].
     pub async fn start(
         supervisor: &mut Supervisor,
         name: &str,
         count: NonZeroUsize,
         mailbox_limit: usize,
-        max_clients: usize,
+        tracked: Tracked,
     ) -> Self {
-        let (clock, tracked, counts) = (Clock::start(), Tracked::new(max_clients), Counts::default());
+        let (clock, counts) = (Clock::start(), Counts::default());
         let own_counts = counts.clone();
         let shard = move |own| Shard::new(clock.clone(), tracked.clone(), &own_counts, own);
         Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await, counts)
@@ -188,6 +193,27 @@ impl Quota {
     pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
         let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
         self.home(account).call(ANSWER_WITHIN, usage).await
+    }
+
+    /// Hands accounts out of a store to the actors that own them, ahead of whatever is asked of these later.
+    fn restore(&self, accounts: Vec<Moved>) {
+        let mut by_home: HashMap<_, (_, Vec<_>)> = HashMap::new();
+        for account in accounts {
+            let home = self.home(&account.id());
+            by_home.entry(home.gauges().name()).or_insert_with(|| (home, Vec::new())).1.push(account);
+        }
+        by_home.into_values().for_each(|(home, accounts)| home.cast(Message::Restore(accounts)));
+    }
+
+    /// What has changed since a store was last told: of each actor up to `most` accounts.
+    ///
+    /// # Errors
+    /// An actor does not answer; what others have told stands in the list.
+    async fn changes(&self, most: usize, changes: &mut Vec<Change>) -> Result<(), Unreachable> {
+        for shard in self.shards.iter() {
+            changes.extend(shard.call(ANSWER_WITHIN, |reply| Message::Changes(most, reply)).await?);
+        }
+        Ok(())
     }
 
     /// What the limits have decided and settled so far.

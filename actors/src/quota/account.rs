@@ -36,8 +36,19 @@ pub(super) struct Account {
     buckets: SmallVec<[Bucket; 1]>,
     /// Calls under way that outlast their admission.
     open: u32,
+    /// What a store has of it.
+    pub(super) kept: Kept,
     /// What few accounts have.
     rare: Option<Box<Rare>>,
+}
+
+/// What a store knows of an account.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// It has an older version, or will have.
+    pub(super) stored: bool,
+    /// It waits to be told the present one.
+    pub(super) changed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -443,7 +454,8 @@ impl Account {
         open: u32,
         flights: impl IntoIterator<Item = Flight>,
     ) -> Self {
-        let mut account = Self { buckets: buckets.into_iter().collect(), open, rare: None };
+        let mut account =
+            Self { buckets: buckets.into_iter().collect(), open, rare: None, kept: Kept::default() };
         let flights: SmallVec<_> = flights.into_iter().collect();
         if !flights.is_empty() {
             account.rare().flights = flights;

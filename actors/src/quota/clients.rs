@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use super::{
     account::{Account, AccountId, Admission},
     booked::{Ask, Booked, Step, Target},
+    changes::{Change, Changes},
     counts::{Counts, Decision, Own, Per, Settled},
     ledger::{Level, Short, Standing},
     moving::Moved,
@@ -26,11 +27,13 @@ use super::{
 };
 use crate::principal::ClientId;
 
-/// How many clients all shards together remember, and the most they may. Clones are one count.
+/// How many clients all shards together remember, the most they may, and whether a store is told of them. Clones are one
+/// count.
 #[derive(Clone, Debug)]
 pub struct Tracked {
     count: Arc<AtomicUsize>,
     most: usize,
+    stored: bool,
 }
 
 /// One shard's accounts. The hash is keyed at random, since ids are chosen by clients.
@@ -42,6 +45,8 @@ pub struct Clients {
     tracked: Tracked,
     counts: Own,
     sweep: Sweep,
+    /// What a store has not been told; `None` where nothing is stored.
+    changes: Option<Changes>,
 }
 
 /// What an admission took.
@@ -90,7 +95,12 @@ struct Sweep {
 impl Tracked {
     /// No clients yet, of at most `most`.
     pub fn new(most: usize) -> Self {
-        Self { count: Arc::default(), most }
+        Self { count: Arc::default(), most, stored: false }
+    }
+
+    /// The same, of whom a store is told.
+    pub fn stored(self) -> Self {
+        Self { stored: true, ..self }
     }
 
     /// Clients remembered now.
@@ -116,7 +126,22 @@ impl Tracked {
 impl Clients {
     /// No accounts yet.
     pub fn new(tracked: Tracked, counts: &Counts) -> Self {
-        Self { all: IndexMap::default(), clients: 0, tracked, counts: counts.own(), sweep: Sweep::default() }
+        let changes = tracked.stored.then(Changes::default);
+        let (counts, sweep) = (counts.own(), Sweep::default());
+        Self { all: IndexMap::default(), clients: 0, tracked, counts, sweep, changes }
+    }
+
+    /// Up to `most` accounts that have changed since they were last asked for, with what of them is worth storing.
+    pub(super) fn changes(&mut self, now: Tick, most: usize) -> Vec<Change> {
+        let Some(changes) = &mut self.changes else { return Vec::new() };
+        changes.take(&mut self.all, now, most)
+    }
+
+    /// Of these changes nobody was told after all.
+    pub(super) fn untold(&mut self, untold: Vec<Change>) {
+        if let Some(changes) = &mut self.changes {
+            changes.untold(&mut self.all, untold);
+        }
     }
 
     /// Clients remembered by this shard; pools are not counted.
@@ -141,6 +166,9 @@ impl Clients {
             let before = account.debt();
             let admission = account.admit(now, rules, ask, member);
             self.counts.owed(account.debt() - before);
+            if admission.booked.is_ok() {
+                note(&mut self.changes, id, account);
+            }
             return answer(&self.counts, Per::from(id), now, rules, account, admission);
         }
         let mut account = Account::default();
@@ -151,6 +179,7 @@ impl Clients {
         }
         let answer = answer(&self.counts, Per::from(id), now, rules, &account, admission);
         if stays {
+            note(&mut self.changes, id, &mut account);
             self.insert(id.clone(), account);
         }
         answer
@@ -184,7 +213,9 @@ impl Clients {
         (step, shadow): (&Step, bool),
         member: Option<&ClientId>,
     ) -> Result<Booked, usize> {
-        self.change(now, id, |account| account.draw(now, rules, step, member, shadow))
+        let drawn = self.change(now, id, |account| account.draw(now, rules, step, member, shadow));
+        self.note(id);
+        drawn
     }
 
     /// See [`Account::settle`].
@@ -198,6 +229,7 @@ impl Clients {
     ) {
         if !booked.stands(rules, target) {
             self.change(now, id, |account| account.settle(now, rules, booked, target, member));
+            self.note(id);
         }
     }
 
@@ -261,15 +293,29 @@ impl Clients {
     /// Takes in accounts of elsewhere; one that is here already is replaced. They are never refused for the cap.
     pub fn import(&mut self, now: Tick, moved: impl IntoIterator<Item = Moved>) {
         for one in moved {
-            let (id, account) = Account::restored(one, now);
-            self.counts.owed(account.debt());
-            if let Some(replaced) = self.all.get(&id) {
-                self.counts.owed(-replaced.debt());
-            } else if id.is_client() {
-                self.tracked.return_to();
-            }
-            self.insert(id, account);
+            let id = self.take_in(now, one);
+            self.note(&id);
         }
+    }
+
+    /// As [`import`](Self::import), out of the very store that is told of changes.
+    pub(super) fn restore(&mut self, now: Tick, stored: impl IntoIterator<Item = Moved>) {
+        for one in stored {
+            self.take_in(now, one);
+        }
+    }
+
+    fn take_in(&mut self, now: Tick, one: Moved) -> AccountId {
+        let (id, mut account) = Account::restored(one, now);
+        account.kept.stored = self.changes.is_some();
+        self.counts.owed(account.debt());
+        if let Some(replaced) = self.all.get(&id) {
+            self.counts.owed(-replaced.debt());
+        } else if id.is_client() {
+            self.tracked.return_to();
+        }
+        self.insert(id.clone(), account);
+        id
     }
 
     /// Changes an account that is here, or was when the call was admitted.
@@ -292,6 +338,15 @@ impl Clients {
         answer
     }
 
+    /// An account that was looked up before has changed.
+    fn note(&mut self, id: &AccountId) {
+        if self.changes.is_some()
+            && let Some(account) = self.all.get_mut(id)
+        {
+            note(&mut self.changes, id, account);
+        }
+    }
+
     fn insert(&mut self, id: AccountId, account: Account) {
         let is_client = id.is_client();
         if self.all.insert(id, account).is_none() {
@@ -305,6 +360,9 @@ impl Clients {
         let is_empty = account.sweep(now);
         self.counts.owed(account.debt() - before);
         if is_empty {
+            if let (Some(changes), true) = (&mut self.changes, account.kept.stored) {
+                changes.forget(id.clone());
+            }
             self.all.swap_remove_index(position);
             self.clients -= usize::from(is_client);
             self.tracked.leave(is_client.into());
@@ -324,6 +382,13 @@ impl Clients {
 impl Drop for Clients {
     fn drop(&mut self) {
         self.tracked.leave(self.clients);
+    }
+}
+
+/// One look-up less than [`Clients::note`].
+fn note(changes: &mut Option<Changes>, id: &AccountId, account: &mut Account) {
+    if let Some(changes) = changes {
+        changes.note(id, &mut account.kept);
     }
 }
 

@@ -81,11 +81,24 @@ pub struct Flying {
 }
 
 impl Moved {
+    /// Shorter windows are over before a process is up again.
+    pub const WORTH: Duration = Duration::from_secs(60);
+
     /// The account without what only this process' calls would ever give back.
     pub fn at_rest(mut self) -> Self {
         self.flying = Flying::default();
         self.buckets.iter_mut().for_each(|bucket| bucket.leased = 0);
         self
+    }
+
+    /// What of it is worth storing, if anything: windows longer than [`Self::WORTH`], and what waits to enter them.
+    pub fn kept(self) -> Option<Self> {
+        let worth = |bucket: &MovedBucket| bucket.memory > nanos(Self::WORTH) && !bucket.is_empty();
+        let mut kept = self.at_rest();
+        kept.buckets.retain(worth);
+        kept.members.iter_mut().for_each(|(_, buckets)| buckets.retain(worth));
+        kept.members.retain(|(_, buckets)| !buckets.is_empty());
+        (!kept.buckets.is_empty() || !kept.members.is_empty()).then_some(kept)
     }
 
     /// The same, `later` than it was taken: what a store does with the time for which nobody ran.
@@ -111,19 +124,24 @@ impl Moved {
     }
 }
 
+impl Owner {
+    pub(super) fn of(id: &AccountId) -> Self {
+        match id {
+            AccountId::Client(client) => Self::Client(client.as_str().to_owned()),
+            AccountId::Pool(scope, group) => Self::Pool(scope.0, group.as_str().to_owned()),
+            AccountId::Total(scope) => Self::Total(scope.0),
+        }
+    }
+}
+
 impl Account {
     pub(super) fn moved(&self, id: &AccountId, now: Tick) -> Moved {
-        let owner = match id {
-            AccountId::Client(client) => Owner::Client(client.as_str().to_owned()),
-            AccountId::Pool(scope, group) => Owner::Pool(scope.0, group.as_str().to_owned()),
-            AccountId::Total(scope) => Owner::Total(scope.0),
-        };
         let buckets = |all: &[Bucket]| all.iter().map(|bucket| bucket.moved(now)).collect();
         let member = |(member, all): (&ClientId, &[Bucket])| (member.as_str().to_owned(), buckets(all));
         let flight = |flight: &Flight| (flight.key.scope.0, flight.key.mode == Mode::Shadow, flight.calls);
         let flying = Flying { open: self.open(), flights: self.flights().iter().map(flight).collect() };
         Moved {
-            owner,
+            owner: Owner::of(id),
             buckets: buckets(self.buckets()),
             members: self.members().map(member).collect(),
             flying,
@@ -165,6 +183,10 @@ impl Bucket {
 }
 
 impl MovedBucket {
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.debt.is_empty()
+    }
+
     /// `None` for a kind that this version does not know, and for ages that do not descend.
     fn restored(self, now: Tick) -> Option<Bucket> {
         let kind = *Kind::ALL.get(usize::from(self.kind))?;

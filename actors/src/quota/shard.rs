@@ -13,9 +13,11 @@ use super::{
     Refusal,
     account::AccountId,
     booked::{Ask, Step, Target},
+    changes::Change,
     clients::{Admitted, Clients, Refused, Tracked},
     counts::{Counts, Settled},
     ledger::{Level, Standing},
+    moving::Moved,
     reservation::{Booking, Part},
     rule::Rules,
     tick::Clock,
@@ -40,6 +42,10 @@ pub enum Message {
     Usage(Usage),
     /// Would it be admitted?
     Look(Look),
+    /// Accounts out of a store: there before any call.
+    Restore(Vec<Moved>),
+    /// What has changed? So many accounts at most.
+    Changes(usize, Reply<Vec<Change>>),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
@@ -208,6 +214,15 @@ impl Shard {
         let _ = reply.send(refused.map(|refused| Refusal::new(refused, &rules)));
     }
 
+    fn changes(&mut self, most: usize, reply: Reply<Vec<Change>>) {
+        if !reply.is_closed()
+            && let Err(changes) = reply.send(self.clients.changes(self.clock.now(), most))
+        {
+            // Nobody stores them: they are told again.
+            self.clients.untold(changes);
+        }
+    }
+
     fn count(&self, number: Number) {
         self.own.add(number as usize, 1);
     }
@@ -232,6 +247,8 @@ impl State for Shard {
             Message::Settle(settle) => self.settle(settle),
             Message::Usage(usage) => self.usage(usage),
             Message::Look(look) => self.look(look),
+            Message::Restore(accounts) => self.clients.restore(self.clock.now(), accounts),
+            Message::Changes(most, reply) => self.changes(most, reply),
             #[cfg(test)]
             Message::Panic(_reply) => panic!("injected"),
         }

@@ -288,7 +288,7 @@ async fn refusals_say_when_how_much_and_whether_ever() {
 #[tokio::test(start_paused = true)]
 async fn after_the_drain_a_refund_is_computed_and_a_call_refused() {
     let mut supervisor = Supervisor::start("quota").await;
-    let quota = Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 100, 10).await;
+    let quota = Quota::start(&mut supervisor, "quota", NonZeroUsize::MIN, 100, Tracked::new(10)).await;
     let limit = limit(10, MINUTE);
     let reservation = quota.take(&alice(), &limit, 7).await.unwrap();
     assert!(supervisor.drain(MINUTE).await);

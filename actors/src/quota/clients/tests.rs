@@ -146,3 +146,37 @@ fn a_lost_shard_gives_its_clients_back_to_the_cap() {
     drop(lost);
     assert_eq!(tracked.count(), 0);
 }
+
+#[test]
+fn a_store_is_told_of_every_change_once_and_of_accounts_that_end() {
+    let day = rules(&limit(1, 100, Duration::from_secs(86_400)));
+    let ask = Ask { input: 10, ..Ask::default() };
+    let mut clients = Clients::new(Tracked::new(10).stored(), &Counts::default());
+    let at = |seconds| Tick::default().after(Duration::from_secs(seconds));
+    let told = |clients: &mut Clients, at| -> Vec<_> {
+        let told = clients.changes(at, 10).into_iter();
+        told.map(|change| (change.id, change.account.map(|account| account.buckets[0].slots[0].amount)))
+            .collect()
+    };
+    let [alice, bob] = ["alice", "bob"].map(|name| AccountId::Client(ClientId::new(name)));
+    for _ in 0..2 {
+        clients.admit(at(1), &alice, &day, &ask, None).unwrap();
+    }
+    clients.admit(at(1), &bob, &day, &ask, None).unwrap();
+    assert_eq!(clients.changes(at(2), 1).len(), 1, "some at a time");
+    assert_eq!(told(&mut clients, at(2)), [(alice.clone(), Some(20))]);
+    assert_eq!(told(&mut clients, at(2)), [], "each once");
+    clients.admit(at(3), &alice, &day, &ask, None).unwrap();
+    let lost = clients.changes(at(3), 10);
+    clients.untold(lost);
+    assert_eq!(told(&mut clients, at(3)), [(alice.clone(), Some(30))], "what did not arrive is told again");
+    let over = at(2 * 86_400);
+    clients.sweep(over, 1);
+    clients.admit(over, &bob, &day, &ask, None).unwrap();
+    assert_eq!(told(&mut clients, over), [(alice, None), (bob.clone(), Some(10))]);
+    clients.admit(over, &bob, &day, &ask, None).unwrap();
+    let moved = clients.export(over, 10);
+    assert_eq!(told(&mut clients, over), [], "whoever has moved is told of elsewhere");
+    clients.import(over, moved);
+    assert_eq!(told(&mut clients, over), [(bob, Some(20))]);
+}

@@ -24,11 +24,11 @@ async fn running_in(global: (Option<u64>, u64), per_ip: (Option<u64>, u64), addr
     let limit = |limit, seconds| RequestLimit { limit, interval: Duration::from_secs(seconds) };
     let mut limits = RequestLimits::default();
     if let (Some(global), seconds) = global {
-        let quota = Quota::start(&mut supervisor, "global", NonZeroUsize::MIN, 100, 1).await;
+        let quota = Quota::start(&mut supervisor, "global", NonZeroUsize::MIN, 100, Tracked::new(1)).await;
         limits.global = Some(Limited::global(limit(global, seconds), quota));
     }
     if let (Some(per_ip), seconds) = per_ip {
-        let quota = Quota::start(&mut supervisor, "addresses", two, 100, addresses).await;
+        let quota = Quota::start(&mut supervisor, "addresses", two, 100, Tracked::new(addresses)).await;
         limits.per_ip = Some(Limited::per_ip(limit(per_ip, seconds), quota));
     }
     Running { limits, _supervisor: supervisor }

@@ -1,0 +1,191 @@
+//! The actor that writes what has changed. Its state is what could not be written yet; the disk is a task's business, one
+//! at a time, which reports back. A restart loses what the task held.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::task::spawn_blocking;
+
+use super::file::{Entry, File, entry};
+use crate::{
+    address::{Address, Reply},
+    guarded::State,
+    observe::Own,
+    quota::Quota,
+};
+
+/// What the actor understands.
+pub(super) enum Message {
+    /// Write what has changed until now, and answer then.
+    Flush(Reply<Result<(), String>>),
+    /// A task has ended.
+    Wrote(Result<Wrote, Failed>),
+}
+
+/// What is kept where.
+pub(super) struct Source {
+    pub(super) file: Arc<File>,
+    pub(super) quotas: Vec<(&'static str, Quota)>,
+    /// The actor's own address, once it is known.
+    pub(super) home: Arc<OnceLock<Address<Message>>>,
+}
+
+/// What a task has done.
+pub(super) struct Wrote {
+    entries: usize,
+    /// There may be more.
+    more: bool,
+}
+
+/// What it has not done, and why.
+pub(super) struct Failed {
+    why: String,
+    unwritten: Vec<Vec<Entry>>,
+}
+
+pub(super) struct Writer {
+    source: Arc<Source>,
+    own: Own,
+    /// Whether a task runs.
+    running: bool,
+    /// What a task could not write, for each quota; the newest of each account.
+    unwritten: Vec<HashMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// Who waits for the task that runs.
+    waiting: Vec<Reply<Result<(), String>>>,
+    /// Who waits for the one after it.
+    next: Vec<Reply<Result<(), String>>>,
+    failing: bool,
+}
+
+/// Of each shard and task, so that neither a handler takes long nor a batch grows large.
+const AT_ONCE: usize = 2_048;
+/// Positions in [`State::OWN`].
+const WRITTEN: usize = 0;
+const FAILURES: usize = 1;
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn new(source: Arc<Source>, own: Own) -> Self {
+        let unwritten = source.quotas.iter().map(|_| HashMap::new()).collect();
+        let (waiting, next) = Default::default();
+        Self { source, own, running: false, unwritten, waiting, next, failing: false }
+    }
+
+    fn on_flush(&mut self, reply: Reply<Result<(), String>>) {
+        self.next.push(reply);
+        self.begin();
+    }
+
+    /// Starts a task, unless one runs.
+    fn begin(&mut self) {
+        // Before the address is known there would be nobody to report to.
+        let Some(home) = self.source.home.get().cloned().filter(|_| !self.running) else { return };
+        self.running = true;
+        self.waiting.append(&mut self.next);
+        let unwritten = self.unwritten.iter_mut().map(|entries| mem::take(entries).into_iter().collect());
+        let (source, unwritten) = (Arc::clone(&self.source), unwritten.collect());
+        let task = tokio::spawn(async move { source.round(unwritten).await });
+        tokio::spawn(async move {
+            let failed =
+                |_| Err(Failed { why: "the task that writes has failed".to_owned(), unwritten: Vec::new() });
+            home.cast(Message::Wrote(task.await.unwrap_or_else(failed)));
+        });
+    }
+
+    fn on_wrote(&mut self, wrote: Result<Wrote, Failed>) {
+        self.running = false;
+        match wrote {
+            Ok(Wrote { entries, more }) => self.on_success(entries, more),
+            Err(failed) => self.on_failure(failed),
+        }
+    }
+
+    fn on_success(&mut self, entries: usize, more: bool) {
+        self.own.add(WRITTEN, i64::try_from(entries).unwrap_or(i64::MAX));
+        if mem::take(&mut self.failing) {
+            tracing::info!("limits are written to their file again");
+        }
+        if !more {
+            self.waiting.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
+        }
+        if more || !self.next.is_empty() {
+            self.begin();
+        }
+    }
+
+    /// The next tick tries again.
+    fn on_failure(&mut self, Failed { why, unwritten }: Failed) {
+        self.own.add(FAILURES, 1);
+        if !mem::replace(&mut self.failing, true) {
+            tracing::error!(
+                error = why,
+                "limits cannot be written to their file: a restart would forget them"
+            );
+        }
+        for (kept, entries) in self.unwritten.iter_mut().zip(unwritten) {
+            kept.extend(entries);
+        }
+        self.waiting.drain(..).for_each(|reply| drop(reply.send(Err(why.clone()))));
+    }
+}
+
+impl State for Writer {
+    type Message = Message;
+    const TICK: Option<Duration> = Some(Duration::from_millis(250));
+    const OWN: &'static [&'static str] = &["written", "failures"];
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Flush(reply) => self.on_flush(reply),
+            Message::Wrote(wrote) => self.on_wrote(wrote),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.begin();
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Asks what has changed, and writes it behind what was left over.
+    async fn round(&self, mut entries: Vec<Vec<Entry>>) -> Result<Wrote, Failed> {
+        let (mut more, mut gone) = (false, None);
+        for ((_, quota), entries) in self.quotas.iter().zip(&mut entries) {
+            let mut changes = Vec::new();
+            gone = quota.changes(AT_ONCE, &mut changes).await.err().or(gone);
+            more |= changes.len() >= AT_ONCE;
+            entries.extend(changes.into_iter().map(entry));
+        }
+        let count = entries.iter().map(Vec::len).sum();
+        if count > 0 {
+            self.write(entries).await?;
+        }
+        match gone {
+            Some(gone) => Err(Failed { why: gone.to_string(), unwritten: Vec::new() }),
+            None => Ok(Wrote { entries: count, more }),
+        }
+    }
+
+    async fn write(&self, entries: Vec<Vec<Entry>>) -> Result<(), Failed> {
+        let (file, entries) = (Arc::clone(&self.file), Arc::new(entries));
+        let (names, theirs) =
+            (self.quotas.iter().map(|(name, _)| *name).collect::<Vec<_>>(), Arc::clone(&entries));
+        let written = spawn_blocking(move || {
+            let tables = names.into_iter().zip(theirs.iter().map(Vec::as_slice));
+            file.write(tables.filter(|(_, entries)| !entries.is_empty()))
+        });
+        let why = match written.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        Err(Failed { why, unwritten: Arc::unwrap_or_clone(entries) })
+    }
+}
