@@ -15,7 +15,7 @@ use std::{
 use actors::{
     Group,
     identity::{Rules, Source},
-    quota::{OnOutputLimit, Price},
+    quota::{OnOutputLimit, Price, Redis},
 };
 use http::{HeaderName, Uri};
 
@@ -109,6 +109,8 @@ pub struct Server {
     pub admin: Option<SocketAddr>,
     /// `[server.rate_limits] max_clients`: clients with a live bucket, over all shards.
     pub max_clients: usize,
+    /// `[server.rate_limits] storage`.
+    pub storage: Storage,
     /// `[server.tls]`; `None` = plain text.
     pub tls: Option<Tls>,
     /// `[server.cors]`; `None` = no such headers.
@@ -121,6 +123,18 @@ pub struct Server {
     pub request_limits: RequestLimits,
     /// `[server.oauth.protected_resource]`.
     pub protected_resource: Option<ProtectedResource>,
+}
+
+/// Where windows are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Storage {
+    /// In this process.
+    Memory {
+        /// A file that keeps the longer ones over a restart.
+        path: Option<PathBuf>,
+    },
+    /// On a server that several routers share.
+    Redis(Redis),
 }
 
 /// `[server.health]`.

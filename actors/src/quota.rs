@@ -28,6 +28,7 @@ pub mod moving;
 mod reservation;
 pub mod rule;
 mod shard;
+mod store;
 pub mod tick;
 mod window;
 
@@ -40,6 +41,7 @@ pub use self::{
     reservation::{Actual, Drawn, Reservation},
     rule::{Key, Kind, Limit, Mode, OnOutputLimit, Price, Rule, Rules, Scope},
     shard::Shard,
+    store::{OnError, Redis, RedisTls},
     tick::Clock,
 };
 use self::{

@@ -129,7 +129,6 @@ codes! {
     NoModel "no-model" Error "A provider lists no model.",
     NoProtocol "no-protocol" Error "No protocol is served.",
     NoProvider "no-provider" Error "There is nothing to serve.",
-    NotInThisVersion "not-in-this-version" Error "The key is known, but this version does not do it.",
     NotSupported "not-supported" Error "The section is of another program of this name, and is not supported.",
     NotText "not-text" Error "The configuration file is not UTF-8.",
     OutOfRange "out-of-range" Error "The number is too small or too large.",

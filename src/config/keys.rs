@@ -1,4 +1,4 @@
-//! Every key of the file, once: its type, default, meaning, and whether this version does what it says.
+//! Every key of the file, once: its type, default, meaning, and whether it is served.
 //!
 //! The reader, "did you mean", `nexus schema` and `config/README.md` all come from this table. It is data: no key is
 //! read or judged here. Units are part of a [`Kind`].
@@ -36,22 +36,15 @@ pub struct Key {
     pub required: bool,
     /// The values of the table's [`Section::selector`] it belongs to; empty = all.
     pub only: &'static [&'static str],
-    /// Whether this version does it.
+    /// Whether it is served.
     pub support: Support,
 }
 
-/// Whether this version does what a key says.
+/// Whether Nexus does what a key says.
 #[derive(Clone, Copy, Debug)]
 pub enum Support {
     /// It does.
     Full,
-    /// It does not: anything but the values of `except` is an error, with this remedy.
-    Later {
-        /// Values (as they print without quotes) that change nothing.
-        except: &'static [&'static str],
-        /// What to do.
-        remedy: &'static str,
-    },
     /// It belongs to the other program of this name: an error, with this remedy.
     Never(&'static str),
 }
@@ -122,16 +115,6 @@ impl Key {
 
     const fn only(mut self, types: &'static [&'static str]) -> Self {
         self.only = types;
-        self
-    }
-
-    const fn later(mut self, remedy: &'static str) -> Self {
-        self.support = Support::Later { except: &[], remedy };
-        self
-    }
-
-    const fn later_unless(mut self, except: &'static [&'static str], remedy: &'static str) -> Self {
-        self.support = Support::Later { except, remedy };
         self
     }
 

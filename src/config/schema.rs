@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    keys::{FILE, Key, Section, Support},
+    keys::{FILE, Key, Section},
     kind,
 };
 
@@ -72,13 +72,6 @@ fn meaning(section: &Section, key: &Key) -> String {
         let of_rules = section.selector().is_some_and(|key| key.name == "rule");
         let selector = if of_rules { "Rule" } else { "Type" };
         text += &format!(" {selector} {} only.", super::shape::list(key.only));
-    }
-    match key.support {
-        Support::Later { except: [], .. } => text += " *Not in this version.*",
-        Support::Later { except, .. } => {
-            text += &format!(" *This version: {} only.*", super::shape::list(except));
-        }
-        Support::Full | Support::Never(_) => {}
     }
     text
 }

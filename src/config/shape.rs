@@ -1,4 +1,4 @@
-//! Whether the file has the shape of the table of keys: known keys, types, ranges, versions. Goes on after every problem.
+//! Whether the file has the shape of the table of keys: known keys, types, ranges. Goes on after every problem.
 //!
 //! What a value means together with others is `validate`.
 
@@ -12,7 +12,7 @@ use super::{
 
 /// Reports everything in `table` that does not fit.
 pub(super) fn check(table: &Table, report: &mut Report) {
-    Walker { report }.table(&FILE, table, "", false);
+    Walker { report }.table(&FILE, table, "");
 }
 
 struct Walker<'r> {
@@ -30,14 +30,13 @@ struct Place<'a> {
 }
 
 impl Walker<'_> {
-    /// `later`: an enclosing table is reported as not in this version, so its keys need not be.
-    fn table(&mut self, section: &'static Section, table: &Table, path: &str, later: bool) {
+    fn table(&mut self, section: &'static Section, table: &Table, path: &str) {
         let kind = table_type(section, table);
         for (name, entry) in &table.entries {
             match section.key(name) {
                 None => self.unknown(section, path, name, entry),
                 Some(key) if belongs(key, kind) => {
-                    self.entry(Place { key, name, path: &join(path, name) }, entry, later);
+                    self.entry(Place { key, name, path: &join(path, name) }, entry);
                 }
                 Some(key) => {
                     let selector = section.selector().map_or("type", |key| key.name);
@@ -52,33 +51,29 @@ impl Walker<'_> {
         }
     }
 
-    fn entry(&mut self, place: Place<'_>, entry: &Entry, later: bool) {
+    fn entry(&mut self, place: Place<'_>, entry: &Entry) {
         let Place { key, name, .. } = place;
         if matches!(key.kind, Kind::Secret | Kind::Any) || kind::holds_password(key.kind, &entry.node) {
             entry.node.hide(self.report);
         }
         match key.support {
-            Support::Later { except, remedy } if !later && !self.harmless(place, except, &entry.node) => {
-                self.report.push(not_in_this_version(name, &entry.node, entry, remedy));
-                self.value(place, &entry.node, true);
-            }
             Support::Never(remedy) => {
                 let message = format!("`{name}` is not supported");
                 self.report
                     .push(Diagnostic::new(Code::NotSupported, entry.key.clone(), message).help(remedy));
             }
-            _ => self.value(place, &entry.node, later),
+            Support::Full => self.value(place, &entry.node),
         }
     }
 
-    fn value(&mut self, place: Place<'_>, node: &Node, later: bool) {
+    fn value(&mut self, place: Place<'_>, node: &Node) {
         match (place.key.kind, &node.value) {
             (_, Value::Unreadable) => {}
-            (Kind::Table(section), Value::Table(table)) => self.table(section, table, place.path, later),
+            (Kind::Table(section), Value::Table(table)) => self.table(section, table, place.path),
             (Kind::Tables(section), Value::List(nodes)) => {
                 for node in nodes {
                     match &node.value {
-                        Value::Table(table) => self.table(section, table, place.path, later),
+                        Value::Table(table) => self.table(section, table, place.path),
                         _ => self.misfit(place, node),
                     }
                 }
@@ -104,17 +99,6 @@ impl Walker<'_> {
         if let Err(diagnostic) = kind::check(place.key, place.name, node) {
             self.report.push(diagnostic);
         }
-    }
-
-    /// Whether a value of a later key changes nothing, or is reported as no value of that key at all.
-    fn harmless(&self, place: Place<'_>, except: &[&str], node: &Node) -> bool {
-        let written = match &node.value {
-            Value::Unreadable => return true,
-            Value::Table(_) | Value::List(_) => return false,
-            Value::Text(text) => text,
-            _ => self.report.text.get(node.span.clone()).unwrap_or_default(),
-        };
-        except.contains(&written) || kind::check(place.key, place.name, node).is_err()
     }
 
     fn of_another_type(&mut self, key: &Key, selector: &str, kind: &str, entry: &Entry) {
@@ -172,16 +156,6 @@ fn join(path: &str, name: &str) -> String {
 
 fn belongs(key: &Key, kind: Option<&str>) -> bool {
     key.only.is_empty() || kind.is_none_or(|kind| key.only.contains(&kind))
-}
-
-fn not_in_this_version(name: &str, node: &Node, entry: &Entry, remedy: &str) -> Diagnostic {
-    let scalar = !matches!(node.value, Value::Table(_) | Value::List(_));
-    let what = match node.text().filter(|_| node.quotable) {
-        Some(text) if name == "type" => format!("`{name} = \"{text}\"`"),
-        _ => format!("`{name}`"),
-    };
-    let at = if scalar { node.span.clone() } else { entry.key.clone() };
-    Diagnostic::new(Code::NotInThisVersion, at, format!("{what} is not in this version")).help(remedy)
 }
 
 /// A list's element has the kind of one.

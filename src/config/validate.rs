@@ -13,6 +13,7 @@ mod oauth;
 mod provider;
 mod remote;
 mod server;
+mod storage;
 
 use std::{
     net::IpAddr,
@@ -53,7 +54,7 @@ pub(super) fn config(
     let charging = llm::charging(limits, &mut check);
     let providers = provider::providers(root, &callers, charging.on_output_limit, &mut check);
     Config {
-        server: server::server(server, &protocols, &mut check),
+        server: server::server(root, &protocols, &mut check),
         identification: callers.rules.clone(),
         actors: server::actors(root.table("actors")),
         protocols,

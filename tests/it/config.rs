@@ -25,6 +25,7 @@ mod meaning;
 mod providers;
 mod reference;
 mod remedies;
+mod storage;
 
 /// An environment made of two lists.
 #[derive(Default)]

@@ -7,8 +7,6 @@ const DAY: u64 = 86_400;
 /// Longest limit interval: 31 days, in seconds.
 const MONTH: u64 = 31 * DAY;
 
-const REDIS: &str = "write `storage = { type = \"memory\" }`: limits hold within one process";
-
 /// Algorithms of tokens, as `alg` names them.
 const ALGORITHMS: &[&str] = &[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384",
@@ -116,33 +114,33 @@ static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: No
 
 #[rustfmt::skip]
 static STORAGE: Section = Section { title: "[server.rate_limits.storage]", names: None, keys: &[
-    Key::new("type", Kind::Choice(&["memory", "redis"]), "\"memory\"", "`memory` or `redis`.").later_unless(&["memory"], REDIS),
-    Key::new("path", Kind::File, "", "A file that keeps windows over a restart.").only(&["memory"]).later("remove it: windows start empty"),
-    Key::new("url", Kind::Secret, "", "Address of the Redis server.").only(&["redis"]),
-    Key::new("key_prefix", Kind::Text, "\"nexus:rate_limit:\"", "Before every key.").only(&["redis"]),
-    Key::new("on_error", Kind::Choice(&["local", "deny", "allow"]), "\"local\"", "While Redis is out.").only(&["redis"]),
-    Key::new("response_timeout", Kind::Duration(0, DAY), "\"1s\"", "For an answer.").only(&["redis"]),
-    Key::new("connection_timeout", Kind::Duration(0, DAY), "\"5s\"", "For a connection.").only(&["redis"]),
-    Key::new("pool", Kind::Table(&POOL), "", "Connections to Redis.").only(&["redis"]),
-    Key::new("tls", Kind::Table(&REDIS_TLS), "", "TLS to Redis.").only(&["redis"]),
+    Key::new("type", Kind::Choice(&["memory", "redis"]), "\"memory\"", "In this process, or on a Redis or Valkey server that several routers share."),
+    Key::new("path", Kind::File, "", "A file that keeps windows of more than a minute over a restart.").only(&["memory"]),
+    Key::new("url", Kind::Secret, "", "Address of the server: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.").only(&["redis"]),
+    Key::new("key_prefix", Kind::Text, "\"nexus:rate_limit:\"", "Before every key; routers with one prefix share their windows.").only(&["redis"]),
+    Key::new("on_error", Kind::Choice(&["local", "deny", "allow"]), "\"local\"", "While the server is out: each router counts on its own from nothing, calls are refused (503), or admitted uncounted. Where it is not written, the server must be there at the start.").only(&["redis"]),
+    Key::new("response_timeout", Kind::Duration(0, DAY), "\"1s\"", "For an answer; more than 4 s counts as 4 s.").only(&["redis"]),
+    Key::new("connection_timeout", Kind::Duration(0, DAY), "\"5s\"", "For a new connection.").only(&["redis"]),
+    Key::new("pool", Kind::Table(&POOL), "", "Connections to the server.").only(&["redis"]),
+    Key::new("tls", Kind::Table(&REDIS_TLS), "", "TLS to the server.").only(&["redis"]),
 ] };
 
 #[rustfmt::skip]
 static POOL: Section = Section { title: "[server.rate_limits.storage.pool]", names: None, keys: &[
-    Key::new("max_size", Kind::Integer(1, 65_536), "16", "Connections."),
-    Key::new("min_idle", Kind::Integer(0, 65_536), "0", "Connections kept without use."),
-    Key::new("timeout_create", Kind::Duration(0, DAY), "\"5s\"", "For a new connection."),
-    Key::new("timeout_wait", Kind::Duration(0, DAY), "\"5s\"", "For a free connection."),
-    Key::new("timeout_recycle", Kind::Duration(0, DAY), "\"300s\"", "Until an idle connection is renewed."),
+    Key::new("max_size", Kind::Integer(1, 65_536), "16", "The most connections; each carries any number of calls at a time."),
+    Key::new("min_idle", Kind::Integer(0, 65_536), "0", "May be written; connections are kept."),
+    Key::new("timeout_create", Kind::Duration(0, DAY), "\"5s\"", "May be written; `connection_timeout` holds."),
+    Key::new("timeout_wait", Kind::Duration(0, DAY), "\"5s\"", "May be written; nobody waits for a free connection."),
+    Key::new("timeout_recycle", Kind::Duration(0, DAY), "\"300s\"", "May be written; connections are not checked before use."),
 ] };
 
 #[rustfmt::skip]
 static REDIS_TLS: Section = Section { title: "[server.rate_limits.storage.tls]", names: None, keys: &[
-    Key::new("enabled", Kind::Bool, "false", "Whether TLS is spoken."),
-    Key::new("insecure", Kind::Bool, "false", "Whether certificates are believed unseen."),
-    Key::new("ca_cert_path", Kind::File, "", "Extra roots."),
-    Key::new("client_cert_path", Kind::File, "", "Certificate of Nexus."),
-    Key::new("client_key_path", Kind::File, "", "Its key."),
+    Key::new("enabled", Kind::Bool, "false", "Whether TLS is spoken; a `rediss://` address says so, too."),
+    Key::new("insecure", Kind::Bool, "false", "Whether any certificate is believed: then nobody knows who answers."),
+    Key::new("ca_cert_path", Kind::File, "", "Roots that the server's certificate must come from, PEM; absent = the public ones."),
+    Key::new("client_cert_path", Kind::File, "", "Certificate of Nexus, PEM; with `client_key_path`."),
+    Key::new("client_key_path", Kind::File, "", "Its key, PEM."),
 ] };
 
 #[rustfmt::skip]

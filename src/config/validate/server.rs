@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use super::{Check, cors::cors, edge, oauth::protected_resource};
+use super::{Check, cors::cors, edge, oauth::protected_resource, storage::storage};
 use crate::config::{
     Actors, Health, Protocols, Server,
     diagnostic::{Code, Diagnostic},
@@ -11,8 +11,10 @@ use crate::config::{
 };
 
 /// The listener and its limits.
-pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_>) -> Server {
+pub(super) fn server(root: View<'_>, protocols: &Protocols, check: &mut Check<'_>) -> Server {
+    let view = root.table("server");
     let limits = view.table("rate_limits");
+    let limited = [root.table("llm").entry("providers"), view.entry("rate_limits")];
     let server = Server {
         listen_address: view.value("listen_address"),
         max_in_flight: view.value("max_in_flight"),
@@ -28,6 +30,7 @@ pub(super) fn server(view: View<'_>, protocols: &Protocols, check: &mut Check<'_
         health: health(view.table("health")),
         admin: view.table("admin").get("listen"),
         max_clients: limits.value("max_clients"),
+        storage: storage(limits.table("storage"), limited.as_slice(), check),
         tls: edge::tls(view.table("tls"), check),
         cors: cors(view.table("cors"), check),
         csrf: edge::csrf(view.table("csrf"), check),

@@ -1,38 +1,11 @@
-//! What keys mean together: versions, ranges, limits, groups, paths, addresses.
+//! What keys mean together: ranges, limits, groups, paths, addresses.
 
 use nexus::config::{
     explain::{Question, explain},
     render,
 };
 
-use super::{CALLERS, PROVIDER, World, codes, read, report};
-
-#[test]
-fn later_keys_are_known_and_refused_with_a_remedy() {
-    for (table, text) in [
-        (
-            "server",
-            "[server.rate_limits]\nstorage = { type = \"redis\", url = \"redis://h\", on_error = \"deny\" }",
-        ),
-        ("server", "[server.rate_limits]\nstorage = { type = \"memory\", path = \"nexus.redb\" }"),
-    ] {
-        let report = report(&[text, "\n", PROVIDER].concat(), &World::default());
-        assert_eq!(codes(&report), ["not-in-this-version"], "{table}: {text}");
-        assert!(report.diagnostics[0].help.is_some());
-    }
-}
-
-#[test]
-fn harmless_values_of_later_keys_load() {
-    let text = r#"
-[server.rate_limits]
-storage = { type = "memory" }
-[llm.limits]
-count = "estimate"
-cached_input_weight = 1.0
-"#;
-    assert_eq!(codes(&read(&[text, PROVIDER].concat()).unwrap().1), [""; 0]);
-}
+use super::{CALLERS, PROVIDER, codes, read};
 
 #[test]
 fn limits_are_refused_outside_their_range() {
