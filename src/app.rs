@@ -1,6 +1,7 @@
 //! The whole process: from a valid configuration to an exit code. The only place that constructs actors and listeners.
 
 mod providers;
+mod storage;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc, time::Duration};
 
@@ -8,7 +9,7 @@ use actors::{
     gate::Gate,
     identity::{Identity, Room},
     observe::{Registry, Reporter},
-    quota::Quota,
+    quota::{Quota, durable::Keeping},
     supervisor::Supervisor,
 };
 use tokio::{
@@ -18,6 +19,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
+use self::storage::Kept;
 use crate::{
     cli::{CUT_OFF, Serve},
     config::{self, Config},
@@ -51,6 +53,7 @@ pub struct App {
     listeners: Listeners,
     tls: Option<Tls>,
     supervisors: Supervisors,
+    keeping: Option<Keeping>,
     phase: watch::Sender<Phase>,
     registry: Registry,
 }
@@ -137,8 +140,10 @@ impl App {
         let challenge = challenge.map_err(|error| StartError(format!("protected_resource: {error}")))?;
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
         let identity = supervisors.identity(&config).await?;
-        let quota = supervisors.quota(&config).await;
-        let limits = supervisors.request_limits(&config).await;
+        let mut kept = Kept::open(&config.server.storage).await?;
+        let quota = supervisors.quota(&config, &mut kept).await?;
+        let limits = supervisors.request_limits(&config, &mut kept).await?;
+        let keeping = kept.keep(&mut supervisors.quota).await;
         let mut providers = Vec::with_capacity(config.providers.len());
         for provider in &config.providers {
             providers.push(supervisors.provider(provider, &config.actors, &counter).await?);
@@ -165,7 +170,7 @@ impl App {
             edge: Edge::new(&config.server, limits),
         });
         let registry = supervisors.registry();
-        Ok(Self { config: Arc::new(config), router, listeners, tls, supervisors, phase, registry })
+        Ok(Self { config: Arc::new(config), router, listeners, tls, supervisors, keeping, phase, registry })
     }
 
     /// Where clients connect.
@@ -179,7 +184,7 @@ impl App {
     /// Serves until `signal` returns: then drains, or ends at once when it returns a second time. Says how many calls
     /// were cut off.
     pub async fn run(self, mut signal: impl AsyncFnMut()) -> usize {
-        let Self { config, router, listeners, tls, supervisors, phase, registry } = self;
+        let Self { config, router, listeners, tls, supervisors, keeping, phase, registry } = self;
         announce(&config, &listeners);
         if let Some(listener) = listeners.admin {
             tokio::spawn(Admin::new(Arc::clone(&router), registry.clone()).serve(listener));
@@ -214,6 +219,7 @@ impl App {
                 router.in_flight.taken()
             }
         };
+        storage::write_last(keeping.as_ref()).await;
         if cut == 0 {
             supervisors.drain().await;
         }
@@ -333,37 +339,44 @@ impl Supervisors {
         identity.map_err(|error| StartError(error.to_string()))
     }
 
-    async fn quota(&mut self, config: &Config) -> Quota {
+    async fn quota(&mut self, config: &Config, kept: &mut Kept) -> Result<Quota, StartError> {
         let count = at_least_one(config.actors.quota_shards);
-        self.quota_actors("quota", count, config, config.server.max_clients).await
+        self.quota_actors(("quota", count), config, config.server.max_clients, kept).await
     }
 
     /// Actors apart from those of clients, so that a flood of addresses crowds out nobody; as many addresses as clients
     /// are remembered.
-    async fn request_limits(&mut self, config: &Config) -> RequestLimits {
+    async fn request_limits(
+        &mut self,
+        config: &Config,
+        kept: &mut Kept,
+    ) -> Result<RequestLimits, StartError> {
         let config::Server { request_limits: written, max_clients, .. } = &config.server;
         let mut limits = RequestLimits::default();
         if let Some(limit) = written.global {
-            let quota = self.quota_actors("quota-edge-global", NonZeroUsize::MIN, config, 1).await;
+            let quota = self.quota_actors(("quota-edge-global", NonZeroUsize::MIN), config, 1, kept).await?;
             limits.global = Some(Limited::global(limit, quota));
         }
         if let Some(limit) = written.per_ip {
             let count = at_least_one(config.actors.quota_shards.min(ADDRESS_SHARDS));
-            let quota = self.quota_actors("quota-edge", count, config, *max_clients).await;
+            let quota = self.quota_actors(("quota-edge", count), config, *max_clients, kept).await?;
             limits.per_ip = Some(Limited::per_ip(limit, quota));
         }
         limits.client_ip = ClientIp::new(config.server.client_ip.clone());
-        limits
+        Ok(limits)
     }
 
     async fn quota_actors(
         &mut self,
-        name: &str,
-        count: NonZeroUsize,
+        (name, count): (&'static str, NonZeroUsize),
         config: &Config,
         max_clients: usize,
-    ) -> Quota {
-        Quota::start(&mut self.quota, name, count, config.actors.mailbox_limit, max_clients).await
+        kept: &mut Kept,
+    ) -> Result<Quota, StartError> {
+        let (mailbox, tracked) = (config.actors.mailbox_limit, kept.tracked(max_clients));
+        let quota = Quota::start(&mut self.quota, name, count, mailbox, tracked).await;
+        kept.restore(name, &quota).await?;
+        Ok(quota)
     }
 
     fn registry(&self) -> Registry {

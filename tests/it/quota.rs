@@ -14,6 +14,7 @@ use crate::support::{
 };
 
 mod cost;
+mod durable;
 mod refunds;
 mod window;
 
