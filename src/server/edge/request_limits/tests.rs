@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use actors::supervisor::Supervisor;
+use actors::{quota::Tracked, supervisor::Supervisor};
 use tokio::time::advance;
 
 use super::*;
