@@ -240,14 +240,16 @@ impl Quota {
             Self::Oversize { rule, standing } => {
                 let why = match rule.kind {
                     Kind::Input | Kind::Total => {
-                        "Request requires more tokens than the configured limit allows"
+                        "Request requires more tokens than the configured limit allows and cannot be fulfilled."
                     }
-                    Kind::Cost if standing.limit > 0 => "Request costs more than the configured limit allows",
+                    Kind::Cost if standing.limit > 0 => {
+                        "Request costs more than the configured limit allows and cannot be fulfilled."
+                    }
                     Kind::Output | Kind::Request | Kind::Cost | Kind::Concurrent => {
-                        "The configured limit allows no request at all"
+                        "The configured limit allows no requests; this one cannot be fulfilled."
                     }
                 };
-                format!("Rate limit exceeded: {} exceeded. {why} and cannot be fulfilled.", what(rule.kind))
+                format!("Rate limit exceeded: {} exceeded. {why}", what(rule.kind))
             }
             Self::Crowded => "Too many clients at the moment. Please try again later.".to_owned(),
         }

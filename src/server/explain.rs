@@ -2,8 +2,8 @@
 //! Takes nothing of any limit. Units: those of each kind; seconds, rounded up.
 
 use actors::{
-    ClientId, Group, Principal,
-    quota::{Demand, Refusal},
+    ClientId, Group, Principal, Unreachable,
+    quota::{AccountId, Demand, Refusal},
 };
 use http::StatusCode;
 use serde::Serialize;
@@ -121,20 +121,15 @@ fn applying<'a>(walked: &'a Walked<'_>) -> Option<&'a str> {
 }
 
 /// How every limit stands that applies.
-async fn live(
-    router: &Router,
-    target: &Target,
-    caller: &Principal,
-) -> Result<Vec<Live>, actors::Unreachable> {
+async fn live(router: &Router, target: &Target, caller: &Principal) -> Result<Vec<Live>, Unreachable> {
     let mut all = Vec::new();
     for (account, rules) in target.accounts(caller) {
-        let budget = target.budget(caller);
-        let applied = Family::ALL.into_iter().filter_map(|family| Some((family, budget.of(family)?)));
-        let Some((family, applied)) =
-            applied.into_iter().find(|(_, applied)| std::ptr::eq(&applied.rules, rules))
-        else {
-            continue;
+        let family = match account {
+            AccountId::Client(_) => Family::PerUser,
+            AccountId::Pool(..) => Family::PerGroup,
+            AccountId::Total(_) => Family::Total,
         };
+        let Some(applied) = target.budget(caller).of(family) else { continue };
         let levels = router.quota.usage(&account, rules).await?;
         all.extend(rules.iter().zip(&levels).map(|(rule, level)| Live {
             rule: rule.id.to_string(),
@@ -151,7 +146,7 @@ async fn refusal(
     target: &Target,
     caller: &Principal,
     tokens: u64,
-) -> Result<(Option<String>, Option<u64>), actors::Unreachable> {
+) -> Result<(Option<String>, Option<u64>), Unreachable> {
     let accounts = target.accounts(caller);
     let demand = Demand {
         accounts: &accounts,

@@ -150,4 +150,5 @@ fn refused_by(answer: &Answer, rule: &str) -> u64 {
 fn never_by(answer: &Answer, rule: &str) {
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (429, &json!(rule)), "{answer:?}");
     assert_eq!((answer.header("x-should-retry"), answer.header("retry-after")), (Some("false"), None));
+    assert!(answer.error().message.ends_with("cannot be fulfilled."), "{answer:?}");
 }
