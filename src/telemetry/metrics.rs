@@ -166,7 +166,6 @@ impl Metrics {
 
     /// Everything in Prometheus' text format: the numbers of the limits, of the models and of the actors included.
     pub fn text(&self, actors: &Registry, limits: &Totals, models: &[Arc<Target>]) -> String {
-        self.ratios.reset();
         for target in models {
             let labels = [&*target.provider, &*target.model];
             self.ratios.with_label_values(&labels).set(f64::from(target.ratio.get()));

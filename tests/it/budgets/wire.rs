@@ -32,7 +32,7 @@ fn windows(provider: &str) -> String {
     )
 }
 
-fn messages(model: &str, stream: bool) -> Request {
+pub(super) fn messages(model: &str, stream: bool) -> Request {
     let messages = json!([{"role": "user", "content": "Hello"}]);
     let body = json!({"model": model, "max_tokens": 9, "stream": stream, "messages": messages});
     Request::post(MESSAGES, body.to_string()).client("alice")
