@@ -125,6 +125,7 @@ impl App {
     /// # Errors
     /// When an address cannot be had, a certificate cannot be used, or a provider cannot be addressed.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        let config = Arc::new(config);
         let mut secret = [0; 32];
         aws_lc_rs::rand::fill(&mut secret).map_err(|_| StartError("no random numbers".to_owned()))?;
         let counting = config.counting.clone();
@@ -150,6 +151,7 @@ impl App {
         }
         let (phase, phases) = Phases::new();
         let router = Arc::new(Router {
+            config: Arc::clone(&config),
             server: config.server.clone(),
             prefixes: Prefixes {
                 openai: config.protocols.openai.clone(),
@@ -170,7 +172,7 @@ impl App {
             edge: Edge::new(&config.server, limits),
         });
         let registry = supervisors.registry();
-        Ok(Self { config: Arc::new(config), router, listeners, tls, supervisors, keeping, phase, registry })
+        Ok(Self { config, router, listeners, tls, supervisors, keeping, phase, registry })
     }
 
     /// Where clients connect.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actors::{
     Unreachable,
     identity::{Denied, IdentityError},
-    quota::Standing,
+    quota::{Kind, Refusing, Standing},
 };
 use http::{HeaderMap, StatusCode};
 
@@ -72,11 +72,18 @@ pub enum Quota {
     Short {
         /// Whole seconds, at least 1.
         retry_after: u64,
-        /// The level of the limit that refused.
+        /// The limit that refused.
+        rule: Refusing,
+        /// Its level.
         standing: Standing,
     },
     /// Never: the call is larger than the limit.
-    Oversize(Standing),
+    Oversize {
+        /// The limit that refused.
+        rule: Refusing,
+        /// Its level.
+        standing: Standing,
+    },
     /// No room for another client's window.
     Crowded,
 }
@@ -181,7 +188,7 @@ impl Error {
             Self::Identity(denied) => denied.to_string(),
             Self::Caller(fault) => fault.message(),
             Self::Requests { .. } => "Rate limit exceeded".to_owned(),
-            Self::Quota(fault) => fault.message().to_owned(),
+            Self::Quota(fault) => fault.message(),
             Self::Provider(fault) => fault.message(),
             Self::Ours(fault) => fault.message().to_owned(),
         }
@@ -225,15 +232,39 @@ impl Caller {
 }
 
 impl Quota {
-    fn message(&self) -> &'static str {
+    fn message(&self) -> String {
         match self {
-            Self::Short { .. } => "Rate limit exceeded: Token rate limit exceeded. Please try again later.",
-            Self::Oversize(_) => {
-                "Rate limit exceeded: Token rate limit exceeded. Request requires more tokens than the configured \
-                 limit allows and cannot be fulfilled."
+            Self::Short { rule, .. } => {
+                format!("Rate limit exceeded: {} exceeded. Please try again later.", what(rule.kind))
             }
-            Self::Crowded => "Too many clients at the moment. Please try again later.",
+            Self::Oversize { rule, standing } => {
+                let why = match rule.kind {
+                    Kind::Input | Kind::Total => {
+                        "Request requires more tokens than the configured limit allows and cannot be fulfilled."
+                    }
+                    Kind::Cost if standing.limit > 0 => {
+                        "Request costs more than the configured limit allows and cannot be fulfilled."
+                    }
+                    Kind::Output | Kind::Request | Kind::Cost | Kind::Concurrent => {
+                        "The configured limit allows no requests; this one cannot be fulfilled."
+                    }
+                };
+                format!("Rate limit exceeded: {} exceeded. {why}", what(rule.kind))
+            }
+            Self::Crowded => "Too many clients at the moment. Please try again later.".to_owned(),
         }
+    }
+}
+
+/// A limit by its kind. That of input was the only one once, and is called as it was.
+fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Input => "Token rate limit",
+        Kind::Output => "Output token rate limit",
+        Kind::Total => "Total token rate limit",
+        Kind::Request => "Request rate limit",
+        Kind::Cost => "Cost limit",
+        Kind::Concurrent => "Concurrent request limit",
     }
 }
 

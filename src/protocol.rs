@@ -59,6 +59,8 @@ pub enum Operation {
     ListModels,
     /// One of them, by public id.
     ShowModel(String),
+    /// What this caller has used of its limits.
+    Usage,
     /// Something that is sent on to a provider; with the model's public id where the path names it.
     Call(Call, Option<String>),
 }
@@ -118,6 +120,9 @@ impl Protocol {
     fn route(self, method: &Method, path: &str) -> Result<Operation, NoRoute> {
         if matches!(path, "" | "/" | "/v1" | "/v1beta") && *method == Method::HEAD {
             return Ok(Operation::Probe);
+        }
+        if path == "/v1/usage" || self == Self::Google && path == "/v1beta/usage" {
+            return get(method).map(|()| Operation::Usage);
         }
         let Some(below) = self.models(path) else {
             let call = self.call(path).ok_or(NoRoute::Unknown)?;
@@ -253,16 +258,20 @@ fn get(method: &Method) -> Result<(), NoRoute> {
 
 /// A model id out of a path, where its `/` may be written raw or as `%2F`. Empty, ending in `/`, or not UTF-8: none.
 fn decode(segment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.bytes();
+    unescaped(segment).filter(|id| !id.is_empty() && !id.ends_with('/'))
+}
+
+/// A part of a URL without its `%` escapes (RFC 3986 §2.1); `None` if one is broken, or it is not UTF-8.
+pub fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let hex = |byte: Option<u8>| {
             byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
         };
         bytes.push(if byte == b'%' { hex(rest.next())? << 4 | hex(rest.next())? } else { byte });
     }
-    let id = String::from_utf8(bytes).ok()?;
-    (!id.is_empty() && !id.ends_with('/')).then_some(id)
+    String::from_utf8(bytes).ok()
 }
 
 /// Where `part`, a slice of `whole`, stands in it; `None` for any other slice.
@@ -307,6 +316,7 @@ mod tests {
             );
             assert_eq!(at(Method::GET, &format!("{base}/v1/models")), Ok(Operation::ListModels));
             assert_eq!(at(Method::HEAD, base), Ok(Operation::Probe));
+            assert_eq!(at(Method::GET, &format!("{base}/v1/usage")), Ok(Operation::Usage));
         }
     }
 

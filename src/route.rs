@@ -1,5 +1,7 @@
 //! From a model's public id to the one target that serves it. Built once from the configuration; only names in it exist.
 
+pub mod ratio;
+
 use std::{collections::HashMap, sync::Arc};
 
 use actors::{
@@ -10,9 +12,10 @@ use bytes::Bytes;
 use http::HeaderName;
 use smallvec::SmallVec;
 
+use self::ratio::Ratio;
 use crate::{
     config::{
-        self,
+        self, Charging,
         budget::{Budget, Budgets},
         secret::Secrets,
     },
@@ -56,6 +59,10 @@ pub struct Target {
     pub secrets: Secrets,
     /// What its tokens cost; nothing, where no price is known (then money is not limited).
     pub price: Price,
+    /// How its calls are charged.
+    pub charging: Charging,
+    /// How far our counts are from its own.
+    pub ratio: Ratio,
     access: Access,
     budgets: Budgets,
 }
@@ -76,7 +83,9 @@ impl Routes {
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
         let listed: Vec<_> = pairs
             .enumerate()
-            .map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m, &ours)))
+            .map(|(index, (at, p, m))| {
+                Arc::new(Target::new((index, at), (p, m), config.charging.clone(), &ours))
+            })
             .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
         Self { by_id, listed, providers: providers.iter().map(|p| Arc::clone(&p.name)).collect() }
@@ -114,10 +123,9 @@ impl Routes {
 
 impl Target {
     fn new(
-        index: usize,
-        provider_index: usize,
-        provider: &config::Provider,
-        model: &config::Model,
+        (index, provider_index): (usize, usize),
+        (provider, model): (&config::Provider, &config::Model),
+        charging: Charging,
         ours: &[HeaderName],
     ) -> Self {
         let id = format!("{}/{}", provider.name, model.name);
@@ -135,6 +143,8 @@ impl Target {
             secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             price: model.price.unwrap_or_default(),
+            charging,
+            ratio: Ratio::default(),
             budgets: model.budgets.clone(),
         }
     }

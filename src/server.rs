@@ -7,10 +7,12 @@ mod answer;
 mod ask;
 mod body;
 mod call;
+mod charge;
 mod connection;
 mod counting;
 mod credential;
 pub mod edge;
+mod explain;
 mod listing;
 pub mod phase;
 mod pipeline;
@@ -26,6 +28,7 @@ mod text;
 mod timer;
 mod tls;
 mod translation;
+mod usage;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

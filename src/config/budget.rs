@@ -45,6 +45,8 @@ pub struct Budget {
 pub struct Applied {
     /// The owner of its buckets.
     pub scope: Scope,
+    /// Whether that is the model, and not its provider.
+    pub of_model: bool,
     /// Its limits. Never empty.
     pub rules: Rules,
     /// Its dotted path, as `explain` prints it.
@@ -116,7 +118,7 @@ impl Owners<'_> {
             Family::PerUser | Family::Total => horizon(table.amounts(), amount),
         };
         let rules = amounts.iter().map(|amount| self.rule(family, table, scope, amount, sharing(amount)));
-        Some(Applied { scope, rules: rules.collect(), table: step.path.into() })
+        Some(Applied { scope, of_model: step.of_model, rules: rules.collect(), table: step.path.into() })
     }
 
     fn rule(

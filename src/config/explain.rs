@@ -24,11 +24,31 @@ pub struct Question {
     pub tokens: Option<u64>,
 }
 
-/// The table of a family that applies.
-struct Winner<'a> {
-    family: Family,
-    step: Step<'a>,
-    amounts: &'a Amounts,
+/// The answer.
+#[derive(Debug)]
+pub struct Explanation<'a> {
+    question: &'a Question,
+    provider: &'a Provider,
+    model: &'a Model,
+    /// The group that was named, here or with the client's API key.
+    asked: Option<&'a str>,
+    /// The group as it is seen.
+    pub group: Option<Group>,
+    /// Whether the caller may use the model.
+    pub is_open: bool,
+    /// Which tables were looked at.
+    pub walked: Vec<Walked<'a>>,
+}
+
+/// The walk of one family.
+#[derive(Debug)]
+pub struct Walked<'a> {
+    /// Whose limits.
+    pub family: Family,
+    /// Every table that was looked for, nearest first.
+    pub steps: Vec<Step<'a>>,
+    /// Which of them applies: the first that exists.
+    pub winner: Option<usize>,
 }
 
 /// The walk, one line a table, then each limit that applies, the one on the client's own input last: `applies: …`.
@@ -36,73 +56,99 @@ struct Winner<'a> {
 /// # Errors
 /// Why there is no answer: no such model, or the caller would not be let in.
 pub fn explain(config: &Config, question: &Question) -> Result<String, String> {
-    let (provider, model) = find(config, &question.model)?;
-    let asked = question.group.as_deref().or_else(|| group_of_key(config, &question.client));
-    let group = caller(config, asked)?;
-    let mut out = format!("client `{}`, {}\n", question.client, in_group(group.as_ref()));
-    out += &format!("model `{}/{}`, sent upstream as `{}`\n", provider.name, model.name, model.upstream_name);
-    if let (None, Some(group)) = (&question.group, &group) {
-        out += &format!("group `{group}` is that of its API key\n");
-    }
-    if let (Some(asked), None) = (asked, &group) {
-        out += &format!("group `{asked}` is not read: `group_id` is not set\n");
-    }
-    if !admitted(model, group.as_ref()) {
-        out += "access: refused (403): the model's `allow` and `deny` leave this caller out\n";
-    }
-    let mut winners = Vec::new();
-    for family in Family::ALL {
-        let steps = walk(family, &model.limits, &provider.limits, group.as_ref());
-        let (lines, winner) = walked(family, steps, &question.client);
-        out += &lines;
-        winners.extend(winner);
-    }
-    if let Some(tokens) = question.tokens.filter(|_| !winners.is_empty()) {
-        let ceiling = model.budgets.of(group.as_ref()).ceiling;
-        let fits = match ceiling.is_some_and(|ceiling| tokens > ceiling) {
-            true => "is larger than the limit: always refused",
-            false => "fits into an empty window",
-        };
-        out += &format!("a call of {tokens} input tokens {fits}\n");
-    }
-    Ok(out + &applying(&winners))
+    Ok(Explanation::of(config, question)?.text())
 }
 
-/// The walk of one family; only `per_user` is worth a line where nothing is written.
-fn walked<'a>(family: Family, steps: Vec<Step<'a>>, client: &str) -> (String, Option<Winner<'a>>) {
-    let mut out = String::new();
-    let winner = steps.iter().position(|step| step.amounts.is_some());
-    if winner.is_none() && family != Family::PerUser {
-        return (out, None);
+impl<'a> Explanation<'a> {
+    /// The answer, for people or programs.
+    ///
+    /// # Errors
+    /// As [`explain`].
+    pub fn of(config: &'a Config, question: &'a Question) -> Result<Self, String> {
+        let (provider, model) = find(config, &question.model)?;
+        let asked = question.group.as_deref().or_else(|| group_of_key(config, &question.client));
+        let group = caller(config, asked)?;
+        let is_open = admitted(model, group.as_ref());
+        let walked = Family::ALL.map(|family| {
+            let steps = walk(family, &model.limits, &provider.limits, group.as_ref());
+            let winner = steps.iter().position(|step| step.amounts.is_some());
+            Walked { family, steps, winner }
+        });
+        Ok(Self { question, provider, model, asked, group, is_open, walked: walked.into() })
     }
-    for (index, step) in steps.iter().enumerate() {
-        let found = match step.amounts {
-            None => "not set".to_owned(),
-            Some(amounts) if Some(index) == winner => {
-                amounts.0.iter().map(said).collect::<Vec<_>>().join(", ")
-            }
-            Some(_) => "not looked at: a nearer table applies".to_owned(),
-        };
-        out += &format!("  {}. {}: {found}\n", index + 1, step.path);
+
+    fn text(&self) -> String {
+        let Self { question, provider, model, asked, group, .. } = self;
+        let mut out = format!("client `{}`, {}\n", question.client, in_group(group.as_ref()));
+        out += &format!(
+            "model `{}/{}`, sent upstream as `{}`\n",
+            provider.name, model.name, model.upstream_name
+        );
+        if let (None, Some(group)) = (&question.group, group) {
+            out += &format!("group `{group}` is that of its API key\n");
+        }
+        if let (Some(asked), None) = (asked, group) {
+            out += &format!("group `{asked}` is not read: `group_id` is not set\n");
+        }
+        if !self.is_open {
+            out += "access: refused (403): the model's `allow` and `deny` leave this caller out\n";
+        }
+        self.walked.iter().for_each(|walked| out += &walked.text(&question.client));
+        let winners: Vec<_> = self.walked.iter().filter_map(Walked::winner).collect();
+        if let Some(tokens) = question.tokens.filter(|_| !winners.is_empty()) {
+            let ceiling = model.budgets.of(group.as_ref()).ceiling;
+            let fits = match ceiling.is_some_and(|ceiling| tokens > ceiling) {
+                true => "is larger than the limit: always refused",
+                false => "fits into an empty window",
+            };
+            out += &format!("a call of {tokens} input tokens {fits}\n");
+        }
+        out + &applying(&winners)
     }
-    let winner = winner.and_then(|at| steps.into_iter().nth(at)).and_then(|step| {
-        let amounts = step.amounts?;
-        Some(Winner { family, step, amounts })
-    });
-    if let Some(Winner { step, .. }) = &winner {
-        let of = if step.of_model {
-            "of this model"
-        } else {
-            "shared by the models of this provider that fall to it"
-        };
-        let whose = match family {
-            Family::PerUser => format!("one for client `{client}`"),
-            Family::PerGroup => "one for the group".to_owned(),
-            Family::Total => "one for all callers".to_owned(),
-        };
-        out += &format!("bucket: {whose}, {of}\n");
+}
+
+/// The table of a family that applies.
+struct Winner<'a> {
+    family: Family,
+    step: &'a Step<'a>,
+    amounts: &'a Amounts,
+}
+
+impl Walked<'_> {
+    fn winner(&self) -> Option<Winner<'_>> {
+        let step = self.steps.get(self.winner?)?;
+        Some(Winner { family: self.family, step, amounts: step.amounts? })
     }
-    (out, winner)
+
+    /// Only `per_user` is worth a line where nothing is written.
+    fn text(&self, client: &str) -> String {
+        let mut out = String::new();
+        if self.winner.is_none() && self.family != Family::PerUser {
+            return out;
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let found = match step.amounts {
+                None => "not set".to_owned(),
+                Some(amounts) if Some(index) == self.winner => said(amounts).join(", "),
+                Some(_) => "not looked at: a nearer table applies".to_owned(),
+            };
+            out += &format!("  {}. {}: {found}\n", index + 1, step.path);
+        }
+        if let Some(Winner { step, .. }) = self.winner() {
+            let of = if step.of_model {
+                "of this model"
+            } else {
+                "shared by the models of this provider that fall to it"
+            };
+            let whose = match self.family {
+                Family::PerUser => format!("one for client `{client}`"),
+                Family::PerGroup => "one for the group".to_owned(),
+                Family::Total => "one for all callers".to_owned(),
+            };
+            out += &format!("bucket: {whose}, {of}\n");
+        }
+        out
+    }
 }
 
 /// Every limit that applies, a line each; last the one that is asked for most: on input, the client's own.
@@ -114,12 +160,17 @@ fn applying(winners: &[Winner<'_>]) -> String {
     let Some((winner, amount)) = main.map(|main| all.remove(main)) else {
         return "applies: nothing".to_owned();
     };
-    let also = all.iter().map(|(winner, amount)| format!("also: {} = {}\n", winner.step.path, said(amount)));
+    let also =
+        all.iter().map(|(winner, amount)| format!("also: {} = {}\n", winner.step.path, in_words(amount)));
     also.collect::<String>() + &format!("applies: {} = {}", winner.step.path, amount.words())
 }
 
-/// A limit in words, and whether it only counts.
-fn said(amount: &Amount) -> String {
+/// Limits in words, and whether they only count.
+pub fn said(amounts: &Amounts) -> Vec<String> {
+    amounts.0.iter().map(in_words).collect()
+}
+
+fn in_words(amount: &Amount) -> String {
     let shadow = if amount.mode == Mode::Shadow { " (shadow: never refused)" } else { "" };
     amount.words() + shadow
 }

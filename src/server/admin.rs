@@ -1,6 +1,6 @@
-//! The operator's listener: `/live`, `/ready`, `/metrics`, `/status`. Serves no client and reads no body.
+//! The operator's listener: `/live`, `/ready`, `/metrics`, `/status`, `/explain`. Serves no client and reads no body.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use actors::{
     gate::{Gate, Place},
@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     edge::HEALTHY,
+    explain,
     phase::{Phase, Phases},
     router::Router,
     tls::Tls,
@@ -86,10 +87,14 @@ impl Admin {
     /// Serves until the very end, so that a drain can be watched.
     pub async fn serve(self, listener: TcpListener) {
         let phases = self.phases.clone();
-        serve(listener, None, phases, move |request| self.answer(request)).await;
+        let answer = move |request: Request<Incoming>| {
+            let admin = self.clone();
+            async move { admin.answer(&request).await }
+        };
+        serve(listener, None, phases, answer).await;
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         }
@@ -102,10 +107,22 @@ impl Admin {
                 Phase::Serving => text(StatusCode::OK, "ready\n"),
                 _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
-            "/metrics" => text(StatusCode::OK, self.router.metrics.text(&self.actors)),
+            "/metrics" => text(StatusCode::OK, self.metrics()),
             "/status" => self.status(),
-            _ => text(StatusCode::NOT_FOUND, "here are /live /ready /metrics /status\n"),
+            "/explain" => {
+                let query = request.uri().query().unwrap_or_default();
+                let (status, body) = explain::answer(&self.router, query).await;
+                let mut response = json(body);
+                *response.status_mut() = status;
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "here are /live /ready /metrics /status /explain\n"),
         }
+    }
+
+    fn metrics(&self) -> String {
+        let router = &*self.router;
+        router.metrics.text(&self.actors, &router.quota.counts().totals(), router.routes.all())
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
@@ -157,18 +174,21 @@ impl From<Snapshot> for Actor {
 
 /// Serves the health route alone, over TLS where clients are.
 pub async fn serve_health(listener: TcpListener, tls: Option<Tls>, phases: Phases, path: String) {
-    let here = move |request: &Request<Incoming>| match *request.method() {
-        _ if request.uri().path() != path => text(StatusCode::NOT_FOUND, "not here\n"),
-        Method::GET | Method::HEAD => json(HEALTHY),
-        _ => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+    let here = move |request: Request<Incoming>| {
+        ready(match *request.method() {
+            _ if request.uri().path() != path => text(StatusCode::NOT_FOUND, "not here\n"),
+            Method::GET | Method::HEAD => json(HEALTHY),
+            _ => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+        })
     };
     serve(listener, tls, phases, here).await;
 }
 
 /// Answers every request by a function of it, until the server has ended.
-async fn serve<F>(listener: TcpListener, tls: Option<Tls>, phases: Phases, answer: F)
+async fn serve<F, A>(listener: TcpListener, tls: Option<Tls>, phases: Phases, answer: F)
 where
-    F: Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let gate = Gate::new(CONNECTIONS);
     let accept = async {
@@ -189,10 +209,10 @@ where
     }
 }
 
-async fn connection(
+async fn connection<A: Future<Output = Response<Full<Bytes>>>>(
     stream: TcpStream,
     tls: Option<Arc<ServerConfig>>,
-    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    answer: impl Fn(Request<Incoming>) -> A,
     _place: Place,
 ) {
     match tls {
@@ -205,13 +225,13 @@ async fn connection(
     }
 }
 
-async fn speak(
+async fn speak<A: Future<Output = Response<Full<Bytes>>>>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    answer: impl Fn(Request<Incoming>) -> A,
 ) {
     let service = service_fn(|request| {
-        let response = answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let response = answer(request);
+        async move { Ok::<_, Infallible>(response.await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());

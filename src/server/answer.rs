@@ -210,11 +210,11 @@ fn respond(head: Head, content: Content, secrets: &Secrets) -> Response<Content>
 
 /// Says how the caller stands with its limit; after a failure, when it has its tokens back.
 async fn state_limit(response: &mut Response<Content>, call: &mut Call, failed: bool) {
-    let standing = match call.reservation.take_if(|_| failed) {
+    let tightest = match call.reservation.take_if(|_| failed) {
         Some(reservation) => reservation.refund().await,
-        None => call.reservation.as_ref().and_then(Reservation::standing),
+        None => call.reservation.as_ref().and_then(Reservation::tightest).map(|(rule, now)| (rule.kind, now)),
     };
-    if let Some(standing) = standing {
-        respond::limit(response.headers_mut(), call.spoken.errors(), &standing);
+    if let Some((kind, standing)) = tightest {
+        respond::limit(response.headers_mut(), call.spoken.errors(), (kind, &standing));
     }
 }

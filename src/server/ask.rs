@@ -152,6 +152,11 @@ impl<'a> Ask<'a> {
         matches!(self.operation, Call::CountMessages | Call::CountGenerate)
     }
 
+    /// Whether the answer is made of tokens that cost something.
+    pub(super) fn has_output(&self) -> bool {
+        !matches!(self.read, Read::Embeddings(_))
+    }
+
     /// Whether that number is the estimate, since the provider does not count.
     pub(super) fn is_counted_here(&self) -> bool {
         self.counted_here

@@ -145,6 +145,14 @@ impl hyper::body::Body for Body {
     }
 }
 
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Kind::Stream(relay) = &self.kind {
+            relay.abandoned(&mut self.call);
+        }
+    }
+}
+
 /// Whether the body is said to be JSON; parameters such as a charset do not matter.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

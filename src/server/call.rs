@@ -6,7 +6,11 @@ use actors::{Principal, gate::Place, quota::Reservation};
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-use super::{socket::Beat, text::Plain};
+use super::{
+    charge::{self, Counted},
+    socket::Beat,
+    text::Plain,
+};
 use crate::{
     chat::usage::Usage,
     config::secret::{Secret, Secrets},
@@ -106,9 +110,24 @@ impl Call {
     /// The answer is whole: what it cost is final. Step 7; one-way, never awaited.
     pub(super) fn settle(&mut self, usage: Option<Usage>) {
         self.usage = usage.or(self.usage);
+        let usage = self.usage.unwrap_or_default();
+        let (Some(target), Some(estimate)) = (&self.target, self.estimate) else { return };
+        target.ratio.learn(estimate, usage.input);
         if let Some(reservation) = self.reservation.take() {
-            reservation.settle();
+            let counted = Counted { input: estimate, output: reservation.produced() };
+            reservation.settle_as(&charge::actual(target, &usage, counted));
         }
+    }
+
+    /// The client went away before the end of a stream, of which so much was reported. What was counted stands where the
+    /// report is behind it.
+    pub(super) fn left(&mut self, usage: Option<Usage>) {
+        if self.ended {
+            return;
+        }
+        let produced = self.reservation.as_ref().map_or(0, Reservation::produced);
+        let so_far = |usage: Usage| Usage { output: usage.output.filter(|o| *o >= produced), ..usage };
+        self.settle(usage.map(so_far));
     }
 
     /// No output reached the client: its tokens go back. One-way, for streams whose head is out.

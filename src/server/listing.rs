@@ -1,10 +1,11 @@
-//! The routes that no provider is asked for: the list of models, one model, and the probe of a base path.
+//! The routes that no provider is asked for: the list of models, one model, the caller's limits, and the probe of a base
+//! path.
 
 use actors::Principal;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use super::{body::Content, respond, router::Router};
+use super::{body::Content, respond, router::Router, usage};
 use crate::{
     error::Error,
     protocol::{Operation, Protocol, anthropic, gemini},
@@ -64,7 +65,7 @@ struct GoogleModel<'a> {
 }
 
 /// Answers an operation that goes to no provider, in the words of the protocol.
-pub(super) fn answer(
+pub(super) async fn answer(
     router: &Router,
     protocol: Protocol,
     operation: &Operation,
@@ -88,6 +89,7 @@ pub(super) fn answer(
             json(&GoogleList { models: router.routes.open_to(caller).map(|target| google(target)).collect() })
         }
         (Operation::ShowModel(id), Protocol::Google) => json(&google(router.routes.find(id, caller)?)),
+        (Operation::Usage, _) => json(&usage::of(router, caller).await?),
         (Operation::Probe | Operation::Call(..), _) => Response::new(Content::one(bytes::Bytes::new())),
     })
 }

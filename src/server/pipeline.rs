@@ -11,11 +11,11 @@ use actors::{
     Principal,
     identity::Peer,
     provider::{ConnectError, Lease, Refused, SendError, credential::Opened},
-    quota::{AccountId, Demand, Refusal},
+    quota::{Demand, Refusal},
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH},
     request::Parts,
 };
@@ -27,7 +27,7 @@ use super::{
     ask::Ask,
     body::{self, Body, Content},
     call::Call,
-    listing,
+    charge, listing,
     phase::Phase,
     respond,
     router::{Provider, Router, Upstream},
@@ -108,7 +108,7 @@ async fn steps(
 ) -> Result<Response<Content>, Error> {
     let (protocol, operation) = accept(router, head, peer, call).await?; // 1 a route, the limits on requests, a place
     call.principal = identify(router, head, peer, &operation).await?;  // 2 who is calling
-    let Operation::Call(operation, model) = operation else { return listing::answer(router, protocol, &operation, &call.principal) };
+    let Operation::Call(operation, model) = operation else { return listing::answer(router, protocol, &operation, &call.principal).await };
     let ask = route(router, head, body, (operation, model), call).await?; // 3 the body, and the model it names
     estimate(router, &ask, call).await;                                // 4 what it will cost
     if ask.is_counted_here() { return Ok(listing::count(protocol, call.estimate.unwrap_or_default())) }
@@ -198,35 +198,38 @@ async fn route<'a>(
 /// Step 4: counts; what is long is counted where it delays nobody.
 async fn estimate(router: &Router, ask: &Ask<'_>, call: &mut Call) {
     // Beyond the limit it does not matter how far, unless the number itself is the answer.
-    let ceiling = ask.target.budget(&call.principal).ceiling.filter(|_| !ask.is_count());
+    let ceiling = charge::ceiling(&ask.target, &call.principal).filter(|_| !ask.is_count());
     call.estimate = Some(ask.estimate(&router.counting, ceiling).await);
 }
 
-/// Step 5: asks the quota actor that owns this client, where a limit applies.
+/// Step 5: asks the quota actors that own the limits which apply.
 async fn reserve(router: &Router, ask: &Ask<'_>, call: &mut Call) -> Result<(), Error> {
-    let tokens = call.estimate.unwrap_or_default();
-    let own = ask.target.budget(&call.principal).per_user.as_ref();
+    let accounts = ask.target.accounts(&call.principal);
     // A count of tokens costs nothing.
-    let own = own.filter(|_| !ask.is_count());
-    let (Some(client), Some(own)) = (&call.principal.client, own) else { return Ok(()) };
-    let accounts = [(AccountId::Client(client.clone()), &own.rules)];
-    let reserved = router.quota.reserve(&Demand::of_input(&accounts, tokens)).await;
-    call.reservation = Some(reserved.map_err(|refusal| refused(call, refusal))?);
-    call.metrics.admitted();
+    if accounts.is_empty() || ask.is_count() {
+        return Ok(());
+    }
+    let estimate = call.estimate.unwrap_or_default();
+    let demand = Demand {
+        accounts: &accounts,
+        member: call.principal.client.as_ref(),
+        input: charge::expected(&ask.target, &call.principal, estimate),
+        output: ask.has_output(),
+        price: ask.target.price,
+    };
+    let mut reservation = router.quota.reserve(&demand).await.map_err(refused)?;
+    reservation.counted(estimate);
+    call.reservation = Some(reservation);
     Ok(())
 }
 
-fn refused(call: &Call, refusal: Refusal) -> Error {
+fn refused(refusal: Refusal) -> Error {
+    let seconds = refusal.retry_after_seconds();
     match refusal {
-        Refusal::Short { standing, .. } => {
-            call.metrics.refused();
-            let retry_after = refusal.retry_after_seconds().unwrap_or(1);
-            Quota::Short { retry_after, standing }.into()
+        Refusal::Short { rule, standing, .. } => {
+            Quota::Short { retry_after: seconds.unwrap_or(1), rule, standing }.into()
         }
-        Refusal::Oversize { standing, .. } => {
-            call.metrics.refused();
-            Quota::Oversize(standing).into()
-        }
+        Refusal::Oversize { rule, standing } => Quota::Oversize { rule, standing }.into(),
         Refusal::Crowded => Quota::Crowded.into(),
         Refusal::Unreachable(gone) => gone.into(),
     }
@@ -289,15 +292,25 @@ fn unsent(error: &SendError, provider: &str) -> Error {
     .into()
 }
 
-/// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
+/// The end of a call that failed: what it took goes back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
     let mut response = respond::error(error, call.spoken.errors(), &call.secrets);
     respond::challenge(error, response.headers_mut(), &router.challenge);
-    if let Some(reservation) = call.reservation.take()
-        && let Some(standing) = reservation.refund().await
-    {
-        respond::limit(response.headers_mut(), call.spoken.errors(), &standing);
+    if let Some(reservation) = call.reservation.take() {
+        let tightest = match is_the_callers(error) {
+            true => reservation.refund_but_request().await,
+            false => reservation.refund().await,
+        };
+        if let Some((kind, standing)) = tightest {
+            respond::limit(response.headers_mut(), call.spoken.errors(), (kind, &standing));
+        }
     }
     response
+}
+
+/// Whether the provider found fault with the request: then it was one, though it brought nothing.
+fn is_the_callers(error: &Error) -> bool {
+    let Error::Provider(Fault::Status { status, .. }) = error else { return false };
+    status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS
 }

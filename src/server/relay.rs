@@ -134,6 +134,11 @@ impl Relay {
         self.end(end, call)
     }
 
+    /// The client is gone before the end.
+    pub(super) fn abandoned(&self, call: &mut Call) {
+        call.left(self.machine.seen().usage);
+    }
+
     /// The stream is over: its last words, and the call's account.
     fn end(&mut self, (last, ending): (Bytes, Ending), call: &mut Call) -> Bytes {
         self.over = true;

@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use actors::{identity::Denied, quota::Standing};
+use actors::{
+    identity::Denied,
+    quota::{Kind, Standing},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -13,7 +16,7 @@ use serde::Serialize;
 use super::{body::Content, text};
 use crate::{
     chat::fault::{Fault, FaultKind},
-    config::secret::Secrets,
+    config::{quantity::write_billionths, secret::Secrets},
     error::{Caller, Error, Provider, Quota},
     protocol::{
         dialect::Client,
@@ -22,21 +25,46 @@ use crate::{
 };
 
 /// A limit, what remains of it, and when it is whole again.
-const OPENAI_LIMIT: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit-tokens"),
-    HeaderName::from_static("x-ratelimit-remaining-tokens"),
-    HeaderName::from_static("x-ratelimit-reset-tokens"),
-];
+type Names = [HeaderName; 3];
+
+const OPENAI_TOKENS: Names =
+    names(["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]);
+const OPENAI_REQUESTS: Names =
+    names(["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]);
+/// Nobody's but ours: amounts of money as decimals.
+const OPENAI_COST: Names =
+    names(["x-ratelimit-limit-cost", "x-ratelimit-remaining-cost", "x-ratelimit-reset-cost"]);
 /// The same on Anthropic's protocol; the time is one of the calendar there.
-const ANTHROPIC_LIMIT: [HeaderName; 3] = [
-    HeaderName::from_static("anthropic-ratelimit-input-tokens-limit"),
-    HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
-    HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
-];
+const ANTHROPIC_INPUT: Names = names([
+    "anthropic-ratelimit-input-tokens-limit",
+    "anthropic-ratelimit-input-tokens-remaining",
+    "anthropic-ratelimit-input-tokens-reset",
+]);
+const ANTHROPIC_OUTPUT: Names = names([
+    "anthropic-ratelimit-output-tokens-limit",
+    "anthropic-ratelimit-output-tokens-remaining",
+    "anthropic-ratelimit-output-tokens-reset",
+]);
+const ANTHROPIC_TOKENS: Names = names([
+    "anthropic-ratelimit-tokens-limit",
+    "anthropic-ratelimit-tokens-remaining",
+    "anthropic-ratelimit-tokens-reset",
+]);
+const ANTHROPIC_REQUESTS: Names = names([
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
+]);
+const ANTHROPIC_COST: Names = names([
+    "anthropic-ratelimit-cost-limit",
+    "anthropic-ratelimit-cost-remaining",
+    "anthropic-ratelimit-cost-reset",
+]);
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// The rule that refused, as `error.limit` names it.
-const INPUT_LIMIT: &str = "per_user.input_token_limit";
+const fn names([limit, remaining, reset]: [&'static str; 3]) -> Names {
+    [HeaderName::from_static(limit), HeaderName::from_static(remaining), HeaderName::from_static(reset)]
+}
 
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Content> {
@@ -69,7 +97,9 @@ pub(super) fn error(error: &Error, client: Client, secrets: &Secrets) -> Respons
             merge(response.headers_mut(), headers);
             response
         }
-        Error::Quota(Quota::Short { .. } | Quota::Oversize(_)) => say(&error.message(), Some(INPUT_LIMIT)),
+        Error::Quota(Quota::Short { rule, .. } | Quota::Oversize { rule, .. }) => {
+            say(&error.message(), Some(&rule.id))
+        }
         Error::Requests { rule, .. } => say(&error.message(), Some(rule)),
         Error::Caller(Caller::Csrf) => empty(status),
         _ => say(&secrets.scrub(&error.message()), None),
@@ -93,10 +123,10 @@ fn headers(error: &Error, client: Client, headers: &mut HeaderMap) {
         Error::Requests { retry_after: None, .. } => {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        Error::Quota(Quota::Short { standing, .. }) => limit(headers, client, standing),
-        Error::Quota(Quota::Oversize(standing)) => {
+        Error::Quota(Quota::Short { rule, standing, .. }) => limit(headers, client, (rule.kind, standing)),
+        Error::Quota(Quota::Oversize { rule, standing }) => {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            limit(headers, client, standing);
+            limit(headers, client, (rule.kind, standing));
         }
         _ => {}
     }
@@ -109,18 +139,34 @@ pub(super) fn challenge(error: &Error, headers: &mut HeaderMap, challenge: &Head
     }
 }
 
-/// How the caller stands with the limit that applied. Replaces the upstream's headers of the same name.
-pub(super) fn limit(headers: &mut HeaderMap, client: Client, standing: &Standing) {
-    let (names, reset) = match client {
-        Client::Messages => (&ANTHROPIC_LIMIT, text::at(SystemTime::now() + standing.reset_after)),
-        Client::Chat | Client::Responses | Client::Gemini(_) => {
-            (&OPENAI_LIMIT, text::reset(standing.reset_after))
-        }
+/// How the caller stands with the limit that applied. Replaces the upstream's headers of the same name. Calls in flight
+/// are nobody's to plan with, and have none.
+pub(super) fn limit(headers: &mut HeaderMap, client: Client, (kind, standing): (Kind, &Standing)) {
+    let anthropic = matches!(client, Client::Messages);
+    let names = match (kind, anthropic) {
+        (Kind::Input | Kind::Output | Kind::Total, false) => &OPENAI_TOKENS,
+        (Kind::Request, false) => &OPENAI_REQUESTS,
+        (Kind::Cost, false) => &OPENAI_COST,
+        (Kind::Input, true) => &ANTHROPIC_INPUT,
+        (Kind::Output, true) => &ANTHROPIC_OUTPUT,
+        (Kind::Total, true) => &ANTHROPIC_TOKENS,
+        (Kind::Request, true) => &ANTHROPIC_REQUESTS,
+        (Kind::Cost, true) => &ANTHROPIC_COST,
+        (Kind::Concurrent, _) => return,
     };
-    headers.insert(&names[0], standing.limit.into());
-    headers.insert(&names[1], standing.remaining.into());
-    if let Ok(reset) = HeaderValue::try_from(reset) {
-        headers.insert(&names[2], reset);
+    let amount = |amount: u64| match kind {
+        Kind::Cost => HeaderValue::try_from(write_billionths(amount)).ok(),
+        _ => Some(amount.into()),
+    };
+    let reset = match anthropic {
+        true => text::at(SystemTime::now() + standing.reset_after),
+        false => text::reset(standing.reset_after),
+    };
+    let values = [amount(standing.limit), amount(standing.remaining), HeaderValue::try_from(reset).ok()];
+    for (name, value) in names.iter().zip(values) {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
     }
 }
 

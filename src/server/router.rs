@@ -23,6 +23,8 @@ use crate::{
 
 /// The shared part of a server.
 pub struct Router {
+    /// What all the rest was made of.
+    pub config: Arc<config::Config>,
     /// Limits of the edge.
     pub server: config::Server,
     /// Where each protocol is served.

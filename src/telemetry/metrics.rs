@@ -2,12 +2,14 @@
 //!
 //! Handles of the ordinary case are resolved once, when the routes are known; recording is then atomics only.
 
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
 
-use actors::observe::{Registry, Snapshot};
+use actors::{
+    observe::{Registry, Snapshot},
+    quota::counts::Totals,
+};
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    TextEncoder,
+    Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntGauge, Opts, TextEncoder,
 };
 
 use crate::{protocol::Call, route::Target};
@@ -41,8 +43,7 @@ pub struct Metrics {
     registry: prometheus::Registry,
     duration: HistogramVec,
     targets: Vec<[OfTarget; Call::ALL.len()]>,
-    admitted: IntCounter,
-    refused: IntCounter,
+    ratios: GaugeVec,
     /// Calls whose answer is not yet whole.
     pub in_flight: IntGauge,
     /// Open client connections.
@@ -83,7 +84,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a family's definition is refused, which is a bug.
-    pub fn new(targets: &[std::sync::Arc<Target>]) -> Result<Self, prometheus::Error> {
+    pub fn new(targets: &[Arc<Target>]) -> Result<Self, prometheus::Error> {
         let registry = prometheus::Registry::new();
         let model = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
         let with = |more: &'static str| [&model[..], &[more]].concat();
@@ -110,11 +111,6 @@ impl Metrics {
             &FIRST_TOKEN,
             &model,
         )?;
-        let decisions = IntCounterVec::new(
-            Opts::new("nexus_limit_decisions_total", "Admissions and refusals by limits."),
-            &["scope", "kind", "decision"],
-        )?;
-        registry.register(Box::new(decisions.clone()))?;
         let gauge = |name: &str, text: &str| {
             let gauge = IntGauge::new(name, text)?;
             registry.register(Box::new(gauge.clone()))?;
@@ -122,6 +118,9 @@ impl Metrics {
         };
         let in_flight = gauge("nexus_calls_in_flight", "Calls whose answer is not yet whole.")?;
         let connections = gauge("nexus_client_connections", "Open client connections.")?;
+        let help = "Input tokens as estimated over those reported, as they were lately; 1 before any report.";
+        let ratios = GaugeVec::new(Opts::new("nexus_estimate_ratio", help), &["provider", "model"])?;
+        registry.register(Box::new(ratios.clone()))?;
         let handles = |target: &Target, call: Call| {
             let labels = [call.name(), &target.provider, &target.model];
             let and = |last: &'static str| [labels[0], labels[1], labels[2], last];
@@ -133,19 +132,7 @@ impl Metrics {
             }
         };
         let targets = targets.iter().map(|t| Call::ALL.map(|call| handles(t, call))).collect();
-        let decision = |name: &str| decisions.with_label_values(&["per_user", "input", name]);
-        let (admitted, refused) = (decision("admitted"), decision("refused"));
-        Ok(Self { registry, duration, targets, admitted, refused, in_flight, connections })
-    }
-
-    /// A limit admitted a call.
-    pub fn admitted(&self) {
-        self.admitted.inc();
-    }
-
-    /// A limit refused a call.
-    pub fn refused(&self) {
-        self.refused.inc();
+        Ok(Self { registry, duration, targets, ratios, in_flight, connections })
     }
 
     /// Records a call that is over.
@@ -177,16 +164,62 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus' text format, the actors' numbers included.
-    pub fn text(&self, actors: &Registry) -> String {
+    /// Everything in Prometheus' text format: the numbers of the limits, of the models and of the actors included.
+    pub fn text(&self, actors: &Registry, limits: &Totals, models: &[Arc<Target>]) -> String {
+        for target in models {
+            let labels = [&*target.provider, &*target.model];
+            self.ratios.with_label_values(&labels).set(f64::from(target.ratio.get()));
+        }
         let mut bytes = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut bytes) {
             tracing::error!(%error, "metrics do not encode");
         }
         let mut text = String::from_utf8(bytes).unwrap_or_default();
         let actors: Vec<_> = actors.snapshots().collect();
+        write_limits(&mut text, limits, &actors);
         write_actors(&mut text, &actors);
         text
+    }
+}
+
+/// What the limits have decided, settled and remember.
+fn write_limits(text: &mut String, limits: &Totals, actors: &[Snapshot]) {
+    let Totals { decisions, settled, debt_tokens } = limits;
+    let decisions = decisions.iter().map(|(scope, kind, decision, count)| {
+        let [scope, kind, decision] = [scope.name(), kind.name(), decision.name()];
+        (format!("{{scope=\"{scope}\",kind=\"{kind}\",decision=\"{decision}\"}}"), *count as f64)
+    });
+    let help = "Decisions of limits, one for each kind of limit that a call fell under.";
+    write_family(text, "nexus_limit_decisions_total", "counter", help, decisions);
+    let sources =
+        [("reported", settled.reported), ("counted", settled.counted), ("refunded", settled.refunded)];
+    let settled = sources.map(|(source, tokens)| (format!("{{source=\"{source}\"}}"), tokens as f64));
+    let help = "Tokens of calls that are over, by where they were known from.";
+    write_family(text, "nexus_limit_settled_tokens_total", "counter", help, settled);
+    let help = "Tokens charged beyond a limit that have not entered its window yet.";
+    write_family(text, "nexus_limit_debt_tokens", "gauge", help, [(String::new(), *debt_tokens as f64)]);
+    let of_clients = |actor: &&Snapshot| {
+        let number = actor.name.strip_prefix("quota-").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let own = actors.iter().filter(of_clients).flat_map(|actor| &actor.own);
+    let tracked: i64 = own.filter(|(name, _)| *name == "clients").map(|(_, clients)| clients).sum();
+    let help = "Clients whose windows are remembered.";
+    write_family(text, "nexus_tracked_clients", "gauge", help, [(String::new(), tracked as f64)]);
+}
+
+/// A family of samples, each with its labels as they are written.
+fn write_family(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (String, f64)>,
+) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{labels} {value}");
     }
 }
 

@@ -14,6 +14,7 @@ mod access;
 mod announcement;
 mod bedrock;
 mod body;
+mod budgets;
 mod cli;
 mod config;
 mod counting;

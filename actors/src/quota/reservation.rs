@@ -10,7 +10,7 @@ use super::{
     booked::{Ask, Booked, Output, Step, Target},
     counts::Settled,
     ledger::Standing,
-    rule::{Price, Rule, Rules},
+    rule::{Kind, Price, Rule, Rules},
     shard::{Draw, Ending, Message, Settle},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub struct Reservation {
     /// Empty once it has ended.
     parts: SmallVec<[Part; 1]>,
     ask: Ask,
+    /// Input tokens that are charged where nobody reports any.
+    input: u64,
     price: Price,
     /// Output tokens so far.
     produced: u64,
@@ -45,7 +47,7 @@ pub struct Reservation {
 /// What the provider says, or whoever counted the answer. What is absent stays as it was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Actual {
-    /// Input tokens that are to be charged. Absent: the estimate stands.
+    /// Input tokens that are to be charged. Absent: those counted stand.
     pub input: Option<u64>,
     /// Output tokens. Absent: what was counted as it flowed stands.
     pub output: Option<u64>,
@@ -84,7 +86,8 @@ pub(super) struct Booking {
 
 impl Reservation {
     pub(super) fn new(parts: SmallVec<[Part; 1]>, ask: Ask, price: Price) -> Self {
-        Self { parts, ask, price, produced: 0, charged: 0, piece: 0, leased: Output::default(), sent: false }
+        let (input, leased) = (ask.input, Output::default());
+        Self { parts, ask, input, price, produced: 0, charged: 0, piece: 0, leased, sent: false }
     }
 
     /// How the limit with the smallest share left stood right after the admission; `None` if none has a window.
@@ -106,6 +109,11 @@ impl Reservation {
     /// Output tokens that were counted so far.
     pub fn produced(&self) -> u64 {
         self.produced
+    }
+
+    /// So many input tokens were counted, though others were asked for: these are charged if nobody reports any.
+    pub fn counted(&mut self, input: u64) {
+        self.input = input;
     }
 
     /// From now on the call's tokens count as used if the reservation is dropped: it is on its way.
@@ -170,35 +178,35 @@ impl Reservation {
 
     /// Gives everything back, and tells how the tightest limit stands then. The refund itself is sent at the first poll
     /// and cannot fail; if an actor does not answer, the standing is computed from the last one known.
-    pub async fn refund(self) -> Option<Standing> {
+    pub async fn refund(self) -> Option<(Kind, Standing)> {
         self.refund_to(Target::default()).await
     }
 
     /// As [`refund`](Self::refund), but the call counts as a request: what the provider refused for the caller's fault.
-    pub async fn refund_but_request(self) -> Option<Standing> {
+    pub async fn refund_but_request(self) -> Option<(Kind, Standing)> {
         self.refund_to(Target { requests: 1, ..Target::default() }).await
     }
 
-    async fn refund_to(mut self, target: Target) -> Option<Standing> {
+    async fn refund_to(mut self, target: Target) -> Option<(Kind, Standing)> {
         let mut answers = SmallVec::<[_; 1]>::new();
         let mut settled = self.refunded();
         for mut part in self.parts.drain(..) {
-            let guess = part.guess();
+            let (guess, rules) = (part.guess(), part.rules());
             // One way, since a call whose deadline passes is skipped.
             let answer = part.end(Ending::Refunded, &target, std::mem::take(&mut settled), true);
-            answers.push((guess, answer));
+            answers.push((guess, rules, answer));
         }
-        let mut tightest: Option<Standing> = None;
-        for (guess, answer) in answers {
+        let mut tightest: Option<(Kind, Standing)> = None;
+        for (guess, rules, answer) in answers {
             let answer = match answer {
                 Some(answer) => timeout(ANSWER_WITHIN, answer).await.ok().and_then(Result::ok),
                 None => None,
             };
-            let standing = answer.map_or(guess, |answer| answer.map(|(_, standing)| standing));
-            tightest = match (tightest, standing) {
-                (Some(least), Some(other)) => Some(if other.is_tighter(&least) { other } else { least }),
-                (least, other) => least.or(other),
-            };
+            let Some((which, standing)) = answer.unwrap_or(guess) else { continue };
+            let Some(kind) = rules.and_then(|rules| Some(rules.position(which)?.kind)) else { continue };
+            if tightest.is_none_or(|(_, least)| standing.is_tighter(&least)) {
+                tightest = Some((kind, standing));
+            }
         }
         tightest
     }
@@ -208,7 +216,7 @@ impl Reservation {
     }
 
     fn target(&self, actual: &Actual) -> (Target, Settled) {
-        let input = actual.input.unwrap_or(self.ask.input);
+        let input = actual.input.unwrap_or(self.input);
         let output = actual.output.unwrap_or(self.produced);
         let cost = actual.cost.unwrap_or_else(|| self.price.of(input, 0, output));
         let mut settled = Settled::default();
@@ -261,6 +269,11 @@ impl Part {
         Some((self.booking.as_ref()?.rules.position(which)?, standing))
     }
 
+    /// The version of the rules it was admitted with.
+    fn rules(&self) -> Option<Rules> {
+        self.booking.as_ref().map(|booking| booking.rules.clone())
+    }
+
     fn flows(&self) -> bool {
         self.booking.as_ref().is_some_and(|booking| booking.rules.flow())
     }
@@ -297,10 +310,10 @@ impl Part {
     }
 
     /// How the tightest limit will stand when what was taken of it is back, as far as is known here.
-    fn guess(&self) -> Option<Standing> {
+    fn guess(&self) -> Option<(usize, Standing)> {
         let ((which, known), booking) = (self.tightest?, self.booking.as_ref()?);
         let back = booking.booked.amount(booking.rules.position(which)?.key());
-        Some(Standing { remaining: known.limit.min(known.remaining.saturating_add(back)), ..known })
+        Some((which, Standing { remaining: known.limit.min(known.remaining.saturating_add(back)), ..known }))
     }
 
     /// Ends it, and gives the way to the answer if it is wanted.

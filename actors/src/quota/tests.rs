@@ -115,7 +115,7 @@ async fn script(shards: usize) -> Vec<Result<Standing, Refusal>> {
         let client = ClientId::new(&format!("client-{}", turn * turn % 41));
         let answer = running.quota.take(&client, &limit, turn * 7 % 113).await;
         answers.push(match answer {
-            Ok(reservation) if turn % 6 == 0 => Ok(reservation.refund().await.unwrap()),
+            Ok(reservation) if turn % 6 == 0 => Ok(reservation.refund().await.unwrap().1),
             Ok(reservation) => {
                 let standing = reservation.standing().unwrap();
                 reservation.settle();
@@ -252,7 +252,7 @@ async fn a_refund_restates_the_level_even_after_the_call_was_sent() {
     let standing = Standing { limit: 10, remaining: 1, reset_after: MINUTE };
     assert_eq!(sent.standing(), Some(standing));
     let restated = Standing { limit: 10, remaining: 8, reset_after: MINUTE - Duration::from_secs(10) };
-    assert_eq!(sent.refund().await, Some(restated));
+    assert_eq!(sent.refund().await, Some((Kind::Input, restated)));
     assert_eq!(running.left(&alice(), &limit).await, 8);
 }
 
@@ -293,7 +293,7 @@ async fn after_the_drain_a_refund_is_computed_and_a_call_refused() {
     let reservation = quota.take(&alice(), &limit, 7).await.unwrap();
     assert!(supervisor.drain(MINUTE).await);
     let standing = Standing { limit: 10, remaining: 10, reset_after: MINUTE };
-    assert_eq!(reservation.refund().await, Some(standing));
+    assert_eq!(reservation.refund().await, Some((Kind::Input, standing)));
     let refusal = quota.take(&alice(), &limit, 7).await.unwrap_err();
     assert_eq!(refusal, Refusal::Unreachable(Unreachable::Restarting));
 }

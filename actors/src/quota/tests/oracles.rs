@@ -134,7 +134,7 @@ async fn oracle_7_a_failure_of_the_provider_costs_nothing_and_one_of_the_caller_
     let rules = rules([Kind::Input, Kind::Request, Kind::Concurrent].map(|kind| rule(kind, 100, MINUTE)));
     let mut failed = running.call(&rules, 10).await.unwrap();
     failed.sent();
-    assert!(failed.refund().await.is_some_and(|standing| standing.remaining == 100));
+    assert!(failed.refund().await.is_some_and(|(_, standing)| standing.remaining == 100));
     assert_eq!(running.used(&rules).await, [0, 0, 0]);
     let mut at_fault = running.call(&rules, 10).await.unwrap();
     at_fault.sent();
