@@ -18,6 +18,7 @@ pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_responses;
 pub mod passing;
+pub mod said;
 pub mod splice;
 pub mod sse;
 pub mod translate;

@@ -12,6 +12,7 @@ mod counting;
 mod credential;
 pub mod edge;
 mod listing;
+mod meter;
 pub mod phase;
 mod pipeline;
 mod relay;
