@@ -277,6 +277,7 @@ fn span_in(whole: &[u8], part: &str) -> Option<Range<usize>> {
 mod tests {
     mod any_json;
     mod any_split;
+    mod cut;
     mod there_and_back;
 
     use super::*;

@@ -94,7 +94,8 @@ mod tests {
         let whole = Vocabulary::get().count(&"好".repeat(2_000), u64::MAX);
         let counted = added(&["好"; 2_000]);
         assert!((whole..=whole + whole / 10).contains(&counted), "{counted} of {whole}");
-        assert_eq!(added(&[&"word ".repeat(100_000)]).abs_diff(100_000), 31, "by its beginning");
+        let long = added(&[&"word ".repeat(100_000)]);
+        assert!(long.abs_diff(100_000) < 50, "{long}, by its beginning");
     }
 
     proptest! {
