@@ -169,8 +169,8 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     let mut response = respond(head, Content::Whole(rope, Some(memory)), &secrets);
     state_limit(&mut response, call, read.error).await;
     call.answering();
-    let usage = meter::of_whole(read.usage, &bytes, call);
-    call.settle(usage);
+    meter::count_whole(read.usage, &bytes, call);
+    call.settle(read.usage);
     Ok(response)
 }
 
@@ -196,7 +196,7 @@ async fn translated(
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, false).await;
     call.answering();
-    let usage = meter::of_whole(usage, &bytes, call);
+    meter::count_whole(usage, &bytes, call);
     call.settle(usage);
     Ok(response)
 }

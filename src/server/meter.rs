@@ -1,7 +1,7 @@
 //! Output as it flows: counted by its text, drawn from the call's limits in blocks, and told when there is no more of it.
 //!
 //! Only for calls under a limit on output, total or money; all others are not looked at. What is counted stands until the
-//! provider's report corrects it, and where there is no report that can be believed. Units: tokens.
+//! provider's report corrects it. Units: tokens.
 
 use std::{
     pin::Pin,
@@ -95,19 +95,12 @@ impl Meter {
     }
 }
 
-/// What a stream reports, as far as it can be believed: no output beside text is no report.
-pub(super) fn credible(usage: Option<Usage>, call: &Call) -> Option<Usage> {
-    let produced = call.reservation.as_ref().map_or(0, Reservation::produced);
-    usage.map(|usage| Usage { output: usage.output.filter(|tokens| *tokens > 0 || produced == 0), ..usage })
-}
-
-/// The same of a whole answer. Its text is counted where output is limited and there is no report of it.
-pub(super) fn of_whole(usage: Option<Usage>, body: &[u8], call: &mut Call) -> Option<Usage> {
+/// Counts the text of a whole answer, where output is limited and nothing is reported of it.
+pub(super) fn count_whole(usage: Option<Usage>, body: &[u8], call: &mut Call) {
     let reported = usage.and_then(|usage| usage.output).is_some_and(|tokens| tokens > 0);
     if !reported && let Some(reservation) = call.reservation.as_mut().filter(|taken| taken.flows()) {
         let (mut running, mut tokens) = (Running::default(), 0);
         said::each(body, &mut |text| tokens += running.add(text));
         reservation.produce(tokens);
     }
-    credible(usage, call)
 }

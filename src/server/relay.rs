@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::{
     call::Call,
-    meter::{Meter, Next, credible},
+    meter::{Meter, Next},
     phase::Awaited,
     silence::Silence,
     source::Source,
@@ -214,8 +214,7 @@ impl Relay {
     /// The stream is over: its last words, and the call's account.
     fn end(&mut self, (last, ending): (Bytes, Ending), call: &mut Call) -> Bytes {
         self.close(call);
-        let mut seen = self.machine.seen();
-        seen.usage = credible(seen.usage, call);
+        let seen = self.machine.seen();
         match ending {
             Ending::Complete if seen.output || seen.finished => call.settle(seen.usage),
             // Nothing but a terminator.

@@ -32,6 +32,7 @@ mod keyless;
 mod layers;
 mod listener;
 mod operations;
+mod output;
 mod overload;
 mod passthrough;
 mod quota;

@@ -48,7 +48,11 @@ fn data(events: &[&str]) -> Vec<u8> {
 /// Events with their names in front, as their data have them.
 fn named(events: &[&str]) -> Vec<u8> {
     let name = |data: &str| data.split('"').nth(3).unwrap().to_owned();
-    events.iter().map(|data| format!("event: {}\ndata: {data}\n\n", name(data))).collect::<String>().into_bytes()
+    events
+        .iter()
+        .map(|data| format!("event: {}\ndata: {data}\n\n", name(data)))
+        .collect::<String>()
+        .into_bytes()
 }
 
 fn model() -> Bytes {
