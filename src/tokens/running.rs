@@ -60,7 +60,8 @@ impl Running {
     }
 
     fn long(&self, piece: &str) -> u64 {
-        let beginning = &piece[..piece.floor_char_boundary(LONGEST_PIECE)];
+        let end = (LONGEST_PIECE..piece.len()).find(|at| piece.is_char_boundary(*at));
+        let beginning = &piece[..end.unwrap_or(piece.len())];
         let (tokens, times) = (self.count(beginning) as u128, piece.len() as u128);
         u64::try_from((tokens * times).div_ceil(beginning.len() as u128)).unwrap_or(u64::MAX)
     }

@@ -143,6 +143,15 @@ async fn each_open_stream_goes_at_most_one_block_over_the_limit() {
 }
 
 #[tokio::test]
+async fn a_limit_on_input_and_output_together_cuts_too() {
+    let limit = output_limit("openai", 8 + LIMIT, "cut").replace("output_token", "total_token");
+    let (_upstream, nexus) = start(&limit, || words(100, &json!(null))).await;
+    let stream = hello().open(&nexus).await.rest().await;
+    assert!((LIMIT..=LIMIT + LEASE).contains(&told(&stream)), "{stream}");
+    assert!(stream.contains(r#""finish_reason":"length""#), "{stream}");
+}
+
+#[tokio::test]
 async fn a_limit_on_input_alone_counts_no_output() {
     let limits =
         "[llm.providers.openai.rate_limits.per_user]\ninput_token_limit = 1000\ninterval = \"60s\"\n";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{chunk, hello, leaves, output_limit, start, words};
+use super::{chunk, hello, leaves, left, output_limit, start, words};
 use crate::support::{
     client::Request,
     upstream::{Reply, Step},
@@ -10,6 +10,8 @@ use crate::support::{
 
 const LARGE: u64 = 1000;
 const SAID: usize = 30;
+/// Input tokens of a call.
+const HELLO: u64 = 8;
 
 #[tokio::test]
 async fn a_client_that_hangs_up_pays_for_what_had_come() {
@@ -22,6 +24,31 @@ async fn a_client_that_hangs_up_pays_for_what_had_come() {
     stream.hang_up();
     upstream.until("the hang-up", |seen| seen.hung_up == 1).await;
     leaves(&nexus, LARGE - SAID as u64).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_pays_for_its_input_and_what_had_come() {
+    let reply = || Reply::events([Step::send(chunk(" word").repeat(SAID)), Step::Hang]);
+    let limit = output_limit("openai", LARGE, "finish").replace("output_token", "total_token");
+    let (upstream, nexus) = start(&limit, reply).await;
+    let mut stream = hello().open(&nexus).await;
+    for _ in 0..SAID {
+        stream.event().await.unwrap();
+    }
+    stream.hang_up();
+    upstream.until("the hang-up", |seen| seen.hung_up == 1).await;
+    let spent = HELLO + SAID as u64;
+    // Whoever asks pays for that.
+    let mut asked = 0;
+    while asked < 60 {
+        asked += 1;
+        let left = left(&nexus).await;
+        if left == LARGE - spent - asked * HELLO {
+            return;
+        }
+        assert_eq!(left, LARGE - HELLO - asked * HELLO, "not settled yet");
+    }
+    panic!("never settled");
 }
 
 #[tokio::test]
