@@ -163,6 +163,7 @@ impl App {
             identity,
             challenge,
             quota,
+            charging: config.charging.clone(),
             counting: Counting::new(counter),
             in_flight: Gate::new(config.server.max_in_flight),
             memory: Gate::new(config.server.memory_budget),

@@ -18,6 +18,7 @@ pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_responses;
 pub mod passing;
+pub mod said;
 pub mod splice;
 pub mod sse;
 pub mod translate;
@@ -285,6 +286,7 @@ fn span_in(whole: &[u8], part: &str) -> Option<Range<usize>> {
 mod tests {
     mod any_json;
     mod any_split;
+    mod cut;
     mod there_and_back;
 
     use super::*;

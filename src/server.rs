@@ -14,6 +14,7 @@ mod credential;
 pub mod edge;
 mod explain;
 mod listing;
+mod meter;
 pub mod phase;
 mod pipeline;
 mod relay;

@@ -13,6 +13,7 @@ use self::{memory::Memory, vocabulary::Vocabulary};
 mod classes;
 mod memory;
 mod pieces;
+pub mod running;
 mod vocabulary;
 
 /// Counts requests, and remembers what it has counted. Shared by all threads, without a lock.

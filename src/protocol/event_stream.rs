@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use bytes::{Buf, Bytes};
+
 use super::translate::{Frame, Unreadable};
 
 /// The largest message that is held while its end is awaited, in bytes: as large as an event of the other kind of stream
@@ -59,7 +61,29 @@ struct Headers<'a> {
     message: Option<&'a str>,
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    /// Reads a whole message, whose lengths were checked.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when a checksum is wrong, or there is no sense in the headers.
+    pub fn read(whole: &'a [u8]) -> Result<Self, Unreadable> {
+        let (body, checksum) = whole.split_at(whole.len() - CHECKSUM);
+        if number(checksum) != crc32fast::hash(body) {
+            return Err(broken("the checksum of a message is wrong"));
+        }
+        let (headers, payload) = body[PRELUDE..].split_at(size(&body[4..]));
+        let headers =
+            Headers::read(headers).ok_or_else(|| broken("the headers of a message are no headers"))?;
+        let (name, data) = match headers.kind {
+            Kind::Event => (headers.event, payload),
+            Kind::Exception => (headers.exception, payload),
+            Kind::Error => (headers.code, headers.message.map_or(payload, str::as_bytes)),
+        };
+        let name = Cow::Borrowed(name.unwrap_or_default());
+        let name = if headers.kind == Kind::Event { name } else { error_name(name) };
+        Ok(Self { kind: headers.kind, name, data })
+    }
+
     /// As a decoder takes it. Errors are told by their names; see [`Message::name`].
     pub fn frame(&self) -> Frame<'_> {
         Frame { name: Some(&self.name), data: self.data }
@@ -75,25 +99,48 @@ impl Splitter {
     pub fn push(&mut self, mut piece: &[u8], mut each: impl FnMut(Message<'_>)) -> Result<(), Unreadable> {
         // What was begun is completed first, and takes no more than it needs.
         while !self.partial.is_empty() {
-            let missing = length(&self.partial)?.unwrap_or(PRELUDE).saturating_sub(self.partial.len());
-            let (taken, rest) = piece.split_at(missing.min(piece.len()));
-            self.partial.extend_from_slice(taken);
-            piece = rest;
-            match length(&self.partial)? {
-                Some(length) if length <= self.partial.len() => {
-                    each(message(&self.partial)?);
-                    self.partial.clear();
-                }
-                _ if piece.is_empty() => return Ok(()),
-                _ => {}
+            if self.complete(&mut piece)? {
+                each(Message::read(&self.partial)?);
+                self.partial.clear();
+            } else if piece.is_empty() {
+                return Ok(());
             }
         }
         while let Some((whole, rest)) = length(piece)?.and_then(|length| piece.split_at_checked(length)) {
-            each(message(whole)?);
+            each(Message::read(whole)?);
             piece = rest;
         }
         self.partial.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// The next message that is whole, for [`Message::read`]. Takes of `piece` what it needs, and all of it when there is
+    /// none.
+    ///
+    /// # Errors
+    /// See [`push`](Self::push); but the checksum of the message is not looked at.
+    pub fn next(&mut self, piece: &mut Bytes) -> Result<Option<Bytes>, Unreadable> {
+        while !self.partial.is_empty() || length(piece)?.is_none_or(|length| length > piece.len()) {
+            let mut rest = &piece[..];
+            let is_whole = self.complete(&mut rest)?;
+            piece.advance(piece.len() - rest.len());
+            if is_whole {
+                return Ok(Some(std::mem::take(&mut self.partial).into()));
+            }
+            if piece.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(length(piece)?.map(|length| piece.split_to(length)))
+    }
+
+    /// Goes on with the message that was begun, at first to the end of its prelude; says whether it is whole.
+    fn complete(&mut self, piece: &mut &[u8]) -> Result<bool, Unreadable> {
+        let missing = length(&self.partial)?.unwrap_or(PRELUDE).saturating_sub(self.partial.len());
+        let (taken, rest) = piece.split_at(missing.min(piece.len()));
+        self.partial.extend_from_slice(taken);
+        *piece = rest;
+        Ok(length(&self.partial)?.is_some_and(|length| length <= self.partial.len()))
     }
 
     /// Whether the stream may end here: no message is unfinished.
@@ -121,24 +168,6 @@ fn length(bytes: &[u8]) -> Result<Option<usize>, Unreadable> {
         return Err(broken("the lengths of a message contradict each other"));
     }
     Ok(Some(total))
-}
-
-/// Reads a whole message, whose lengths were checked.
-fn message(whole: &[u8]) -> Result<Message<'_>, Unreadable> {
-    let (body, checksum) = whole.split_at(whole.len() - CHECKSUM);
-    if number(checksum) != crc32fast::hash(body) {
-        return Err(broken("the checksum of a message is wrong"));
-    }
-    let (headers, payload) = body[PRELUDE..].split_at(size(&body[4..]));
-    let headers = Headers::read(headers).ok_or_else(|| broken("the headers of a message are no headers"))?;
-    let (name, data) = match headers.kind {
-        Kind::Event => (headers.event, payload),
-        Kind::Exception => (headers.exception, payload),
-        Kind::Error => (headers.code, headers.message.map_or(payload, str::as_bytes)),
-    };
-    let name = Cow::Borrowed(name.unwrap_or_default());
-    let name = if headers.kind == Kind::Event { name } else { error_name(name) };
-    Ok(Message { kind: headers.kind, name, data })
 }
 
 /// A name by which an error is known as one.

@@ -8,6 +8,7 @@ use super::{
     sse::TooLarge,
     translated::Translated,
 };
+use crate::chat::usage::Usage;
 
 /// A stream on its way to a client.
 pub enum Machine {
@@ -45,7 +46,7 @@ impl Machine {
         ask!(self, stream => stream.seen())
     }
 
-    /// Bytes held while the end of an event is awaited.
+    /// Bytes held: the beginning of an event, and what is kept for an end of our own.
     pub fn held(&self) -> usize {
         ask!(self, stream => stream.held())
     }
@@ -56,6 +57,36 @@ impl Machine {
     /// [`TooLarge`] when an event has no end.
     pub fn push(&mut self, piece: Bytes) -> Result<Bytes, TooLarge> {
         ask!(self, stream => stream.push(piece))
+    }
+
+    /// The stream may have to be [`cut`](Self::cut): from now on what that needs is kept. To be said before the first event.
+    pub fn may_be_cut(&mut self) {
+        ask!(self, stream => stream.may_be_cut());
+    }
+
+    /// In place of [`push`](Self::push), for events one by one: takes the next off the front of `piece`, and all of that if
+    /// none is whole. Says whether there is one, for [`pass`](Self::pass) or [`cut`](Self::cut).
+    ///
+    /// # Errors
+    /// [`TooLarge`] when an event has no end.
+    pub fn take(&mut self, piece: &mut Bytes) -> Result<bool, TooLarge> {
+        ask!(self, stream => stream.take(piece))
+    }
+
+    /// The text in the event that was taken.
+    pub fn said(&self, each: &mut dyn FnMut(&str)) {
+        ask!(self, stream => stream.said(each));
+    }
+
+    /// The event that was taken goes to the client: what that gets, perhaps nothing yet.
+    pub fn pass(&mut self) -> Bytes {
+        ask!(self, stream => stream.pass())
+    }
+
+    /// The event that was taken does not go to the client, nor does any behind it: the proper end of the answer as the client
+    /// has it, with the reason that it is as long as it may be.
+    pub fn cut(&mut self, usage: Usage) -> Bytes {
+        ask!(self, stream => stream.cut(usage))
     }
 
     /// The upstream ended its body properly: the last words to the client.

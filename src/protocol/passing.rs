@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 pub use self::whole::Whole;
 use super::{
-    span_in,
+    said, span_in,
     sse::{self, Fields, Splitter},
     translate::Frame,
 };
@@ -36,6 +37,21 @@ pub trait Dialect {
 
     /// An error event of ours.
     fn error(status: u16, message: &str) -> Bytes;
+
+    /// From now on what [`cut`](Self::cut) needs to know is kept.
+    fn may_be_cut(&mut self);
+
+    /// Keeps of an event that passes what [`cut`](Self::cut) needs to know, if it may be asked for that.
+    fn note(&mut self, frame: Frame<'_>);
+
+    /// Writes the end of an answer that gets no more tokens, up to the terminator: what is open is closed, the reason is that
+    /// it is as long as it may be. `model` is a JSON string.
+    fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>);
+
+    /// Bytes of what is kept.
+    fn kept(&self) -> usize {
+        0
+    }
 }
 
 /// What one event is.
@@ -81,6 +97,8 @@ pub enum Ending {
 pub struct Stream<D> {
     splitter: Splitter,
     edit: Edit<D>,
+    /// The event that passes next, where they are taken one by one.
+    next: Option<Bytes>,
 }
 
 #[derive(Debug)]
@@ -104,7 +122,7 @@ impl<D: Dialect> Stream<D> {
     /// A stream whose model becomes this JSON string. `secrets` are taken out of error events and comments.
     pub fn of(dialect: D, model: Bytes, secrets: Option<Needles>) -> Self {
         let edit = Edit { dialect, model, secrets, seen: Seen::default() };
-        Self { splitter: Splitter::default(), edit }
+        Self { splitter: Splitter::default(), edit, next: None }
     }
 
     /// What is known so far.
@@ -112,9 +130,9 @@ impl<D: Dialect> Stream<D> {
         self.edit.seen
     }
 
-    /// Bytes held while the end of an event is awaited.
+    /// Bytes held while the end of an event is awaited, and of what is kept for an end of our own.
     pub fn held(&self) -> usize {
-        self.splitter.held()
+        self.splitter.held() + self.edit.dialect.kept()
     }
 
     /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
@@ -126,6 +144,52 @@ impl<D: Dialect> Stream<D> {
         let edit = &mut self.edit;
         self.splitter.push(piece, |event| edit.event(&event, &mut out))?;
         Ok(out.freeze())
+    }
+
+    /// See [`Dialect::may_be_cut`].
+    pub fn may_be_cut(&mut self) {
+        self.edit.dialect.may_be_cut();
+    }
+
+    /// Takes the next event off the front of `piece`, and all of that if none is whole. Says whether there is one.
+    ///
+    /// # Errors
+    /// See [`push`](Self::push).
+    pub fn take(&mut self, piece: &mut Bytes) -> Result<bool, sse::TooLarge> {
+        self.next = self.splitter.next(piece)?;
+        Ok(self.next.is_some())
+    }
+
+    /// The text in the event that was taken.
+    pub fn said(&self, each: &mut dyn FnMut(&str)) {
+        if let Some(data) = self.next.as_deref().and_then(sse::data) {
+            said::each(&data, each);
+        }
+    }
+
+    /// What the client gets of the event that was taken.
+    pub fn pass(&mut self) -> Bytes {
+        let Some(event) = self.next.take() else { return Bytes::new() };
+        let mut out = BytesMut::with_capacity(event.len() + 64);
+        self.edit.event(&event, &mut out);
+        out.freeze()
+    }
+
+    /// The event that was taken does not pass, nor does anything behind it: the proper end of the answer as it is, for want
+    /// of tokens.
+    pub fn cut(&mut self, usage: Usage) -> Bytes {
+        self.next = None;
+        let Edit { dialect, model, seen, .. } = &mut self.edit;
+        if seen.error || seen.done {
+            return Bytes::new();
+        }
+        let mut out = Vec::new();
+        if !seen.finished {
+            dialect.cut(raw(model), usage, &mut out);
+        }
+        out.extend_from_slice(D::TERMINATOR);
+        (seen.finished, seen.done) = (true, true);
+        out.into()
     }
 
     /// The upstream ended its body properly.
@@ -182,6 +246,7 @@ impl<D: Dialect> Edit<D> {
         {
             return self.pass(clean.as_bytes(), failed, out);
         }
+        self.dialect.note(Frame { name, data: &data });
         self.seen.done |= reading.terminator;
         if reading.hidden || reading.terminator && failed {
             return;
@@ -237,6 +302,17 @@ pub(super) fn scrubbed(secrets: Option<&Needles>, bytes: &[u8]) -> Option<String
     })
 }
 
+/// JSON that is known to be JSON.
+pub(super) fn raw(json: &[u8]) -> &RawValue {
+    serde_json::from_slice(json).unwrap_or(RawValue::NULL)
+}
+
+/// Of choices, each a bit, those that have begun and not finished; the first, if none has begun.
+pub(super) fn open(begun: u128, finished: u128) -> impl Iterator<Item = u32> {
+    let open = if begun == 0 { 1 } else { begun & !finished };
+    (0..u128::BITS).filter(move |choice| open & 1 << choice != 0)
+}
+
 /// Whether bytes without a blank line behind them are an event all the same: `[DONE]`, or whole JSON.
 fn is_whole(rest: &[u8]) -> bool {
     sse::fields(rest).data.is_some_and(|data| {
@@ -259,9 +335,9 @@ mod tests {
             #[derive(serde::Deserialize)]
             struct Data<'a> {
                 #[serde(borrow)]
-                a: Option<&'a serde_json::value::RawValue>,
+                a: Option<&'a RawValue>,
                 #[serde(borrow)]
-                b: Option<&'a serde_json::value::RawValue>,
+                b: Option<&'a RawValue>,
             }
             let data: Data<'_> = serde_json::from_slice(frame.data).unwrap();
             seen.error |= frame.name == Some("error");
@@ -272,6 +348,15 @@ mod tests {
 
         fn error(status: u16, _: &str) -> Bytes {
             status.to_string().into()
+        }
+
+        fn may_be_cut(&mut self) {}
+
+        fn note(&mut self, _: Frame<'_>) {}
+
+        fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+            let last = format!("data: {{\"a\":{model},\"n\":{:?}}}\n\n", usage.output.unwrap());
+            out.extend_from_slice(last.as_bytes());
         }
     }
 
@@ -317,6 +402,28 @@ mod tests {
         let out = pass(&mut failed, &format!("{error}event: end\ndata: {{}}\n\ndata: bye\n\n"));
         assert_eq!(out, error.replace("key", "…"));
         assert_eq!(failed.finish(), (Bytes::new(), Ending::Broken));
+    }
+
+    #[test]
+    fn of_events_one_by_one_the_last_may_be_left_out() {
+        let mut stream = stream();
+        let mut piece = Bytes::from_static(
+            b": c\n\ndata: {\"a\":\"1\",\"delta\":\"one\"}\n\ndata: {\"delta\":\"two\"}\n\ndata: {",
+        );
+        let mut passed = Vec::new();
+        while stream.take(&mut piece).unwrap() {
+            let mut said = String::new();
+            stream.said(&mut |text| said.push_str(text));
+            if said == "two" {
+                passed.extend(stream.cut(Usage { output: Some(1), ..Usage::default() }));
+                break;
+            }
+            passed.extend(stream.pass());
+        }
+        let end = "data: {\"a\":\"new\",\"n\":1}\n\nevent: end\ndata: {}\n\n";
+        let whole = [": c\n\ndata: {\"a\":\"new\",\"delta\":\"one\"}\n\n", end].concat();
+        assert_eq!(String::from_utf8(passed).unwrap(), whole);
+        assert_eq!(stream.finish(), (Bytes::new(), Ending::Complete));
     }
 
     #[test]

@@ -28,21 +28,31 @@ impl Splitter {
     /// # Errors
     /// [`TooLarge`] when the unfinished event outgrew the limit; the splitter is of no use afterwards.
     pub fn push(&mut self, mut piece: Bytes, mut each: impl FnMut(Bytes)) -> Result<(), TooLarge> {
-        if self.partial.is_empty() {
-            while let Some(end) = event_end(&piece, 0) {
-                each(piece.split_to(end));
-            }
-            self.partial.extend_from_slice(&piece);
-        } else {
-            self.partial.extend_from_slice(&piece);
-            while let Some(end) = event_end(&self.partial, self.scanned) {
-                each(self.partial.split_to(end).freeze());
-                self.scanned = 0;
-            }
+        while let Some(event) = self.next(&mut piece)? {
+            each(event);
         }
+        Ok(())
+    }
+
+    /// The next event that is whole. Takes of `piece` what it needs, and all of it when there is none.
+    ///
+    /// # Errors
+    /// See [`push`](Self::push).
+    pub fn next(&mut self, piece: &mut Bytes) -> Result<Option<Bytes>, TooLarge> {
+        let event = if self.partial.is_empty() {
+            event_end(piece, 0).map(|end| piece.split_to(end))
+        } else {
+            self.partial.extend_from_slice(&std::mem::take(piece));
+            event_end(&self.partial, self.scanned).map(|end| self.partial.split_to(end).freeze())
+        };
+        if event.is_some() {
+            self.scanned = 0;
+            return Ok(event);
+        }
+        self.partial.extend_from_slice(&std::mem::take(piece));
         // A line end at the very end may be the first half of the blank line.
         self.scanned = self.partial.len().saturating_sub(3);
-        if self.partial.len() > MAX_EVENT { Err(TooLarge) } else { Ok(()) }
+        if self.partial.len() > MAX_EVENT { Err(TooLarge) } else { Ok(None) }
     }
 
     /// Bytes of an event without its end, when the stream is over.

@@ -6,18 +6,24 @@
 use bytes::Bytes;
 
 use super::{
-    event_stream,
-    passing::{Ending, Needles, Seen, scrubbed},
+    event_stream::{self, Message},
+    passing::{Ending, Needles, Seen, open, scrubbed},
+    said,
     sse::{self, Splitter},
     translate::{Decoder, Encoder, Frame, Unreadable},
 };
-use crate::chat::response::Event;
+use crate::chat::{
+    response::{Event, Stop},
+    usage::Usage,
+};
 
 /// The machine of one stream.
 pub struct Translated {
     cutter: Cutter,
     decoder: Box<dyn Decoder + Send>,
     writer: Writer,
+    /// The event that is read next, where they are taken one by one.
+    next: Option<Bytes>,
 }
 
 /// How a provider's stream is cut into events.
@@ -60,7 +66,7 @@ impl Translated {
         };
         let (seen, out) = (Seen::default(), Vec::new());
         let writer = Writer { encoder, secrets, begun: 0, finished: 0, seen, out };
-        Self { cutter, decoder, writer }
+        Self { cutter, decoder, writer, next: None }
     }
 
     /// What is known so far.
@@ -81,18 +87,13 @@ impl Translated {
     /// # Errors
     /// [`sse::TooLarge`] when an event has no end.
     pub fn push(&mut self, piece: Bytes) -> Result<Bytes, sse::TooLarge> {
-        let Self { cutter, decoder, writer } = self;
+        let Self { cutter, decoder, writer, .. } = self;
         match cutter {
             // Behind the end, and behind an error, nothing is read.
             _ if writer.seen.done => {}
             Cutter::Sse(splitter) => splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?,
             Cutter::EventStream(splitter) => {
-                let cut = splitter.push(&piece, |message| {
-                    let Frame { name, data } = message.frame();
-                    let clean = scrubbed(writer.secrets.as_ref(), data);
-                    let data = clean.as_deref().map_or(data, str::as_bytes);
-                    understand(decoder.as_mut(), Frame { name, data }, writer);
-                });
+                let cut = splitter.push(&piece, |message| hear(decoder.as_mut(), &message, writer));
                 if let Err(unreadable) = cut {
                     writer.unreadable(&unreadable);
                 }
@@ -101,9 +102,67 @@ impl Translated {
         Ok(writer.take())
     }
 
+    /// All that an end needs to know the client's machine knows already.
+    pub fn may_be_cut(&mut self) {}
+
+    /// Takes the next event off the front of `piece`, and all of that if none is whole. Says whether there is anything to be
+    /// passed on: an event, or that there will be none.
+    ///
+    /// # Errors
+    /// See [`push`](Self::push).
+    pub fn take(&mut self, piece: &mut Bytes) -> Result<bool, sse::TooLarge> {
+        let taken = match &mut self.cutter {
+            _ if self.writer.seen.done => {
+                piece.clear();
+                Ok(None)
+            }
+            Cutter::Sse(splitter) => Ok(splitter.next(piece)?),
+            Cutter::EventStream(splitter) => splitter.next(piece),
+        };
+        self.next = taken.unwrap_or_else(|unreadable| {
+            self.writer.unreadable(&unreadable);
+            None
+        });
+        Ok(self.next.is_some() || !self.writer.out.is_empty())
+    }
+
+    /// The text in the event that was taken, as the provider says it.
+    pub fn said(&self, each: &mut dyn FnMut(&str)) {
+        let Some(event) = &self.next else { return };
+        match &self.cutter {
+            Cutter::Sse(_) => sse::data(event).iter().for_each(|data| said::each(data, each)),
+            Cutter::EventStream(_) => {
+                Message::read(event).iter().for_each(|message| said::each(message.data, each))
+            }
+        }
+    }
+
+    /// What the client gets of the event that was taken.
+    pub fn pass(&mut self) -> Bytes {
+        let Self { cutter, decoder, writer, next } = self;
+        if let Some(event) = next.take() {
+            match cutter {
+                Cutter::Sse(_) => read(decoder.as_mut(), &event, writer),
+                Cutter::EventStream(_) => match Message::read(&event) {
+                    Ok(message) => hear(decoder.as_mut(), &message, writer),
+                    Err(unreadable) => writer.unreadable(&unreadable),
+                },
+            }
+        }
+        writer.take()
+    }
+
+    /// The event that was taken is not read, nor is anything behind it: the proper end of the answer as it is, for want of
+    /// tokens.
+    pub fn cut(&mut self, usage: Usage) -> Bytes {
+        self.next = None;
+        self.writer.cut(usage);
+        self.writer.take()
+    }
+
     /// The upstream ended its body properly.
     pub fn finish(&mut self) -> (Bytes, Ending) {
-        let Self { cutter, decoder, writer } = self;
+        let Self { cutter, decoder, writer, .. } = self;
         if let Cutter::Sse(splitter) = cutter {
             let rest = splitter.rest();
             if !rest.is_empty() {
@@ -136,6 +195,14 @@ fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
     let event = clean.as_deref().map_or(event, str::as_bytes);
     let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
     understand(decoder, Frame { name, data: &data }, writer);
+}
+
+/// One message of the provider's.
+fn hear(decoder: &mut dyn Decoder, message: &Message<'_>, writer: &mut Writer) {
+    let Frame { name, data } = message.frame();
+    let clean = scrubbed(writer.secrets.as_ref(), data);
+    let data = clean.as_deref().map_or(data, str::as_bytes);
+    understand(decoder, Frame { name, data }, writer);
 }
 
 /// One event of the provider's, out of its framing.
@@ -183,6 +250,19 @@ impl Writer {
         self.encoder.finish(&mut self.out);
         self.seen.done = true;
         true
+    }
+
+    /// Every choice that has begun and not finished ends where it is; one of none, if none has begun.
+    fn cut(&mut self, usage: Usage) {
+        if self.seen.done {
+            return;
+        }
+        for choice in open(self.begun, self.finished) {
+            self.event(Event::Finish { choice, stop: Stop::Length, stop_sequence: None });
+        }
+        self.event(Event::Usage(usage));
+        self.encoder.finish(&mut self.out);
+        self.seen.done = true;
     }
 
     fn unreadable(&mut self, unreadable: &Unreadable) {

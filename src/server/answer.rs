@@ -10,6 +10,7 @@ use super::{
     ask::Ask,
     body::{Content, Gathered, Held},
     call::Call,
+    meter::{self, Meter},
     phase::Phase,
     relay::Relay,
     respond,
@@ -123,14 +124,18 @@ async fn stream(
     router: &Router,
     ask: &Ask<'_>,
     head: Head,
-    (source, machine): (Source, Machine),
+    (source, mut machine): (Source, Machine),
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
     let secrets = call.secrets.clone();
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
-    let relay = Relay::new(source, machine, silence, cut, memory).begin().await?;
+    let meter = Meter::of(call, router.charging.output_lease);
+    if call.reservation.as_ref().is_some_and(Reservation::may_be_cut) {
+        machine.may_be_cut();
+    }
+    let relay = Relay::new(source, (machine, meter), silence, cut, memory).begin(call).await?;
     // An error as the first event is no output: the head already says that the tokens are back.
     let failed = relay.began_with_error();
     let mut response = respond(head, Content::Stream(Box::new(relay)), &secrets);
@@ -164,6 +169,7 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     let mut response = respond(head, Content::Whole(rope, Some(memory)), &secrets);
     state_limit(&mut response, call, read.error).await;
     call.answering();
+    meter::count_whole(read.usage, &bytes, call);
     call.settle(read.usage);
     Ok(response)
 }
@@ -190,6 +196,7 @@ async fn translated(
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, false).await;
     call.answering();
+    meter::count_whole(usage, &bytes, call);
     call.settle(usage);
     Ok(response)
 }

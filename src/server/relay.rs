@@ -1,26 +1,37 @@
 //! A stream on its way to the client: upstream pieces in, edited events out, each as it arrives.
 //!
 //! Nothing passes a mailbox and nothing is spawned: the client's connection pulls, so a slow client slows the upstream.
-//! However the stream ends, the call is settled or given back exactly once.
+//! However the stream ends, the call is settled or given back exactly once. Where its output is limited, events go one by one,
+//! each when it is charged ([`super::meter`]).
 
 use std::{
+    future::poll_fn,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use actors::gate::Place;
+use actors::{gate::Place, quota::Reservation};
 use bytes::Bytes;
 
-use super::{call::Call, phase::Awaited, silence::Silence, source::Source};
+use super::{
+    call::Call,
+    meter::{Meter, Next},
+    phase::Awaited,
+    silence::Silence,
+    source::Source,
+};
 use crate::{
+    chat::usage::Usage,
     error::{Error, Ours, Provider as Fault},
-    protocol::{machine::Machine, passing::Ending},
+    protocol::{machine::Machine, passing::Ending, sse::TooLarge},
 };
 
 /// A stream in progress.
 pub(super) struct Relay {
     source: Source,
     machine: Machine,
+    /// Where output is limited.
+    meter: Option<Box<Meter>>,
     /// Events that were read before the head went out.
     first: Option<Bytes>,
     silence: Silence,
@@ -43,12 +54,12 @@ impl Relay {
     /// A stream whose call is handed in with each poll.
     pub(super) fn new(
         source: Source,
-        machine: Machine,
+        (machine, meter): (Machine, Option<Box<Meter>>),
         silence: Silence,
         cut: Awaited,
         memory: Place,
     ) -> Self {
-        Self { source, machine, first: None, silence, cut, memory, over: false }
+        Self { source, machine, meter, first: None, silence, cut, memory, over: false }
     }
 
     /// Waits for the first events, so that an upstream that fails before any can be answered with a status of its own.
@@ -56,10 +67,9 @@ impl Relay {
     ///
     /// # Errors
     /// When it breaks off, sends nothing for too long, or there is no memory for what it sends.
-    pub(super) async fn begin(mut self) -> Result<Self, Error> {
-        while let Some(piece) = self.source.next_piece(&mut self.silence).await? {
-            let events = self.machine.push(piece).map_err(|_| Fault::Unreadable(ENDLESS.0.to_owned()))?;
-            if !self.memory.resize(self.machine.held()) {
+    pub(super) async fn begin(mut self, call: &mut Call) -> Result<Self, Error> {
+        while let Some(events) = self.first_events(call).await? {
+            if !self.hold() {
                 return Err(Ours::Memory.into());
             }
             if !events.is_empty() {
@@ -68,6 +78,36 @@ impl Relay {
             }
         }
         Ok(self)
+    }
+
+    /// What the upstream's next piece comes to; `None` at its end.
+    async fn first_events(&mut self, call: &mut Call) -> Result<Option<Bytes>, Error> {
+        let endless = |_: TooLarge| Fault::Unreadable(ENDLESS.0.to_owned());
+        if let Some(meter) = &mut self.meter {
+            match poll_fn(|cx| meter.poll_next(cx, &mut self.machine, call)).await.map_err(endless)? {
+                Next::Passes => return Ok(Some(self.machine.pass())),
+                Next::IsCut => return Ok(Some(self.cut_off(call))),
+                Next::IsAwaited => {}
+            }
+        }
+        let Some(piece) = self.source.next_piece(&mut self.silence).await? else { return Ok(None) };
+        Ok(Some(self.push(piece).map_err(endless)?))
+    }
+
+    /// What a piece of the upstream's comes to; nothing yet, where its events go one by one.
+    fn push(&mut self, piece: Bytes) -> Result<Bytes, TooLarge> {
+        match &mut self.meter {
+            Some(meter) => {
+                meter.take(piece);
+                Ok(Bytes::new())
+            }
+            None => self.machine.push(piece),
+        }
+    }
+
+    /// Accounts for what is held back; says whether there is room for it.
+    fn hold(&mut self) -> bool {
+        self.memory.resize(self.machine.held() + self.meter.as_ref().map_or(0, |meter| meter.held()))
     }
 
     /// Whether the first events were an error and nothing else.
@@ -93,17 +133,22 @@ impl Relay {
     }
 
     fn poll_events(&mut self, cx: &mut Context<'_>, call: &mut Call) -> Poll<Bytes> {
+        if let Some(meter) = &mut self.meter {
+            match ready!(meter.poll_next(cx, &mut self.machine, call)) {
+                Ok(Next::Passes) => {
+                    let events = self.machine.pass();
+                    return Poll::Ready(self.passed(Ok(events), call));
+                }
+                Ok(Next::IsCut) => return Poll::Ready(self.cut_off(call)),
+                Ok(Next::IsAwaited) => {}
+                Err(endless) => return Poll::Ready(self.passed(Err(endless), call)),
+            }
+        }
         match self.source.poll_piece(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 self.silence.broken();
-                Poll::Ready(match self.machine.push(piece) {
-                    Ok(events) if self.memory.resize(self.machine.held()) => {
-                        self.hurry_to_the_end();
-                        events
-                    }
-                    Ok(_) => self.fail(FULL, call),
-                    Err(_) => self.fail(ENDLESS, call),
-                })
+                let events = self.push(piece);
+                Poll::Ready(self.passed(events, call))
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(error, "the upstream broke off in the middle of a stream");
@@ -119,6 +164,38 @@ impl Relay {
             Poll::Pending if self.cut.is_now(cx) => Poll::Ready(self.fail(CUT, call)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn passed(&mut self, events: Result<Bytes, TooLarge>, call: &mut Call) -> Bytes {
+        match events {
+            Ok(events) if self.hold() => {
+                self.hurry_to_the_end();
+                events
+            }
+            Ok(_) => self.fail(FULL, call),
+            Err(TooLarge) => self.fail(ENDLESS, call),
+        }
+    }
+
+    /// A limit on output is used up: the stream ends as if the model had come to its own limit, and the upstream may stop. It
+    /// costs what went out.
+    fn cut_off(&mut self, call: &mut Call) -> Bytes {
+        let reported = self.machine.seen().usage.unwrap_or_default();
+        let produced = call.reservation.as_ref().map(Reservation::produced);
+        let usage =
+            Usage { input: reported.input.or(call.estimate), output: produced, reasoning: None, ..reported };
+        let last = self.machine.cut(usage);
+        self.close(call);
+        call.error = Some("output_limit");
+        call.settle(Some(Usage { output: None, reasoning: None, ..reported }));
+        call.usage = Some(usage);
+        last
+    }
+
+    fn close(&mut self, call: &mut Call) {
+        self.over = true;
+        self.source.close();
+        call.ended = true;
     }
 
     /// Behind the terminator comes nothing but the end of the body, which frees the connection for the next call. It is
@@ -141,9 +218,7 @@ impl Relay {
 
     /// The stream is over: its last words, and the call's account.
     fn end(&mut self, (last, ending): (Bytes, Ending), call: &mut Call) -> Bytes {
-        self.over = true;
-        self.source.close();
-        call.ended = true;
+        self.close(call);
         let seen = self.machine.seen();
         match ending {
             Ending::Complete if seen.output || seen.finished => call.settle(seen.usage),

@@ -33,6 +33,7 @@ mod keyless;
 mod layers;
 mod listener;
 mod operations;
+mod output;
 mod overload;
 mod passthrough;
 mod quota;

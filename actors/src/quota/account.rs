@@ -13,7 +13,7 @@ use super::{
     booked::{Ask, Booked, Charge, Step, Target},
     ledger::{Bucket, Level, Short, Standing, Worst as _, limits},
     members::Members,
-    rule::{Key, Kind, Mode, OnOutputLimit, Rule, Rules},
+    rule::{Key, Kind, Mode, Rule, Rules},
     tick::Tick,
 };
 use crate::principal::{ClientId, Group};
@@ -141,10 +141,7 @@ impl Account {
         shadow: bool,
     ) -> Result<Booked, usize> {
         let at = self.present(now, rules, false);
-        let cuts = |rule: &Rule| {
-            rule.mode == Mode::Enforce && rule.on_output_limit == OnOutputLimit::Cut && rule.kind.flows()
-        };
-        for (which, rule) in rules.iter().enumerate().filter(|(_, rule)| cuts(rule)) {
+        for (which, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.cuts()) {
             let spent = step.spent.of(rule.kind).saturating_sub(step.piece.of(rule.kind));
             let returned = step.returned.of(rule.kind);
             let is_spent = self.bucket(rule.key()).map_or(spent >= rule.limit.tokens, |bucket| {

@@ -211,8 +211,14 @@ impl Reservation {
         tightest
     }
 
-    fn flows(&self) -> bool {
+    /// Whether output that flows is charged to any account: if not, nobody need count it.
+    pub fn flows(&self) -> bool {
         self.parts.iter().any(Part::flows)
+    }
+
+    /// Whether [`draw`](Self::draw) may ever say [`Over`](Drawn::Over).
+    pub fn may_be_cut(&self) -> bool {
+        self.parts.iter().any(|part| part.booking.as_ref().is_some_and(|booking| booking.rules.cut()))
     }
 
     fn target(&self, actual: &Actual) -> (Target, Settled) {

@@ -92,6 +92,7 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Has {
     flowing: bool,
+    cutting: bool,
     concurrent: bool,
     shadow: bool,
     shares: bool,
@@ -161,6 +162,11 @@ impl Rule {
         Self { limit, kind, mode, on_output_limit, per_member: None, id: id.into() }
     }
 
+    /// Whether it ends streams when it is used up.
+    pub(super) fn cuts(&self) -> bool {
+        self.mode == Mode::Enforce && self.on_output_limit == OnOutputLimit::Cut && self.kind.flows()
+    }
+
     pub(super) fn key(&self) -> Key {
         Key { scope: self.limit.scope, kind: self.kind, mode: self.mode }
     }
@@ -183,6 +189,7 @@ impl Rules {
         let any = |of: fn(&Rule) -> bool| all.iter().any(of);
         let has = Has {
             flowing: any(|rule| rule.kind.flows()),
+            cutting: any(Rule::cuts),
             concurrent: any(|rule| rule.kind == Kind::Concurrent),
             shadow: any(|rule| rule.mode == Mode::Shadow),
             shares: any(|rule| rule.per_member.is_some()),
@@ -223,6 +230,11 @@ impl Rules {
     /// Whether output that flows is charged.
     pub(super) fn flow(&self) -> bool {
         self.has.flowing
+    }
+
+    /// Whether a stream may be cut.
+    pub(super) fn cut(&self) -> bool {
+        self.has.cutting
     }
 
     /// Whether members of the account are told apart.

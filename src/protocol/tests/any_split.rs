@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::any_json::{ASKED, CLIENTS, SPOKEN, UNIQUE};
 use crate::{
-    chat::request::Expected,
+    chat::{request::Expected, usage::Usage},
     protocol::{
         anthropic,
         dialect::Spoken,
@@ -163,6 +163,24 @@ fn passed(mut machine: Machine, bytes: &[u8], cuts: &[usize]) -> Passed {
     Some((out.into(), machine.seen(), ending))
 }
 
+/// The same, event by event; cut before this one, if there is it.
+fn one_by_one(mut machine: Machine, bytes: &[u8], last: usize) -> Passed {
+    machine.may_be_cut();
+    let (mut piece, mut out, mut taken) = (Bytes::copy_from_slice(bytes), Vec::new(), 0);
+    while machine.take(&mut piece).ok()? {
+        machine.said(&mut |_| ());
+        if taken == last {
+            out.extend(machine.cut(Usage::default()));
+            assert!(machine.seen().done || machine.seen().error);
+        }
+        out.extend(machine.pass());
+        taken += 1;
+    }
+    let (end, ending) = machine.finish();
+    out.extend(end);
+    Some((out.into(), machine.seen(), ending))
+}
+
 fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), prop::collection::vec(1usize..90, 1..6)]
 }
@@ -176,6 +194,14 @@ proptest! {
             let whole = passed(whole, &bytes, &[usize::MAX]);
             prop_assert!(whole.is_some());
             prop_assert_eq!(passed(cut, &bytes, &cuts), whole);
+        }
+    }
+
+    #[test]
+    fn server_sent_events_may_be_taken_one_by_one_and_cut_behind_any(bytes in server_sent(), last in 0usize..8) {
+        for ((whole, taken), cut) in machines().into_iter().zip(machines()).zip(machines()) {
+            prop_assert_eq!(one_by_one(taken, &bytes, usize::MAX), passed(whole, &bytes, &[usize::MAX]));
+            prop_assert!(one_by_one(cut, &bytes, last).is_some());
         }
     }
 
@@ -196,8 +222,10 @@ proptest! {
             *at.get_mut(&mut bytes) = byte;
         }
         let machines = || translating(Spoken::Converse, Framing::EventStream);
-        for (whole, cut) in machines().zip(machines()) {
-            prop_assert_eq!(passed(cut, &bytes, &cuts), passed(whole, &bytes, &[usize::MAX]));
+        for ((whole, cut), taken) in machines().zip(machines()).zip(machines()) {
+            let whole = passed(whole, &bytes, &[usize::MAX]);
+            prop_assert_eq!(&passed(cut, &bytes, &cuts), &whole);
+            prop_assert_eq!(one_by_one(taken, &bytes, usize::MAX), whole);
         }
     }
 

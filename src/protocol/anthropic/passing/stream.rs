@@ -7,8 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cut::Blocks;
 use crate::{
-    chat::fault::FaultKind,
+    chat::{fault::FaultKind, usage::Usage},
     protocol::{
         anthropic::{error, usage::Report},
         json,
@@ -24,6 +25,8 @@ pub type Stream = passing::Stream<Events>;
 #[derive(Debug, Default)]
 pub struct Events {
     report: Report,
+    /// Where the stream may be cut.
+    blocks: Option<Box<Blocks>>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +111,22 @@ impl Dialect for Events {
 
     fn error(status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
+    }
+
+    fn may_be_cut(&mut self) {
+        self.blocks = Some(Box::default());
+    }
+
+    fn note(&mut self, frame: Frame<'_>) {
+        let Some(blocks) = &mut self.blocks else { return };
+        if let Ok(data) = serde_json::from_slice::<Data<'_>>(frame.data) {
+            let kind = data.kind.and_then(|kind| json::text(kind.get()));
+            blocks.note(kind.as_deref().or(frame.name).unwrap_or_default(), frame.data);
+        }
+    }
+
+    fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+        self.blocks.take().unwrap_or_default().end(model, usage, out);
     }
 }
 

@@ -7,11 +7,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::stream::Chunks;
 use crate::{
-    chat::fault::FaultKind,
+    chat::{fault::FaultKind, usage::Usage},
     protocol::{
         gemini::error,
-        passing::{Dialect, Ending, Needles, Seen, scrubbed},
-        span_in,
+        passing::{Dialect, Ending, Needles, Seen, raw, scrubbed},
+        said, span_in,
         sse::{MAX_EVENT, TooLarge},
         translate::Frame,
     },
@@ -29,6 +29,8 @@ pub struct Stream {
     splitter: Splitter,
     /// Whether an element was passed on.
     begun: bool,
+    /// What passes next, where elements are taken one by one.
+    next: Option<Piece>,
 }
 
 /// Cuts an array into its elements, whatever pieces it arrives in.
@@ -67,6 +69,14 @@ impl Splitter {
     /// [`TooLarge`] when an element outgrew the limit; the splitter is of no use afterwards.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Piece)) -> Result<(), TooLarge> {
         self.partial.extend_from_slice(bytes);
+        while let Some(piece) = self.next()? {
+            each(piece);
+        }
+        Ok(())
+    }
+
+    /// What is whole next of the bytes that came.
+    fn next(&mut self) -> Result<Option<Piece>, TooLarge> {
         while let Some(&byte) = self.partial.get(self.scanned) {
             self.scanned += 1;
             if self.in_string {
@@ -82,12 +92,12 @@ impl Splitter {
                     }
                     self.depth = self.depth.saturating_add(1);
                 }
-                b'}' | b']' if self.depth <= 1 => each(self.piece()),
+                b'}' | b']' if self.depth <= 1 => return Ok(Some(self.piece())),
                 b'}' | b']' => self.depth -= 1,
                 _ => {}
             }
         }
-        if self.partial.len() > MAX_EVENT { Err(TooLarge) } else { Ok(()) }
+        if self.partial.len() > MAX_EVENT { Err(TooLarge) } else { Ok(None) }
     }
 
     /// A byte within a string, and all that follow it up to one that matters.
@@ -134,6 +144,7 @@ impl Stream {
             seen: Seen::default(),
             splitter: Splitter::default(),
             begun: false,
+            next: None,
         }
     }
 
@@ -157,6 +168,52 @@ impl Stream {
         let pushed = splitter.push(&piece, |piece| self.piece(&piece, &mut out));
         self.splitter = splitter;
         pushed.map(|()| out.freeze())
+    }
+
+    /// See [`Dialect::may_be_cut`].
+    pub fn may_be_cut(&mut self) {
+        self.dialect.may_be_cut();
+    }
+
+    /// Takes the next element out of the bytes that came and those in `piece`, which it empties. Says whether there is one,
+    /// or the end.
+    ///
+    /// # Errors
+    /// See [`push`](Self::push).
+    pub fn take(&mut self, piece: &mut Bytes) -> Result<bool, TooLarge> {
+        self.splitter.partial.extend_from_slice(&std::mem::take(piece));
+        self.next = self.splitter.next()?;
+        Ok(self.next.is_some())
+    }
+
+    /// The text in the element that was taken.
+    pub fn said(&self, each: &mut dyn FnMut(&str)) {
+        if let Some(Piece::Element { element, .. }) = &self.next {
+            said::each(element, each);
+        }
+    }
+
+    /// What the client gets of what was taken.
+    pub fn pass(&mut self) -> Bytes {
+        let mut out = BytesMut::new();
+        if let Some(piece) = self.next.take() {
+            self.piece(&piece, &mut out);
+        }
+        out.freeze()
+    }
+
+    /// What was taken does not pass, nor does anything behind it: a last element of our own, and the bracket.
+    pub fn cut(&mut self, usage: Usage) -> Bytes {
+        self.next = None;
+        let mut out = Vec::new();
+        if !self.seen.finished && !self.seen.error && !self.seen.done {
+            out.extend_from_slice(if self.begun { b",\r\n" } else { b"[" });
+            self.dialect.last(raw(&self.model), usage, &mut out);
+            self.seen.finished = true;
+        }
+        let (end, _) = self.end("", 502);
+        out.extend_from_slice(&end);
+        out.into()
     }
 
     /// The upstream ended its body properly. The line end behind the bracket is its own, too.
@@ -209,6 +266,7 @@ impl Stream {
 
     fn element(&mut self, element: &[u8], out: &mut BytesMut) {
         let reading = self.dialect.read(Frame { name: None, data: element }, &mut self.seen);
+        self.dialect.note(Frame { name: None, data: element });
         let clean = (!reading.answer).then(|| scrubbed(self.secrets.as_ref(), element)).flatten();
         let model = reading.models.first().filter(|model| model.starts_with('"'));
         match (clean, model.and_then(|model| span_in(element, model))) {

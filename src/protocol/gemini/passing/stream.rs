@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+use super::cut::Head;
 use crate::{
-    chat::fault::FaultKind,
+    chat::{fault::FaultKind, usage::Usage},
     protocol::{
         gemini::{error, usage},
         passing::{self, Dialect, Needles, Reading, Seen},
@@ -28,6 +29,8 @@ pub struct Chunks {
     finished: u128,
     /// The prompt was refused, so none will begin.
     blocked: bool,
+    /// Where the stream may be cut.
+    head: Option<Box<Head>>,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +104,31 @@ impl Dialect for Chunks {
     fn error(status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
     }
+
+    fn may_be_cut(&mut self) {
+        self.head = Some(Box::default());
+    }
+
+    fn note(&mut self, frame: Frame<'_>) {
+        if let Some(head) = &mut self.head {
+            head.note(frame.data);
+        }
+    }
+
+    fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        self.last(model, usage, out);
+        out.extend_from_slice(b"\r\n\r\n");
+    }
 }
 
 impl Chunks {
+    /// The last chunk of an answer that gets no more tokens, without a frame.
+    pub(super) fn last(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+        let head = self.head.take().unwrap_or_default();
+        head.end(passing::open(self.begun, self.finished), model, usage, out);
+    }
+
     fn watch(&mut self, chunk: &Chunk<'_>, seen: &mut Seen) {
         if let Some(report) = chunk.usage_metadata {
             seen.report(usage::read(report));

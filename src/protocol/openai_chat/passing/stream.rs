@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+use super::cut::Head;
 use crate::{
-    chat::fault::FaultKind,
+    chat::{fault::FaultKind, usage::Usage},
     protocol::{
         openai_chat::{error, usage},
         passing::{self, Dialect, Needles, Reading, Seen},
@@ -28,6 +29,8 @@ pub struct Chunks {
     /// The usage chunk was asked for by us, not by the client.
     hide_usage: bool,
     choices: Choices,
+    /// Where the stream may be cut.
+    head: Option<Box<Head>>,
 }
 
 /// Which choices have begun and which are finished, by index; an answer has at most 128.
@@ -62,7 +65,7 @@ impl Stream {
     /// A stream whose `model` becomes this JSON string; with `hide_usage`, the extra usage chunk is taken out.
     /// `secrets` are taken out of error events.
     pub fn new(model: Bytes, hide_usage: bool, secrets: Option<Needles>) -> Self {
-        Self::of(Chunks { hide_usage, choices: Choices::default() }, model, secrets)
+        Self::of(Chunks { hide_usage, ..Chunks::default() }, model, secrets)
     }
 }
 
@@ -89,6 +92,21 @@ impl Dialect for Chunks {
 
     fn error(status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
+    }
+
+    fn may_be_cut(&mut self) {
+        self.head = Some(Box::default());
+    }
+
+    fn note(&mut self, frame: Frame<'_>) {
+        if let Some(head) = &mut self.head {
+            head.note(frame.data);
+        }
+    }
+
+    fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+        let head = self.head.take().unwrap_or_default();
+        head.end(self.choices.open(), model, usage, !self.hide_usage, out);
     }
 }
 
@@ -117,6 +135,11 @@ impl Choices {
 
     fn are_finished(&self) -> bool {
         self.begun != 0 && self.begun & !self.finished == 0
+    }
+
+    /// Those that have begun and not finished; the first, if none has begun.
+    fn open(&self) -> impl Iterator<Item = u32> + use<> {
+        passing::open(self.begun, self.finished)
     }
 }
 

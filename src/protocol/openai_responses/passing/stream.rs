@@ -7,8 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cut::Answer;
 use crate::{
-    chat::fault::FaultKind,
+    chat::{fault::FaultKind, usage::Usage},
     protocol::{
         json,
         openai_responses::{error, usage},
@@ -22,7 +23,10 @@ pub type Stream = passing::Stream<Events>;
 
 /// How a stream of events is read.
 #[derive(Debug, Default)]
-pub struct Events;
+pub struct Events {
+    /// Where the stream may be cut.
+    answer: Option<Box<Answer>>,
+}
 
 #[derive(Deserialize)]
 struct Data<'a> {
@@ -55,7 +59,7 @@ struct Item<'a> {
 impl Stream {
     /// A stream whose model becomes this JSON string. `secrets` are taken out of error events.
     pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
-        Self::of(Events, model, secrets)
+        Self::of(Events::default(), model, secrets)
     }
 }
 
@@ -102,6 +106,26 @@ impl Dialect for Events {
 
     fn error(status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
+    }
+
+    fn may_be_cut(&mut self) {
+        self.answer = Some(Box::default());
+    }
+
+    fn note(&mut self, frame: Frame<'_>) {
+        let Some(answer) = &mut self.answer else { return };
+        if let Ok(data) = serde_json::from_slice::<Data<'_>>(frame.data) {
+            let kind = data.kind.and_then(|kind| json::text(kind.get()));
+            answer.note(kind.as_deref().or(frame.name).unwrap_or_default(), frame.data);
+        }
+    }
+
+    fn cut(&mut self, model: &RawValue, usage: Usage, out: &mut Vec<u8>) {
+        self.answer.take().unwrap_or_default().end(model, usage, out);
+    }
+
+    fn kept(&self) -> usize {
+        self.answer.as_ref().map_or(0, |answer| answer.kept())
     }
 }
 
