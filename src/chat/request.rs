@@ -5,7 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
-use super::{content::Content, json::Json};
+use super::{
+    content::Content,
+    json::Json,
+    loss::{Losses, Parameter},
+};
 
 /// A request for an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -226,6 +230,38 @@ pub struct Unsaid<'a> {
     pub hint: bool,
 }
 
+impl Sampling<'_> {
+    /// Whether a parameter asks for something. What every model does anyway, such as a penalty of 0 or one answer, does not:
+    /// it is no loss where it cannot be said.
+    pub fn asks(&self, parameter: Parameter) -> bool {
+        let other = |number: &Option<Number>, default: f64| {
+            number.as_ref().is_some_and(|number| number.as_f64() != Some(default))
+        };
+        match parameter {
+            Parameter::Temperature => other(&self.temperature, 1.0),
+            Parameter::TopP => other(&self.top_p, 1.0),
+            Parameter::TopK => self.top_k.is_some(),
+            Parameter::Stop => !self.stop.is_empty(),
+            Parameter::Seed => self.seed.is_some(),
+            Parameter::FrequencyPenalty => other(&self.frequency_penalty, 0.0),
+            Parameter::PresencePenalty => other(&self.presence_penalty, 0.0),
+            Parameter::LogitBias => self.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()),
+            Parameter::Choices => self.choices.is_some_and(|choices| choices > 1),
+            Parameter::Logprobs => {
+                self.logprobs == Some(true) || self.top_logprobs.is_some_and(|top| top > 0)
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes what is asked for by these parameters as lost.
+    pub fn lose(&self, parameters: &[Parameter], losses: &mut Losses) {
+        for parameter in parameters {
+            losses.lose_if(self.asks(*parameter), *parameter);
+        }
+    }
+}
+
 impl Amount {
     /// The tokens to think with that go with `wanted`, in an answer of at most `max_tokens`, of which they are a part. What
     /// the client counted itself stays where it fits; else at least a quarter is left for what is said.
@@ -277,6 +313,59 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_every_model_does_anyway_is_not_asked_for() {
+        use Parameter::{
+            Choices, FrequencyPenalty, LogitBias, Logprobs, PresencePenalty, Seed, Stop, Temperature, TopK,
+            TopP,
+        };
+        const ALL: [Parameter; 10] = [
+            Temperature,
+            TopP,
+            TopK,
+            Stop,
+            Seed,
+            FrequencyPenalty,
+            PresencePenalty,
+            LogitBias,
+            Choices,
+            Logprobs,
+        ];
+        let (zero, one) = (Number::from_f64(0.0), Some(Number::from(1)));
+        let mut sampling = Sampling {
+            temperature: one.clone(),
+            top_p: one.clone(),
+            frequency_penalty: zero.clone(),
+            presence_penalty: Some(Number::from(0)),
+            logit_bias: Json::parse("{ }".to_owned()),
+            choices: Some(1),
+            logprobs: Some(false),
+            top_logprobs: Some(0),
+            ..Sampling::default()
+        };
+        let lost = |sampling: &Sampling<'_>| {
+            let mut losses = Losses::default();
+            sampling.lose(&ALL, &mut losses);
+            losses.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(lost(&sampling), []);
+        sampling = Sampling {
+            temperature: zero.clone(),
+            top_p: zero,
+            top_k: one.clone(),
+            stop: vec!["x".into()],
+            seed: one.clone(),
+            frequency_penalty: one.clone(),
+            presence_penalty: one,
+            logit_bias: Json::parse(r#"{"5":1}"#.to_owned()),
+            choices: Some(2),
+            logprobs: None,
+            top_logprobs: Some(1),
+            ..sampling
+        };
+        assert_eq!(lost(&sampling), ALL);
+    }
 
     #[test]
     fn effort_and_budget_agree() {

@@ -227,7 +227,7 @@ fn what_is_dropped_is_named() {
         parallel_calls: Some(false),
         sampling: Sampling {
             stop: ["", "1", "2", "3", "4", "5", "6"].map(Into::into).to_vec(),
-            logit_bias: Some(json("{}")),
+            logit_bias: Some(json(r#"{"5":1}"#)),
             ..Sampling::default()
         },
         hints: Hints { store: Some(true), ..Hints::default() },
@@ -239,5 +239,27 @@ fn what_is_dropped_is_named() {
     assert_eq!(
         body,
         r#"{"contents":[{"parts":[{"text":"only"}],"role":"user"}],"generationConfig":{"stopSequences":["1","2","3","4","5"]}}"#
+    );
+}
+
+#[test]
+fn a_default_is_neither_sent_to_be_refused_nor_lost() {
+    let zero = Some(0.into());
+    let request = Request {
+        messages: vec![message(Role::User, vec![Said::text("a")])],
+        sampling: Sampling {
+            frequency_penalty: zero.clone(),
+            presence_penalty: zero,
+            logit_bias: Some(json("{}")),
+            choices: Some(1),
+            logprobs: Some(false),
+            ..Sampling::default()
+        },
+        ..Request::default()
+    };
+    let (body, lost) = written(&request, &TARGET);
+    assert_eq!(
+        (body.as_str(), lost.as_slice()),
+        (r#"{"contents":[{"parts":[{"text":"a"}],"role":"user"}]}"#, [].as_slice())
     );
 }
