@@ -2,11 +2,13 @@
 //!
 //! What the answer is, only the folder knows. Clients and providers are two lists, since a format may have one side only.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{
     anthropic, bedrock,
-    gemini::{self, ingress::stream::Framing},
+    gemini::{self, egress::Api, ingress::stream::Framing},
     json::Malformed,
     openai_chat, openai_responses,
     translate::{Asked, Decoder, Encoder, Target, Unreadable},
@@ -44,6 +46,15 @@ pub enum Spoken {
     Converse,
 }
 
+/// A format in which providers are asked how many tokens a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// Anthropic's `count_tokens`.
+    Messages,
+    /// Google's `countTokens`, in one of its two.
+    Gemini(Api),
+}
+
 impl Client {
     /// Reads a request.
     ///
@@ -55,6 +66,22 @@ impl Client {
             Self::Responses => openai_responses::ingress::request::read(body),
             Self::Messages => anthropic::ingress::request::read(body),
             Self::Gemini(framing) => gemini::ingress::request::read(body, framing.is_some()),
+        }
+    }
+
+    /// Reads a request whose tokens are to be counted.
+    ///
+    /// # Errors
+    /// See [`Client::read`].
+    pub fn read_count(self, body: &[u8]) -> Result<Request<'_>, Malformed> {
+        if let Self::Gemini(_) = self { gemini::ingress::request::read_count(body) } else { self.read(body) }
+    }
+
+    /// Writes how many there are. OpenAI's clients have no such call.
+    pub fn count(self, tokens: u64) -> Vec<u8> {
+        match self {
+            Self::Chat | Self::Responses | Self::Messages => anthropic::ingress::response::count(tokens),
+            Self::Gemini(_) => gemini::ingress::response::count(tokens),
         }
     }
 
@@ -81,13 +108,13 @@ impl Client {
         }
     }
 
-    /// What clients call a parameter.
-    pub fn parameter(self, parameter: Parameter) -> &'static str {
+    /// What a client calls a parameter of its request.
+    pub fn parameter(self, parameter: Parameter, body: &[u8]) -> Cow<'static, str> {
         match self {
-            Self::Chat => openai_chat::ingress::parameter(parameter),
-            Self::Responses => openai_responses::ingress::parameter(parameter),
-            Self::Messages => anthropic::ingress::parameter(parameter),
-            Self::Gemini(_) => gemini::ingress::parameter(parameter),
+            Self::Chat => openai_chat::ingress::parameter(parameter).into(),
+            Self::Responses => openai_responses::ingress::parameter(parameter).into(),
+            Self::Messages => anthropic::ingress::parameter(parameter).into(),
+            Self::Gemini(_) => gemini::ingress::parameter(parameter, body),
         }
     }
 
@@ -184,6 +211,30 @@ impl Spoken {
         match self {
             Self::Chat | Self::Messages | Self::Converse => None,
             Self::Gemini => gemini::error::retry_after(body),
+        }
+    }
+}
+
+impl Counting {
+    /// Writes a request whose tokens are to be counted.
+    ///
+    /// # Errors
+    /// [`Unsupported`]: content that the format cannot carry.
+    pub fn write(self, request: &Request<'_>, target: &Target<'_>) -> Result<Vec<u8>, Unsupported> {
+        match self {
+            Self::Messages => anthropic::egress::request::write_count(request, target),
+            Self::Gemini(api) => gemini::egress::request::write_count(request, target, api),
+        }
+    }
+
+    /// Reads how many there are.
+    ///
+    /// # Errors
+    /// [`Unreadable`]
+    pub fn read(self, body: &[u8]) -> Result<u64, Unreadable> {
+        match self {
+            Self::Messages => anthropic::egress::response::read_count(body),
+            Self::Gemini(_) => gemini::egress::response::read_count(body),
         }
     }
 }

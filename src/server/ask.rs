@@ -12,7 +12,7 @@ use crate::{
     protocol::{
         Call, anthropic,
         dialect::Client as Format,
-        gemini::{self, egress::embeddings::Api, ingress::stream::Framing},
+        gemini::{self, egress::Api, ingress::stream::Framing},
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
@@ -122,14 +122,17 @@ impl<'a> Ask<'a> {
         if upstream.speaks(operation(self.operation)) {
             return Ok(());
         }
-        if matches!(self.operation, Call::CountMessages | Call::CountGenerate) {
-            self.counted_here = true;
-            return Ok(());
-        }
         let Some(client) = self.read.dialect() else { return self.translate_embeddings(upstream, unique) };
         let between = (client, upstream.spoken());
-        let translation =
-            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        let (body, target, headers) = (&self.held.bytes, &self.target, &self.head.headers);
+        let translation = match upstream.counting() {
+            _ if !self.is_count() => Translation::new(between, body, target, headers, unique)?,
+            Some(counting) => Translation::of_count(between, counting, body, target, headers, unique)?,
+            None => {
+                self.counted_here = true;
+                return Ok(());
+            }
+        };
         self.translation = Some(Box::new(translation));
         Ok(())
     }
@@ -142,7 +145,8 @@ impl<'a> Ask<'a> {
                 self.target.provider
             )));
         };
-        let translation = Translation::of_embeddings(api, &self.held.bytes, &self.target, unique)?;
+        let (body, headers) = (&self.held.bytes, &self.head.headers);
+        let translation = Translation::of_embeddings(api, body, &self.target, headers, unique)?;
         self.translation = Some(Box::new(translation));
         Ok(())
     }
@@ -161,7 +165,8 @@ impl<'a> Ask<'a> {
         match &self.read {
             Read::Chat(request) => request.stream(),
             Read::Responses(request) => request.stream(),
-            Read::Messages(request) => request.stream(),
+            // A request whose tokens are counted may say that it would be one.
+            Read::Messages(request) => request.stream() && !self.is_count(),
             Read::Gemini(.., framing) => framing.is_some(),
             Read::Embeddings(_) => false,
         }

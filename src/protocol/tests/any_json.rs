@@ -235,7 +235,7 @@ fn ask(client: Client, body: &[u8]) {
                 assert!(unsupported.message.is_none() || !client.place(&unsupported).is_empty());
             }
         }
-        losses.iter().for_each(|loss| assert!(!client.parameter(loss).is_empty()));
+        losses.iter().for_each(|loss| assert!(!client.parameter(loss, body).is_empty()));
     }
 }
 
@@ -248,7 +248,7 @@ fn pass(body: &[u8]) {
     let _ = gemini::passing::request::Request::parse_count(body);
     let _ = gemini::ingress::request::read_count(body);
     let _ = openai_embeddings::passing::request::Request::parse(body);
-    let _ = gemini::egress::embeddings::write(body, &TARGET, gemini::egress::embeddings::Api::Gemini);
+    let _ = gemini::egress::embeddings::write(body, &TARGET, gemini::egress::Api::Gemini);
 }
 
 /// An answer of a provider: refused with a reason, or told to every client, whole and as an event of a stream.

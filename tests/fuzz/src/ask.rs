@@ -100,7 +100,7 @@ fn ask(client: Client, body: &[u8]) -> Option<Request<'_>> {
                 assert!(unsupported.message.is_none() || !client.place(&unsupported).is_empty());
             }
         }
-        losses.iter().for_each(|loss| assert!(!client.parameter(loss).is_empty()));
+        losses.iter().for_each(|loss| assert!(!client.parameter(loss, body).is_empty()));
     }
     answered(client, &request, body);
     Some(request)

@@ -9,7 +9,10 @@ use nexus::{
         event_stream::{Kind, Splitter},
         gemini::{
             self,
-            egress::embeddings::{self, Api, Encoding},
+            egress::{
+                Api,
+                embeddings::{self, Encoding, Vectors},
+            },
             ingress::stream::Framing as Cut,
         },
         machine::Machine,
@@ -53,8 +56,8 @@ pub fn answer_messages(body: &[u8]) {
 pub fn answer_gemini(body: &[u8]) {
     let _ = gemini::passing::response::parse(body);
     let _ = gemini::egress::response::read_count(body);
-    for api in [(Api::Gemini, Encoding::Float), (Api::Vertex, Encoding::Base64)] {
-        match embeddings::read(body, api, ASKED.model, 7) {
+    for (api, encoding) in [(Api::Gemini, Encoding::Float), (Api::Vertex, Encoding::Base64)] {
+        match embeddings::read(body, Vectors { api, count: 1, encoding }, ASKED.model, 7) {
             Ok((list, _)) => told::json(&list),
             Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
         }
@@ -155,7 +158,7 @@ fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<bool, Str
     let (mut splitter, mut messages) = (Splitter::default(), Vec::new());
     for piece in pieces {
         let each = |message: nexus::protocol::event_stream::Message<'_>| {
-            messages.push((message.kind, message.name.to_owned(), message.data.to_vec()));
+            messages.push((message.kind, message.name.into_owned(), message.data.to_vec()));
         };
         if let Err(unreadable) = splitter.push(piece, each) {
             return (messages, Err(unreadable.to_string()));

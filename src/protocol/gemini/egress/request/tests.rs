@@ -211,12 +211,15 @@ fn tools_the_form_and_the_sampling_are_said_in_googles_words() {
     let (body, lost) = written(&request, &TARGET);
     assert_eq!(lost, []);
     insta::assert_snapshot!(body, @r#"{"contents":[{"parts":[{"text":"a"}],"role":"user"}],"tools":[{"functionDeclarations":[{"name":"a","parametersJsonSchema":{"additionalProperties":false}},{"name":"b"},{"name":"c","parametersJsonSchema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["a"]}},"generationConfig":{"temperature":0.1,"candidateCount":2,"maxOutputTokens":9,"stopSequences":["x"],"seed":7,"responseLogprobs":true,"logprobs":2,"responseMimeType":"application/json","responseJsonSchema":{"type":"object"}}}"#);
-    let count = |vertex| String::from_utf8(write_count(&request, &TARGET, vertex).unwrap()).unwrap();
+    let count = |api| String::from_utf8(write_count(&request, &TARGET, api).unwrap()).unwrap();
     assert!(
-        count(false)
+        count(Api::Gemini)
             .starts_with(r#"{"generateContentRequest":{"model":"models/gemini-2.5-flash","contents":["#)
     );
-    assert!(count(true).starts_with(r#"{"contents":["#) && !count(true).contains("generationConfig"));
+    assert!(
+        count(Api::Vertex).starts_with(r#"{"contents":["#)
+            && !count(Api::Vertex).contains("generationConfig")
+    );
 }
 
 #[test]
