@@ -18,6 +18,7 @@ pub mod openai_chat;
 pub mod openai_embeddings;
 pub mod openai_responses;
 pub mod passing;
+mod signature;
 pub mod splice;
 pub mod sse;
 pub mod translate;

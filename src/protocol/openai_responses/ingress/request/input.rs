@@ -9,13 +9,14 @@ use std::{
 use super::{content, tools};
 use crate::{
     chat::{
-        content::{Call, Content, Input, Reasoning, Text, ToolResult},
+        content::{Call, Content, Input, Reasoning, ToolResult},
         request::{Message, Role, Tool},
         signature::{Maker, Signature},
     },
     protocol::{
         json::Malformed,
         openai_responses::ingress::names::{ADDED, Names},
+        signature,
         value::{Notes, Object, Value},
     },
 };
@@ -51,7 +52,7 @@ pub(super) fn read<'a>(
         let Some((role, content)) = item(&value, &mut history, notes)? else { return Ok(()) };
         match messages.last_mut() {
             Some(last) if last.role == role && goes_on(last, &content) => {
-                content.into_iter().for_each(|content| push(&mut last.content, content));
+                content.into_iter().for_each(|content| signature::push(&mut last.content, content));
             }
             _ => messages.push(Message { role, content, at }),
         }
@@ -70,36 +71,6 @@ fn goes_on(last: &Message<'_>, content: &[Content<'_>]) -> bool {
         Role::User => is_result(&last.content) && is_result(content),
         Role::System => false,
     }
-}
-
-/// Adds to a turn of the model's. A signature of Google's stands in an item without thinking: right before the call that it
-/// is of, or right behind the text, where no call follows.
-fn push<'a>(contents: &mut Vec<Content<'a>>, mut content: Content<'a>) {
-    if let Content::Call(call) = &mut content {
-        call.signature = match contents.last_mut() {
-            Some(Content::Reasoning(reasoning)) if is_of_google(reasoning) => {
-                let signature = reasoning.signature.take();
-                contents.pop();
-                signature
-            }
-            Some(Content::Text(text)) => text.signature.take(),
-            _ => None,
-        };
-    }
-    if let Content::Reasoning(reasoning) = &mut content
-        && is_of_google(reasoning)
-        && let Some(Content::Text(Text { signature: signature @ None, .. })) = contents.last_mut()
-    {
-        // Kept until a call takes it: the text has it for good if none follows.
-        *signature = reasoning.signature.take();
-        return;
-    }
-    contents.push(content);
-}
-
-fn is_of_google(reasoning: &Reasoning<'_>) -> bool {
-    reasoning.text.is_empty()
-        && reasoning.signature.as_ref().is_some_and(|signature| signature.maker == Maker::Google)
 }
 
 fn item<'a>(
