@@ -8,8 +8,8 @@ use crate::{
     chat::{fault::Fault, loss::Losses},
     protocol::{
         anthropic,
-        dialect::{Client, Spoken},
-        gemini::{self, ingress::stream::Framing},
+        dialect::{Client, Counting, Spoken},
+        gemini::{self, egress::Api, ingress::stream::Framing},
         openai_chat, openai_embeddings, openai_responses,
         translate::{Asked, Frame, Target},
     },
@@ -237,6 +237,11 @@ fn ask(client: Client, body: &[u8]) {
         }
         losses.iter().for_each(|loss| assert!(!client.parameter(loss, body).is_empty()));
     }
+    for counting in [Counting::Messages, Counting::Gemini(Api::Gemini), Counting::Gemini(Api::Vertex)] {
+        if let Ok(written) = counting.write(&request, &TARGET) {
+            assert_json(&written, body);
+        }
+    }
 }
 
 /// The readers of requests that pass.
@@ -248,7 +253,7 @@ fn pass(body: &[u8]) {
     let _ = gemini::passing::request::Request::parse_count(body);
     let _ = gemini::ingress::request::read_count(body);
     let _ = openai_embeddings::passing::request::Request::parse(body);
-    let _ = gemini::egress::embeddings::write(body, &TARGET, gemini::egress::Api::Gemini);
+    let _ = gemini::egress::embeddings::write(body, &TARGET, Api::Gemini);
 }
 
 /// An answer of a provider: refused with a reason, or told to every client, whole and as an event of a stream.
