@@ -42,6 +42,10 @@ pub enum Parameter {
     Strict,
     /// `Request::reasoning`
     Reasoning,
+    /// `Request::reasoning`, where the client asked for it by an effort
+    Effort,
+    /// [`super::content::Reasoning`] of the history that the target's model did not sign, and so cannot take; a hint
+    Thought,
     /// `Thinking::summary`, where the target cannot be told to show what it thinks; a hint
     Summary,
     /// `Image::detail`; a hint
@@ -83,6 +87,7 @@ impl Parameter {
         matches!(
             self,
             Self::Summary
+                | Self::Thought
                 | Self::Detail
                 | Self::DocumentName
                 | Self::CacheControl

@@ -262,6 +262,16 @@ impl Sampling<'_> {
     }
 }
 
+impl Thinking<'_> {
+    /// As what it is lost: by what the client said it with.
+    pub fn parameter(&self) -> Parameter {
+        match self.amount {
+            Some(Amount::Effort(_)) => Parameter::Effort,
+            _ => Parameter::Reasoning,
+        }
+    }
+}
+
 impl Amount {
     /// The tokens to think with that go with `wanted`, in an answer of at most `max_tokens`, of which they are a part. What
     /// the client counted itself stays where it fits; else at least a quarter is left for what is said.

@@ -25,6 +25,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::SchemaKeyword => "tools.input_schema",
         Parameter::Strict => "tools.strict",
         Parameter::Reasoning => "thinking",
+        Parameter::Effort => "output_config.effort",
+        Parameter::Thought => "messages.content.thinking",
         Parameter::Summary => "thinking.display",
         Parameter::CacheControl => "cache_control",
         Parameter::User => "metadata.user_id",

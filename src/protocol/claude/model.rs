@@ -20,6 +20,11 @@ impl Model {
         Self { version: major.map(|major| (major, numbers.next().flatten().unwrap_or(0))) }
     }
 
+    /// Whether it can think.
+    pub(in crate::protocol) fn thinks(self) -> bool {
+        self.since(3, 7).unwrap_or(true)
+    }
+
     /// Whether it can be told to think as it likes.
     pub(in crate::protocol) fn adapts(self) -> bool {
         self.since(4, 6).unwrap_or(true)
@@ -89,6 +94,10 @@ mod tests {
         assert!(old.takes_budget() && !old.adapts() && old.is_sampled() && !old.is_strict());
         assert!(!new.takes_budget() && new.adapts() && !new.is_sampled() && new.is_strict());
         assert!(unknown.takes_budget() && unknown.adapts() && unknown.is_sampled() && unknown.is_strict());
+        assert!(old.thinks() && unknown.thinks() && Model::named("us.anthropic.claude-3-7-sonnet").thinks());
+        for name in ["claude-3-5-sonnet-20241022", "claude-3-opus", "claude-instant-1.2", "anthropic.claude-v2:1"] {
+            assert!(!Model::named(name).thinks(), "{name}");
+        }
         assert!(old.caches() && !old.caches_for_an_hour() && unknown.caches_for_an_hour());
     }
 }

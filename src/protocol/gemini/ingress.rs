@@ -38,7 +38,8 @@ fn names(parameter: Parameter) -> &'static [&'static str] {
         Parameter::FormatKeyword => {
             &["generationConfig.responseJsonSchema", "generationConfig.responseSchema"]
         }
-        Parameter::Reasoning => &["generationConfig.thinkingConfig"],
+        Parameter::Reasoning | Parameter::Effort => &["generationConfig.thinkingConfig"],
+        Parameter::Thought => &["contents.parts.thought"],
         Parameter::ToolChoice => &["toolConfig.functionCallingConfig"],
         Parameter::SchemaKeyword => {
             &["tools.functionDeclarations.parametersJsonSchema", "tools.functionDeclarations.parameters"]

@@ -24,6 +24,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::Grammar => "tools.format",
         Parameter::Strict => "tools.strict",
         Parameter::Reasoning => "reasoning",
+        Parameter::Effort => "reasoning.effort",
+        Parameter::Thought => "input.reasoning",
         Parameter::Summary => "reasoning.summary",
         Parameter::Detail => "input.content.detail",
         Parameter::DocumentName => "input.content.filename",

@@ -115,6 +115,16 @@ struct JsonSchema<'r> {
     schema: String,
 }
 
+/// What Converse has no word for.
+const NO_WORD: [Parameter; 6] = [
+    Parameter::Seed,
+    Parameter::FrequencyPenalty,
+    Parameter::PresencePenalty,
+    Parameter::LogitBias,
+    Parameter::Choices,
+    Parameter::Logprobs,
+];
+
 /// Where Claude's own answer, whole or streamed, says at which text it ended. Paths that lead nowhere are ignored.
 const STOP_SEQUENCE: &[&str] = &["/stop_sequence", "/delta/stop_sequence"];
 
@@ -159,8 +169,10 @@ fn plan(
     if let Family::Claude(model) = family {
         return Some(Plan::new(request, model, default_max, thinks_in_turn, losses));
     }
-    let amount = request.reasoning.as_ref().and_then(|reasoning| reasoning.amount);
-    losses.lose_if(amount.is_some_and(|amount| amount != Amount::Off), Parameter::Reasoning);
+    if let Some(reasoning) = &request.reasoning {
+        let asks = reasoning.amount.is_some_and(|amount| amount != Amount::Off);
+        losses.lose_if(asks, reasoning.parameter());
+    }
     None
 }
 
@@ -176,10 +188,10 @@ fn inference<'r>(
     let thinks = plan.is_some_and(Plan::is_on);
     let fixed = is_fixed(family, thinks);
     // OpenAI's temperature goes to 2; without one it is 1, which is the nearest.
-    let temperature = keep(&sampling.temperature, Parameter::Temperature, losses, |temperature| {
+    let temperature = keep(sampling, &sampling.temperature, Parameter::Temperature, losses, |temperature| {
         if fixed { is(temperature, &|t| t == 1.0) } else { is(temperature, &|t| (0.0..=1.0).contains(&t)) }
     });
-    let top_p = keep(&sampling.top_p, Parameter::TopP, losses, |top_p| {
+    let top_p = keep(sampling, &sampling.top_p, Parameter::TopP, losses, |top_p| {
         let least = if !fixed {
             0.0
         } else if thinks {
@@ -214,7 +226,7 @@ fn additional<'r>(
     let fixed = is_fixed(family, plan.as_ref().is_some_and(Plan::is_on));
     let (thinking, effort) = plan.map_or((None, None), |plan| (plan.thinking, plan.effort));
     let takes = matches!(family, Family::Claude(_) | Family::Nova | Family::Mistral);
-    let top_k = keep(&sampling.top_k, Parameter::TopK, losses, |_| takes && !fixed);
+    let top_k = keep(sampling, &sampling.top_k, Parameter::TopK, losses, |_| takes && !fixed);
     let (top_k, inference_config) = match family {
         Family::Nova => (None, top_k.map(|top_k| TopK { top_k })),
         _ => (top_k, None),
@@ -222,8 +234,9 @@ fn additional<'r>(
     Additional { thinking, output_config: effort.map(|effort| Effort { effort }), top_k, inference_config }
 }
 
-/// A number if the model takes it.
+/// A number if the model takes it. What every model does anyway is no loss.
 fn keep<'r>(
+    sampling: &Sampling<'_>,
     number: &'r Option<Number>,
     parameter: Parameter,
     losses: &mut Losses,
@@ -231,7 +244,7 @@ fn keep<'r>(
 ) -> Option<&'r Number> {
     let number = number.as_ref()?;
     let taken = taken(number);
-    losses.lose_if(!taken, parameter);
+    losses.lose_if(!taken && sampling.asks(parameter), parameter);
     taken.then_some(number)
 }
 
@@ -259,14 +272,7 @@ fn format<'r>(
 
 /// What Converse has no words for.
 fn lose(request: &Request<'_>, losses: &mut Losses) {
-    let sampling = &request.sampling;
-    losses.lose_if(sampling.seed.is_some(), Parameter::Seed);
-    losses.lose_if(sampling.frequency_penalty.is_some(), Parameter::FrequencyPenalty);
-    losses.lose_if(sampling.presence_penalty.is_some(), Parameter::PresencePenalty);
-    losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
-    losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
+    request.sampling.lose(&NO_WORD, losses);
     let Hints { user, metadata, service_tier, prompt_cache_key, store } = &request.hints;
     losses.lose_if(user.is_some(), Parameter::User);
     losses.lose_if(metadata.is_some(), Parameter::Metadata);

@@ -127,6 +127,7 @@ impl Writer<'_> {
             Content::Audio(_) => return Err(Refused::new("audio cannot be sent to a Bedrock provider")),
             Content::Reasoning(reasoning) => {
                 let reasoning = self.reasoning(reasoning).map(Block::ReasoningContent);
+                self.losses.lose_if(reasoning.is_none(), Parameter::Thought);
                 return Ok(reasoning.map(|block| Part { block, cache: None }));
             }
             Content::Call(called) => {

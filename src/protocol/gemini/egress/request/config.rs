@@ -106,7 +106,7 @@ fn thinking(request: &Request<'_>, model: Model, losses: &mut Losses) -> Option<
     let off = asked.amount == Some(Amount::Off);
     if !model.thinks() {
         let on = asked.amount.is_some() && !off || asked.shown == Some(true);
-        losses.lose_if(on, Parameter::Reasoning);
+        losses.lose_if(on, asked.parameter());
         return None;
     }
     // What cannot be silent thinks as little as it can.

@@ -172,7 +172,7 @@ fn assistant<'a>(
             }
             Content::Refusal(text) => append(&mut declined, text),
             Content::Call(call) => tool_calls.push(ToolCall::of(call, id(&call.id))),
-            Content::Reasoning(_) => {}
+            Content::Reasoning(_) => losses.lose(Parameter::Thought),
             other => {
                 let why = format!("{} in an assistant's turn cannot be sent to this provider", other.kind());
                 return Err(refuse(at, why.into()));
