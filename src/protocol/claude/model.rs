@@ -95,7 +95,9 @@ mod tests {
         assert!(!new.takes_budget() && new.adapts() && !new.is_sampled() && new.is_strict());
         assert!(unknown.takes_budget() && unknown.adapts() && unknown.is_sampled() && unknown.is_strict());
         assert!(old.thinks() && unknown.thinks() && Model::named("us.anthropic.claude-3-7-sonnet").thinks());
-        for name in ["claude-3-5-sonnet-20241022", "claude-3-opus", "claude-instant-1.2", "anthropic.claude-v2:1"] {
+        for name in
+            ["claude-3-5-sonnet-20241022", "claude-3-opus", "claude-instant-1.2", "anthropic.claude-v2:1"]
+        {
             assert!(!Model::named(name).thinks(), "{name}");
         }
         assert!(old.caches() && !old.caches_for_an_hour() && unknown.caches_for_an_hour());

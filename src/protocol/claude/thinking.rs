@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn older_models_do_not_think_and_that_is_said() {
-        for (amount, said) in [(Amount::Off, false), (Amount::Effort(Effort::High), true), (Amount::Dynamic, true)] {
+        for (amount, said) in
+            [(Amount::Off, false), (Amount::Effort(Effort::High), true), (Amount::Dynamic, true)]
+        {
             let (old, lost) = plan("claude-3-5-sonnet-20241022", amount, None);
             assert_eq!((old.thinking, old.max_tokens, lost), (None, 4096, said), "{amount:?}");
         }
