@@ -1,10 +1,35 @@
 //! Ids and inputs of tool calls, for formats that are choosy about them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque};
 
 use serde_json::value::RawValue;
 
-use crate::chat::{content::Input, json::Json};
+use crate::chat::{
+    content::{Content, Input},
+    json::Json,
+    request::Request,
+};
+
+/// Gives ids to calls that have none, and to their results: the first result without one is that of the first such call.
+/// Some servers write empty ids, and their clients send them back.
+pub(super) fn identify(request: &mut Request<'_>) {
+    let (mut made, mut open) = (0, VecDeque::new());
+    for content in request.messages.iter_mut().flat_map(|message| &mut message.content) {
+        match content {
+            Content::Call(call) if call.id.is_empty() => {
+                call.id = format!("call_without_id_{made}").into();
+                made += 1;
+                open.push_back((call.id.clone(), call.name.clone()));
+            }
+            Content::Result(result) if result.id.is_empty() => {
+                if let Some((id, name)) = open.pop_front() {
+                    (result.id, result.name) = (id, Some(name));
+                }
+            }
+            _ => {}
+        }
+    }
+}
 
 /// The id, or one that is made of it where it does not match `^[a-zA-Z0-9_-]{1,64}$`: the same for the call and its result,
 /// and different for different ids. Wire facts §6: `functions.get:0`.
@@ -62,6 +87,45 @@ mod tests {
         for odd in ["é".repeat(500), "a".repeat(65), String::new()] {
             assert!((1..=64).contains(&id(&odd).len()), "{odd}");
         }
+    }
+
+    #[test]
+    fn calls_without_ids_and_their_results_are_told_apart() {
+        use crate::chat::{
+            content::{Call, ToolResult},
+            request::{Message, Role},
+        };
+        let call = |id: &'static str, name: &'static str| {
+            Content::Call(Call {
+                id: id.into(),
+                name: name.into(),
+                input: Input::Json("{}".into()),
+                signature: None,
+            })
+        };
+        let result = |id: &'static str, name: &'static str| {
+            let name = (!name.is_empty()).then(|| name.into());
+            Content::Result(ToolResult {
+                id: id.into(),
+                name,
+                content: Vec::new(),
+                error: false,
+                cache: None,
+            })
+        };
+        let message = |role, content| Message { role, content, at: 0 };
+        let mut request = Request {
+            messages: vec![
+                message(Role::Assistant, vec![call("", "a"), call("x", "b"), call("", "c")]),
+                message(Role::User, vec![result("", ""), result("x", "b"), result("", ""), result("", "")]),
+            ],
+            ..Request::default()
+        };
+        identify(&mut request);
+        let (first, second) = ("call_without_id_0", "call_without_id_1");
+        assert_eq!(request.messages[0].content, [call(first, "a"), call("x", "b"), call(second, "c")]);
+        let results = [result(first, "a"), result("x", "b"), result(second, "c"), result("", "")];
+        assert_eq!(request.messages[1].content, results);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{
-    anthropic, bedrock,
+    anthropic, bedrock, call,
     gemini::{self, egress::Api, ingress::stream::Framing},
     json::Malformed,
     openai_chat, openai_responses,
@@ -61,12 +61,14 @@ impl Client {
     /// # Errors
     /// See the folder's `ingress::request::read`.
     pub fn read(self, body: &[u8]) -> Result<Request<'_>, Malformed> {
-        match self {
+        let mut request = match self {
             Self::Chat => openai_chat::ingress::request::read(body),
             Self::Responses => openai_responses::ingress::request::read(body),
             Self::Messages => anthropic::ingress::request::read(body),
             Self::Gemini(framing) => gemini::ingress::request::read(body, framing.is_some()),
-        }
+        }?;
+        call::identify(&mut request);
+        Ok(request)
     }
 
     /// Reads a request whose tokens are to be counted.

@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::{egress, error, ingress, passing};
 use crate::{
     chat::{
+        content::Content,
         fault::FaultKind,
         loss::Losses,
-        request::Expected,
+        request::{Expected, Request},
         response::{Choice, Event, Response},
     },
     protocol::{
@@ -85,6 +86,14 @@ pub(super) fn translated(stream: &str, cut: usize) -> Vec<u8> {
     out
 }
 
+/// Text of blanks alone is not sent.
+fn without_blanks(mut request: Request<'_>) -> Request<'_> {
+    for message in &mut request.messages {
+        message.content.retain(|part| !matches!(part, Content::Text(text) if text.text.trim().is_empty()));
+    }
+    request
+}
+
 #[test]
 fn a_recorded_request_comes_back_from_the_neutral_form() {
     for Recorded { name, request, .. } in recorded() {
@@ -96,7 +105,7 @@ fn a_recorded_request_comes_back_from_the_neutral_form() {
         let written = egress::request::write(&read, &target, &mut losses).unwrap();
         assert_eq!(losses, Losses::default(), "{name}");
         let again = ingress::request::read(&written).unwrap();
-        assert_eq!(again, read, "{name}");
+        assert_eq!(again, without_blanks(read), "{name}");
     }
 }
 

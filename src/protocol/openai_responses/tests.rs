@@ -189,6 +189,7 @@ fn a_turn_of_codex_is_a_chat_request_and_comes_back_from_it() {
     let names =
         |request: &Request<'_>| request.tools.iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>();
     let mut lost = Losses::default();
+    lost.lose(crate::chat::loss::Parameter::Thought);
     lost.lose(crate::chat::loss::Parameter::Summary);
     assert_eq!((names(&chat), losses), (names(&read), lost));
     assert_eq!(

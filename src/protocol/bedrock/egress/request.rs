@@ -3,12 +3,15 @@
 //!
 //! What the format cannot say is named as lost; content that it cannot carry is refused.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use serde::Serialize;
 use serde_json::Number;
 
 use self::{family::Family, messages::Turn, tools::ToolConfig, wire::Block};
 use crate::{
     chat::{
+        json::Json,
         loss::{Losses, Parameter, Unsupported},
         request::{Amount, Format, Hints, Request, Sampling},
     },
@@ -43,6 +46,8 @@ struct Body<'r> {
     additional_model_request_fields: Additional<'r>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     additional_model_response_field_paths: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_metadata: Option<&'r Json<'r>>,
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -153,6 +158,7 @@ pub fn write(
         output_config: format(request.format.as_ref(), family, losses),
         additional_model_request_fields: additional(&request.sampling, family, plan, losses),
         additional_model_response_field_paths: if stops { STOP_SEQUENCE } else { &[] },
+        request_metadata: metadata(&request.hints, losses),
     };
     // Strings, numbers and JSON that was read before always serialise.
     Ok(serde_json::to_vec(&body).unwrap_or_default())
@@ -273,12 +279,28 @@ fn format<'r>(
 /// What Converse has no words for.
 fn lose(request: &Request<'_>, losses: &mut Losses) {
     request.sampling.lose(&NO_WORD, losses);
-    let Hints { user, metadata, service_tier, prompt_cache_key, store } = &request.hints;
+    let Hints { user, service_tier, prompt_cache_key, store, .. } = &request.hints;
     losses.lose_if(user.is_some(), Parameter::User);
-    losses.lose_if(metadata.is_some(), Parameter::Metadata);
     losses.lose_if(service_tier.is_some(), Parameter::ServiceTier);
     losses.lose_if(prompt_cache_key.is_some(), Parameter::PromptCacheKey);
     losses.lose_if(store.is_some(), Parameter::Store);
+}
+
+/// What goes to the account's log of invocations: at most 16 short texts of few characters, or the call would be refused.
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
+fn metadata<'r>(hints: &'r Hints<'_>, losses: &mut Losses) -> Option<&'r Json<'r>> {
+    let written = hints.metadata.as_ref()?;
+    let fits = |text: &str, least: usize| {
+        let taken =
+            |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":_@$#=/+,-.".contains(c);
+        (least..=256).contains(&text.len()) && text.chars().all(taken)
+    };
+    let entries: Option<BTreeMap<Cow<'_, str>, Cow<'_, str>>> = serde_json::from_str(written.text()).ok();
+    let taken = entries.is_some_and(|entries| {
+        (1..=16).contains(&entries.len()) && entries.iter().all(|(key, value)| fits(key, 1) && fits(value, 0))
+    });
+    losses.lose_if(!taken, Parameter::Metadata);
+    taken.then_some(written)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -87,20 +87,18 @@ fn only_googles_signatures_are_restored() {
     let reasoning = |text: &'static str, signature| {
         Said::Reasoning(Reasoning { text: text.into(), signature, redacted: false })
     };
-    insta::assert_snapshot!(
-        contents(vec![message(
-            Role::Assistant,
-            vec![
-                reasoning("google's", sig(Maker::Google)),
-                reasoning("", sig(Maker::Google)),
-                reasoning("unsigned", None),
-                reasoning("anthropic's", sig(Maker::Anthropic)),
-                Said::Text(Text { text: "a".into(), cache: None, signature: sig(Maker::Anthropic) }),
-                call("a", sig(Maker::Google)),
-            ],
-        )]),
-        @r#"{"contents":[{"parts":[{"text":"google's","thought":true,"thoughtSignature":"sig"},{"text":"","thoughtSignature":"sig"},{"text":"a"},{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"sig"}],"role":"model"}]}"#
-    );
+    let said = vec![
+        reasoning("google's", sig(Maker::Google)),
+        reasoning("", sig(Maker::Google)),
+        reasoning("unsigned", None),
+        reasoning("anthropic's", sig(Maker::Anthropic)),
+        Said::Text(Text { text: "a".into(), cache: None, signature: sig(Maker::Anthropic) }),
+        call("a", sig(Maker::Google)),
+    ];
+    let messages = vec![message(Role::Assistant, said)];
+    let (body, lost) = written(&Request { messages, ..Request::default() }, &TARGET);
+    assert_eq!(lost, [Parameter::Thought]);
+    insta::assert_snapshot!(body, @r#"{"contents":[{"parts":[{"text":"google's","thought":true,"thoughtSignature":"sig"},{"text":"","thoughtSignature":"sig"},{"text":"a"},{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"sig"}],"role":"model"}]}"#);
 }
 
 #[test]
