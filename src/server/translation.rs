@@ -177,6 +177,7 @@ fn wanted(target: &Target) -> translate::Target<'_> {
         model: &target.upstream_name,
         max_tokens: target.max_tokens,
         stream_usage: target.stream_usage,
+        max_completion_tokens: target.max_completion_tokens,
     }
 }
 

@@ -182,7 +182,7 @@ fn a_turn_of_codex_is_a_chat_request_and_comes_back_from_it() {
         ("client_metadata", true),
     ];
     assert_eq!(unsaid, expected);
-    let (target, mut losses) = (Target { model: "m", max_tokens: 1, stream_usage: true }, Losses::default());
+    let (target, mut losses) = (Target { model: "m", max_tokens: 1, stream_usage: true, max_completion_tokens: true }, Losses::default());
     let written = openai_chat::egress::request::write(&read, &target, &mut losses).unwrap();
     let chat = openai_chat::ingress::request::read(&written).unwrap();
     insta::assert_snapshot!(String::from_utf8_lossy(&written));

@@ -79,6 +79,8 @@ struct OutSampling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<&'a Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<&'a Number>,
@@ -138,7 +140,7 @@ pub fn write(
         parallel_tool_calls: request.parallel_calls.filter(|_| any),
         response_format: request.format.as_ref().map(format),
         reasoning_effort: effort(request, losses),
-        sampling: sampling(&request.sampling, losses),
+        sampling: sampling(&request.sampling, target, losses),
         hints: hints(&request.hints, losses),
         stream: request.stream,
         stream_options: (request.stream && target.stream_usage)
@@ -188,11 +190,16 @@ fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
     }
 }
 
-fn sampling<'a>(sampling: &'a Sampling<'_>, losses: &mut Losses) -> OutSampling<'a> {
+fn sampling<'a>(
+    sampling: &'a Sampling<'_>,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> OutSampling<'a> {
     losses.lose_if(sampling.top_k.is_some(), Parameter::TopK);
     losses.lose_if(sampling.stop.len() > MOST_STOPS, Parameter::Stop);
     OutSampling {
-        max_completion_tokens: sampling.max_tokens,
+        max_completion_tokens: sampling.max_tokens.filter(|_| target.max_completion_tokens),
+        max_tokens: sampling.max_tokens.filter(|_| !target.max_completion_tokens),
         temperature: sampling.temperature.as_ref(),
         top_p: sampling.top_p.as_ref(),
         stop: &sampling.stop[..sampling.stop.len().min(MOST_STOPS)],

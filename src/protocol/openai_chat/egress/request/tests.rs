@@ -12,7 +12,8 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'static> = Target { model: "up", max_tokens: 4096, stream_usage: true };
+const TARGET: Target<'static> =
+    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
 
 fn turn(role: Role, content: Vec<Content<'static>>) -> Turn<'static> {
     Turn { role, content, at: 2 }
@@ -213,4 +214,17 @@ fn content_that_cannot_be_carried_is_refused_by_its_place() {
     );
     let audio = Audio { mime: "audio/ogg".into(), base64: "A".into() };
     assert!(refused(Content::Audio(audio)).why.contains("audio/ogg"));
+}
+
+#[test]
+fn the_length_of_an_answer_goes_by_the_name_that_the_provider_knows() {
+    let sampling = Sampling { max_tokens: Some(9), ..Sampling::default() };
+    let request = Request { sampling, ..Request::default() };
+    let written = |target: &Target<'_>| {
+        String::from_utf8(write(&request, target, &mut Losses::default()).unwrap()).unwrap()
+    };
+    let all = r#"{"model":"up","messages":[],"max_completion_tokens":9}"#;
+    assert_eq!(written(&TARGET), all);
+    let others = Target { max_completion_tokens: false, ..TARGET };
+    assert_eq!(written(&others), all.replace("max_completion_tokens", "max_tokens"));
 }
