@@ -28,24 +28,51 @@ pub struct Request<'a> {
     pub stream: bool,
     /// What does not change the answer.
     pub hints: Hints<'a>,
+    /// In which form the client wants the answer.
+    pub wishes: Wishes,
     /// What the request says that this form cannot, by the client's own dotted names; dropped by every translation.
     pub unsaid: Vec<Unsaid<'a>>,
 }
 
-/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+/// What a client wishes of the form of its answer alone: no provider is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Usage at the end of a stream, where that takes asking.
+    pub usage: bool,
+    /// Calls in OpenAI's form from before there were tools.
+    pub functions: bool,
+}
+
+/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Whether there are tools.
-    pub tools: bool,
     /// Whether the client wants to see what the model thinks; see [`Thinking::shown`].
     pub shown: Option<bool>,
+    /// See [`Request::wishes`].
+    pub wishes: Wishes,
+    /// The tools that take free text, by name: a provider without such tools calls them with an object.
+    pub custom: Box<[Box<str>]>,
 }
 
 impl Request<'_> {
     /// What its answer depends on.
     pub fn expected(&self) -> Expected {
         let shown = self.reasoning.as_ref().and_then(|reasoning| reasoning.shown);
-        Expected { tools: !self.tools.is_empty(), shown }
+        // Who has no tools gets no calls, in whatever form.
+        let functions = self.wishes.functions && !self.tools.is_empty();
+        let custom = self.tools.iter().filter(|tool| matches!(tool.input, ToolInput::Text(_)));
+        Expected {
+            shown,
+            wishes: Wishes { functions, ..self.wishes },
+            custom: custom.map(|tool| tool.name.as_ref().into()).collect(),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether the tool takes free text.
+    pub fn takes_text(&self, tool: &str) -> bool {
+        self.custom.iter().any(|name| **name == *tool)
     }
 }
 
@@ -198,8 +225,10 @@ pub struct Sampling<'a> {
     pub choices: Option<u64>,
     /// Whether log probabilities are wanted.
     pub logprobs: Option<bool>,
-    /// How many of the likeliest tokens with each.
+    /// How many of the likeliest tokens with each; more than 0 wants them, whatever `logprobs` says.
     pub top_logprobs: Option<u64>,
+    /// How many words it makes, in OpenAI's: `low`, `medium`, `high`.
+    pub verbosity: Option<Cow<'a, str>>,
 }
 
 /// What does not change the answer.

@@ -113,7 +113,7 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
-        let encoder = self.client.encoder(self.expected, &self.asked(body, model));
+        let encoder = self.client.encoder(self.expected.clone(), &self.asked(body, model));
         (self.provider.decoder(&self.unique), encoder)
     }
 
@@ -136,7 +136,7 @@ impl Translation {
             ));
         }
         let answer = self.provider.read(answer, &self.unique)?;
-        let written = self.client.write(&answer, self.expected, &self.asked(body, model));
+        let written = self.client.write(&answer, self.expected.clone(), &self.asked(body, model));
         Ok((written.into(), answer.usage))
     }
 

@@ -20,6 +20,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::PresencePenalty => "generationConfig.presencePenalty",
         Parameter::Choices => "generationConfig.candidateCount",
         Parameter::Logprobs => "generationConfig.responseLogprobs",
+        Parameter::TopLogprobs => "generationConfig.logprobs",
         Parameter::Format => "generationConfig.responseMimeType",
         Parameter::Reasoning => "generationConfig.thinkingConfig",
         Parameter::ToolChoice => "toolConfig.functionCallingConfig",
@@ -28,6 +29,7 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::ServiceTier => "serviceTier",
         Parameter::Store => "store",
         // The rest cannot be said in this dialect, so nobody loses it.
+        Parameter::Verbosity => "verbosity",
         Parameter::LogitBias => "logitBias",
         Parameter::ParallelCalls => "parallelToolCalls",
         Parameter::Grammar => "format",

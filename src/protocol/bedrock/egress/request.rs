@@ -265,8 +265,9 @@ fn lose(request: &Request<'_>, losses: &mut Losses) {
     losses.lose_if(sampling.presence_penalty.is_some(), Parameter::PresencePenalty);
     losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
     losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
+    losses.lose_if(sampling.logprobs == Some(true), Parameter::Logprobs);
+    losses.lose_if(sampling.top_logprobs.is_some_and(|top| top > 0), Parameter::TopLogprobs);
+    losses.lose_if(sampling.verbosity.is_some(), Parameter::Verbosity);
     let Hints { user, metadata, service_tier, prompt_cache_key, store } = &request.hints;
     losses.lose_if(user.is_some(), Parameter::User);
     losses.lose_if(metadata.is_some(), Parameter::Metadata);

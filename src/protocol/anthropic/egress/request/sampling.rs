@@ -76,8 +76,9 @@ fn lose_rest(sampling: &Sampling<'_>, losses: &mut Losses) {
     let biased = sampling.logit_bias.as_ref().is_some_and(|bias| bias.text() != "{}");
     losses.lose_if(biased, Parameter::LogitBias);
     losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
+    losses.lose_if(sampling.logprobs == Some(true), Parameter::Logprobs);
+    losses.lose_if(sampling.top_logprobs.is_some_and(|top| top > 0), Parameter::TopLogprobs);
+    losses.lose_if(sampling.verbosity.is_some(), Parameter::Verbosity);
 }
 
 #[cfg(test)]

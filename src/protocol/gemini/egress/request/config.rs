@@ -67,6 +67,7 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
     let stop_sequences: Vec<&str> = stop.take(STOPS).collect();
     losses.lose_if(stop_sequences.len() < sampling.stop.len(), Parameter::Stop);
     losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
+    losses.lose_if(sampling.verbosity.is_some(), Parameter::Verbosity);
     let (response_mime_type, response_json_schema) = format(request.format.as_ref());
     let logprobs = sampling.top_logprobs.filter(|top| *top > 0);
     let config = Config {

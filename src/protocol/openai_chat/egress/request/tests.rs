@@ -228,3 +228,28 @@ fn the_length_of_an_answer_goes_by_the_name_that_the_provider_knows() {
     let others = Target { max_completion_tokens: false, ..TARGET };
     assert_eq!(written(&others), all.replace("max_completion_tokens", "max_tokens"));
 }
+
+#[test]
+fn reasoning_details_go_back_to_those_who_gave_them() {
+    let reasoning = |maker, list: &'static str| {
+        let signature = Some(Signature::new(maker, list));
+        Content::Reasoning(Reasoning { text: "t".into(), signature, redacted: false })
+    };
+    let said = vec![
+        reasoning(Maker::Details, r#"[{"a": 1.0},{"b":2}]"#),
+        reasoning(Maker::Anthropic, "[3]"),
+        Content::text("x"),
+        reasoning(Maker::Details, "[4]"),
+    ];
+    let expected = r#"[{"role":"assistant","content":"x","reasoning_details":[{"a": 1.0},{"b":2},4]}]"#;
+    assert_eq!(messages(vec![turn(Role::Assistant, said)]), expected);
+}
+
+#[test]
+fn the_likeliest_tokens_take_log_probabilities_and_verbosity_passes() {
+    let verbosity = Some("low".into());
+    let sampling = Sampling { top_logprobs: Some(2), verbosity, ..Sampling::default() };
+    let (body, losses) = written(&Request { sampling, ..Request::default() });
+    assert!(body.ends_with(r#""logprobs":true,"top_logprobs":2,"verbosity":"low"}"#), "{body}");
+    assert!(losses.is_empty());
+}

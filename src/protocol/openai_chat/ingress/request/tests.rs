@@ -7,7 +7,7 @@ use crate::chat::{
     content::{
         Call, Content, Document, DocumentSource, Image, Input, Media, Output, Reasoning, Text, ToolResult,
     },
-    request::{Role, ToolChoice, ToolInput, Unsaid},
+    request::{Expected, Role, ToolChoice, ToolInput, Unsaid},
     signature::{Maker, Signature},
 };
 
@@ -265,4 +265,20 @@ fn json() -> impl Strategy<Value = String> {
             }),
         ]
     })
+}
+
+#[test]
+fn the_wishes_of_a_client_are_found_at_the_top_of_its_body_only() {
+    let of = |more: &str| {
+        let body = format!(r#"{{"messages":[]{more}}}"#);
+        let Expected { wishes: Wishes { usage, functions }, custom, .. } =
+            read(body.as_bytes()).unwrap().expected();
+        (usage, functions, custom.len())
+    };
+    let functions = r#","functions":[{"name":"f"}]"#;
+    assert_eq!(of(&format!(r#","stream_options":{{"include_usage":true}}{functions}"#)), (true, true, 0));
+    assert_eq!(of(r#","stream_options":{"include_usage":false},"functions":null"#), (false, false, 0));
+    assert_eq!(of(r#","functions":[]"#), (false, false, 0), "no tools, no calls");
+    let custom = r#","tools":[{"type":"custom","custom":{"name":"f"}}]"#;
+    assert_eq!(of(&format!("{functions}{custom}")), (false, false, 1));
 }
