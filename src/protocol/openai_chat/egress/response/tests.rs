@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::chat::content::Media;
 use crate::chat::signature::{Maker, Signature};
 
 fn choice(message: &str, reason: &str) -> Choice<'static> {
