@@ -44,6 +44,8 @@ pub struct Target {
     pub max_tokens: u64,
     /// Whether usage is asked for in streams whose caller did not.
     pub stream_usage: bool,
+    /// Whether chat completions call the length of an answer `max_completion_tokens`, not `max_tokens`.
+    pub max_completion_tokens: bool,
     /// What no text of the provider may tell a caller: its key, and what header rules send it.
     pub secrets: Secrets,
     access: Access,
@@ -118,6 +120,7 @@ impl Target {
             index,
             max_tokens: model.max_tokens,
             stream_usage: provider.kind.stream_usage(),
+            max_completion_tokens: provider.kind.max_completion_tokens(),
             headers: HeaderRules::new(&provider.headers, &model.headers, ours),
             secrets: secrets(provider, model),
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },

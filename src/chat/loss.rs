@@ -24,8 +24,12 @@ pub enum Parameter {
     LogitBias,
     /// `Sampling::choices`
     Choices,
-    /// `Sampling::logprobs` and `top_logprobs`
+    /// `Sampling::logprobs`
     Logprobs,
+    /// `Sampling::top_logprobs`
+    TopLogprobs,
+    /// `Sampling::verbosity`
+    Verbosity,
     /// `Request::parallel_calls`
     ParallelCalls,
     /// `Request::tool_choice`, where the target cannot force it

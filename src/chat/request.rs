@@ -32,24 +32,51 @@ pub struct Request<'a> {
     pub stream: bool,
     /// What does not change the answer.
     pub hints: Hints<'a>,
+    /// In which form the client wants the answer.
+    pub wishes: Wishes,
     /// What the request says that this form cannot, by the client's own dotted names; dropped by every translation.
     pub unsaid: Vec<Unsaid<'a>>,
 }
 
-/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+/// What a client wishes of the form of its answer alone: no provider is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Usage at the end of a stream, where that takes asking.
+    pub usage: bool,
+    /// Calls in OpenAI's form from before there were tools.
+    pub functions: bool,
+}
+
+/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Whether there are tools.
-    pub tools: bool,
     /// Whether the client wants to see what the model thinks; see [`Thinking::shown`].
     pub shown: Option<bool>,
+    /// See [`Request::wishes`].
+    pub wishes: Wishes,
+    /// The tools that take free text, by name: a provider without such tools calls them with an object.
+    pub custom: Box<[Box<str>]>,
 }
 
 impl Request<'_> {
     /// What its answer depends on.
     pub fn expected(&self) -> Expected {
         let shown = self.reasoning.as_ref().and_then(|reasoning| reasoning.shown);
-        Expected { tools: !self.tools.is_empty(), shown }
+        // Who has no tools gets no calls, in whatever form.
+        let functions = self.wishes.functions && !self.tools.is_empty();
+        let custom = self.tools.iter().filter(|tool| matches!(tool.input, ToolInput::Text(_)));
+        Expected {
+            shown,
+            wishes: Wishes { functions, ..self.wishes },
+            custom: custom.map(|tool| tool.name.as_ref().into()).collect(),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether the tool takes free text.
+    pub fn takes_text(&self, tool: &str) -> bool {
+        self.custom.iter().any(|name| **name == *tool)
     }
 }
 
@@ -202,8 +229,10 @@ pub struct Sampling<'a> {
     pub choices: Option<u64>,
     /// Whether log probabilities are wanted.
     pub logprobs: Option<bool>,
-    /// How many of the likeliest tokens with each.
+    /// How many of the likeliest tokens with each; more than 0 wants them, whatever `logprobs` says.
     pub top_logprobs: Option<u64>,
+    /// How many words it makes, in OpenAI's: `low`, `medium`, `high`.
+    pub verbosity: Option<Cow<'a, str>>,
 }
 
 /// What does not change the answer.
@@ -247,9 +276,9 @@ impl Sampling<'_> {
             Parameter::PresencePenalty => other(&self.presence_penalty, 0.0),
             Parameter::LogitBias => self.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()),
             Parameter::Choices => self.choices.is_some_and(|choices| choices > 1),
-            Parameter::Logprobs => {
-                self.logprobs == Some(true) || self.top_logprobs.is_some_and(|top| top > 0)
-            }
+            Parameter::Logprobs => self.logprobs == Some(true),
+            Parameter::TopLogprobs => self.top_logprobs.is_some_and(|top| top > 0),
+            Parameter::Verbosity => self.verbosity.is_some(),
             _ => false,
         }
     }
@@ -328,9 +357,9 @@ mod tests {
     fn what_every_model_does_anyway_is_not_asked_for() {
         use Parameter::{
             Choices, FrequencyPenalty, LogitBias, Logprobs, PresencePenalty, Seed, Stop, Temperature, TopK,
-            TopP,
+            TopLogprobs, TopP, Verbosity,
         };
-        const ALL: [Parameter; 10] = [
+        const ALL: [Parameter; 12] = [
             Temperature,
             TopP,
             TopK,
@@ -341,6 +370,8 @@ mod tests {
             LogitBias,
             Choices,
             Logprobs,
+            TopLogprobs,
+            Verbosity,
         ];
         let (zero, one) = (Number::from_f64(0.0), Some(Number::from(1)));
         let mut sampling = Sampling {
@@ -370,8 +401,9 @@ mod tests {
             presence_penalty: one,
             logit_bias: Json::parse(r#"{"5":1}"#.to_owned()),
             choices: Some(2),
-            logprobs: None,
+            logprobs: Some(true),
             top_logprobs: Some(1),
+            verbosity: Some("low".into()),
             ..sampling
         };
         assert_eq!(lost(&sampling), ALL);

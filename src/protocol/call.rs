@@ -63,6 +63,19 @@ pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
     made(format!(r#"{{"{key}":{value}}}"#))
 }
 
+/// The free text in the arguments of a function that stands for a custom tool, `{"input":"…"}`; whatever else a model
+/// wrote, as it is.
+pub(super) fn free_text(arguments: Cow<'_, str>) -> Cow<'_, str> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        input: String,
+    }
+    match serde_json::from_str::<Wrapped>(&arguments) {
+        Ok(Wrapped { input }) => Cow::Owned(input),
+        Err(_) => arguments,
+    }
+}
+
 /// A text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -140,6 +153,10 @@ mod tests {
         ] {
             assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
         }
-        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
+        let text = Input::Text("a\n\"b\"".into());
+        let wrapped = arguments(&text);
+        assert_eq!(wrapped.text(), r#"{"input":"a\n\"b\""}"#);
+        assert_eq!(free_text(wrapped.text().into()), "a\n\"b\"");
+        assert_eq!(free_text("{}".into()), "{}");
     }
 }

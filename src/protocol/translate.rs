@@ -38,6 +38,9 @@ pub struct Target<'a> {
     pub max_tokens: u64,
     /// Whether the usage of a stream is asked for where that takes asking.
     pub stream_usage: bool,
+    /// Whether chat completions tell the length of an answer as `max_completion_tokens`, as OpenAI's own do; else as
+    /// `max_tokens`, which everybody else knows.
+    pub max_completion_tokens: bool,
 }
 
 /// An event of a provider's stream, out of its framing.

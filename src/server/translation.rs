@@ -143,7 +143,7 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
-        let encoder = self.client.encoder(self.expected, &self.asked(body, model));
+        let encoder = self.client.encoder(self.expected.clone(), &self.asked(body, model));
         (self.provider.decoder(&self.unique), encoder)
     }
 
@@ -161,7 +161,7 @@ impl Translation {
         let (written, usage) = match self.wish {
             Wish::Answer => {
                 let answer = self.provider.read(answer, &self.unique)?;
-                let written = self.client.write(&answer, self.expected, &self.asked(body, model));
+                let written = self.client.write(&answer, self.expected.clone(), &self.asked(body, model));
                 (written, answer.usage)
             }
             Wish::Embeddings(vectors) => {
@@ -208,6 +208,7 @@ fn wanted(target: &Target) -> translate::Target<'_> {
         model: &target.upstream_name,
         max_tokens: target.max_tokens,
         stream_usage: target.stream_usage,
+        max_completion_tokens: target.max_completion_tokens,
     }
 }
 

@@ -39,6 +39,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::LogitBias => "logit_bias",
         Parameter::Choices => "n",
         Parameter::Logprobs => "logprobs",
+        Parameter::TopLogprobs => "top_logprobs",
+        Parameter::Verbosity => "verbosity",
         Parameter::Detail => "detail",
         Parameter::DocumentName => "messages.content.title",
         Parameter::PromptCacheKey => "prompt_cache_key",

@@ -100,7 +100,12 @@ fn a_recorded_request_comes_back_from_the_neutral_form() {
         let read = ingress::request::read(request.as_bytes()).unwrap();
         assert_eq!(read.unsaid, [], "{name}");
         let said: Value = serde_json::from_str(&request).unwrap();
-        let target = Target { model: said["model"].as_str().unwrap(), max_tokens: 1, stream_usage: true };
+        let target = Target {
+            model: said["model"].as_str().unwrap(),
+            max_tokens: 1,
+            stream_usage: true,
+            max_completion_tokens: true,
+        };
         let mut losses = Losses::default();
         let written = egress::request::write(&read, &target, &mut losses).unwrap();
         assert_eq!(losses, Losses::default(), "{name}");

@@ -29,7 +29,8 @@ fn names(parameter: Parameter) -> &'static [&'static str] {
         Parameter::FrequencyPenalty => &["generationConfig.frequencyPenalty"],
         Parameter::PresencePenalty => &["generationConfig.presencePenalty"],
         Parameter::Choices => &["generationConfig.candidateCount"],
-        Parameter::Logprobs => &["generationConfig.responseLogprobs", "generationConfig.logprobs"],
+        Parameter::Logprobs => &["generationConfig.responseLogprobs"],
+        Parameter::TopLogprobs => &["generationConfig.logprobs"],
         Parameter::Format => &[
             "generationConfig.responseMimeType",
             "generationConfig.responseJsonSchema",
@@ -50,6 +51,7 @@ fn names(parameter: Parameter) -> &'static [&'static str] {
             &["contents.parts.inlineData.displayName", "contents.parts.fileData.displayName"]
         }
         // The rest cannot be said in this dialect, so nobody loses it.
+        Parameter::Verbosity => &["verbosity"],
         Parameter::LogitBias => &["logitBias"],
         Parameter::ParallelCalls => &["parallelToolCalls"],
         Parameter::Grammar => &["format"],

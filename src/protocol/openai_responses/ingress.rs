@@ -15,7 +15,9 @@ pub fn parameter(parameter: Parameter) -> &'static str {
     match parameter {
         Parameter::Temperature => "temperature",
         Parameter::TopP => "top_p",
-        Parameter::Logprobs => "top_logprobs",
+        Parameter::Logprobs => "include",
+        Parameter::TopLogprobs => "top_logprobs",
+        Parameter::Verbosity => "text.verbosity",
         Parameter::ParallelCalls => "parallel_tool_calls",
         Parameter::ToolChoice => "tool_choice",
         Parameter::Format => "text.format",

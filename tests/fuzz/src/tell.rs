@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nexus::{
-    chat::{fault::Fault, request::Expected},
+    chat::{fault::Fault, request::{Expected, Wishes}},
     protocol::{
         anthropic,
         dialect::{Client, Spoken},
@@ -100,13 +100,14 @@ pub fn event_stream(bytes: &[u8]) {
 /// An answer is refused with a reason or told to every client, as a whole and as a stream; and so is an error.
 fn answer(spoken: Spoken, stream: &[u8], body: &[u8]) {
     let shown = [None, Some(true), Some(false)][body.len() % 3];
-    let expected = Expected { tools: body.len() % 2 == 0, shown };
+    let wishes = Wishes { functions: body.len() % 2 == 0, usage: true };
+    let expected = Expected { shown, wishes, ..Expected::default() };
     match spoken.read(body, UNIQUE) {
-        Ok(answer) => CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected, &ASKED))),
+        Ok(answer) => CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected.clone(), &ASKED))),
         Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
     }
     for client in CLIENTS {
-        let mut machine = translating(spoken, client, expected);
+        let mut machine = translating(spoken, client, expected.clone());
         let mut out = machine.push(Bytes::copy_from_slice(stream)).expect("small").to_vec();
         let (last, ending) = if body.len() % 5 == 0 { machine.fail("gone", 502) } else { machine.finish() };
         out.extend(last);

@@ -20,6 +20,7 @@ use crate::{
     },
     protocol::{
         anthropic::{error, usage::Shown},
+        media,
         translate::{
             self, Asked,
             order::{Order, TooMuch},
@@ -178,6 +179,7 @@ impl Encoder {
                 self.piece(Piece::Input { partial_json: "" }, out);
             }
             Delta::Input { text, .. } => self.input(&text, out),
+            Delta::Image(media) => self.text(&media::markdown(&media), out),
             Delta::Reasoning(_) | Delta::Logprobs(_) => {}
         }
     }

@@ -121,13 +121,15 @@ struct JsonSchema<'r> {
 }
 
 /// What Converse has no word for.
-const NO_WORD: [Parameter; 6] = [
+const NO_WORD: [Parameter; 8] = [
     Parameter::Seed,
     Parameter::FrequencyPenalty,
     Parameter::PresencePenalty,
     Parameter::LogitBias,
     Parameter::Choices,
     Parameter::Logprobs,
+    Parameter::TopLogprobs,
+    Parameter::Verbosity,
 ];
 
 /// Where Claude's own answer, whole or streamed, says at which text it ended. Paths that lead nowhere are ignored.

@@ -302,7 +302,12 @@ mod tests {
 
     use super::*;
 
-    const TARGET: Target<'_> = Target { model: "gemini-embedding-001", max_tokens: 1, stream_usage: true };
+    const TARGET: Target<'_> = Target {
+        model: "gemini-embedding-001",
+        max_tokens: 1,
+        stream_usage: true,
+        max_completion_tokens: true,
+    };
 
     fn written(body: &str) -> Result<(Value, Encoding), Refused> {
         let translated = write(body.as_bytes(), &TARGET, Api::Gemini)?;

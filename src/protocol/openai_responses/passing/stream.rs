@@ -22,12 +22,17 @@ pub type Stream = passing::Stream<Events>;
 
 /// How a stream of events is read.
 #[derive(Debug, Default)]
-pub struct Events;
+pub struct Events {
+    /// The number of the next event.
+    next: u64,
+}
 
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sequence_number: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -55,7 +60,7 @@ struct Item<'a> {
 impl Stream {
     /// A stream whose model becomes this JSON string. `secrets` are taken out of error events.
     pub fn new(model: Bytes, secrets: Option<Needles>) -> Self {
-        Self::of(Events, model, secrets)
+        Self::of(Events::default(), model, secrets)
     }
 }
 
@@ -72,6 +77,9 @@ impl Dialect for Events {
             seen.output |= frame.data.trim_ascii() != b"[DONE]";
             return Reading::default();
         };
+        // The oldest have no numbers, and are counted.
+        let number = data.sequence_number.and_then(|number| number.get().parse().ok());
+        self.next = number.unwrap_or(self.next).saturating_add(1);
         let response: Response<'a> = inner(data.response);
         if let Some(report) = response.usage {
             seen.report(usage::read(report));
@@ -100,8 +108,8 @@ impl Dialect for Events {
         reading
     }
 
-    fn error(status: u16, message: &str) -> Bytes {
-        error::event(FaultKind::of_status(status), status, message)
+    fn error(&self, status: u16, message: &str) -> Bytes {
+        error::event(self.next, FaultKind::of_status(status), message)
     }
 }
 

@@ -24,13 +24,15 @@ pub(super) struct Sampled<'r> {
 const NOTHING: RangeInclusive<f64> = 1.0..=0.0;
 
 /// What Anthropic has no word for.
-const NO_WORD: [Parameter; 6] = [
+const NO_WORD: [Parameter; 8] = [
     Parameter::Seed,
     Parameter::FrequencyPenalty,
     Parameter::PresencePenalty,
     Parameter::LogitBias,
     Parameter::Choices,
     Parameter::Logprobs,
+    Parameter::TopLogprobs,
+    Parameter::Verbosity,
 ];
 
 /// With thinking a model refuses another temperature than 1, `top_k`, and a `top_p` below 0.95; see the guide on extended

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    chat::fault::Fault,
+    chat::{content::Media, fault::Fault},
     protocol::{
         anthropic::tests::{ASKED, golden, grammar},
         translate::Encoder as _,
@@ -230,4 +230,11 @@ proptest! {
         let text: String = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
         prop_assert_eq!(text, "t".repeat(texts_sent));
     }
+}
+
+#[test]
+fn an_image_is_told_in_words_that_hold_it() {
+    let image = Delta::Image(Media::Data { mime: "image/png".into(), base64: "AA==".into() });
+    let out = String::from_utf8(stream(vec![start(), delta(image), end(Stop::End)])).unwrap();
+    assert!(out.contains(r#""type":"text_delta","text":"![image](data:image/png;base64,AA==)""#), "{out}");
 }

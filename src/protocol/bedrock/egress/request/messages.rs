@@ -146,7 +146,7 @@ impl Writer<'_> {
         let value = match signature.maker {
             Maker::Anthropic if !matches!(self.family, Family::Claude(_)) => return None,
             Maker::Anthropic | Maker::Bedrock => signature.value.as_ref(),
-            Maker::Google | Maker::OpenAi => return None,
+            Maker::Google | Maker::OpenAi | Maker::Details => return None,
         };
         Some(match (reasoning.redacted, signature.maker) {
             (false, _) => wire::Reasoning::ReasoningText { text: &reasoning.text, signature: value },

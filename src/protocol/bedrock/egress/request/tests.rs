@@ -65,7 +65,11 @@ fn document(mime: &'static str, name: Option<&'static str>) -> Document<'static>
 }
 
 fn written(request: &Request<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Unsupported> {
-    write(request, &Target { model, max_tokens: 4096, stream_usage: true }, losses)
+    write(
+        request,
+        &Target { model, max_tokens: 4096, stream_usage: true, max_completion_tokens: true },
+        losses,
+    )
 }
 
 #[track_caller]

@@ -66,7 +66,7 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
     let stop = sampling.stop.iter().map(AsRef::as_ref).filter(|text: &&str| !text.is_empty());
     let stop_sequences: Vec<&str> = stop.take(STOPS).collect();
     losses.lose_if(stop_sequences.len() < sampling.stop.len(), Parameter::Stop);
-    sampling.lose(&[Parameter::LogitBias], losses);
+    sampling.lose(&[Parameter::LogitBias, Parameter::Verbosity], losses);
     let (response_mime_type, response_json_schema) = format(request.format.as_ref());
     let logprobs = sampling.top_logprobs.filter(|top| *top > 0);
     let asks = |parameter| sampling.asks(parameter);

@@ -11,7 +11,8 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'_> = Target { model: "gemini-2.5-flash", max_tokens: 1, stream_usage: true };
+const TARGET: Target<'_> =
+    Target { model: "gemini-2.5-flash", max_tokens: 1, stream_usage: true, max_completion_tokens: true };
 
 fn message(role: Role, content: Vec<Said<'static>>) -> Message<'static> {
     Message { role, content, at: 3 }

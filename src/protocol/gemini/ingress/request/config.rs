@@ -78,6 +78,7 @@ fn sampling<'a>(config: &Object<'a, '_>) -> Result<Sampling<'a>, Malformed> {
         choices: count("candidateCount")?,
         logprobs: config.get("responseLogprobs").map(|value| value.flag()).transpose()?,
         top_logprobs: count("logprobs")?,
+        verbosity: None,
     })
 }
 

@@ -72,6 +72,7 @@ fn assistant<'a>(
         "content",
         "extra_content",
         "function_call",
+        "images",
         "name",
         "reasoning",
         "reasoning_content",
@@ -97,6 +98,12 @@ fn assistant<'a>(
     }
     if let Some(refusal) = message.text("refusal")? {
         all.push(Content::Refusal(refusal));
+    }
+    if let Some(images) = message.get("images") {
+        images.items(|_, value| {
+            all.push(Content::Image(content::image(&value.object()?, notes)?));
+            Ok(())
+        })?;
     }
     calls(message, at, &mut all, history, notes)?;
     Ok(all)

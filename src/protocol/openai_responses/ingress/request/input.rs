@@ -9,7 +9,7 @@ use std::{
 use super::{content, tools};
 use crate::{
     chat::{
-        content::{Call, Content, Input, Reasoning, ToolResult},
+        content::{Call, Content, Image, Input, Media, Reasoning, Text, ToolResult},
         request::{Message, Role, Tool},
         signature::{Maker, Signature},
     },
@@ -89,6 +89,10 @@ fn item<'a>(
         }
         Some("reasoning") => match reasoning(&item, notes)? {
             Some(reasoning) => Content::Reasoning(reasoning),
+            None => return Ok(None),
+        },
+        Some("image_generation_call") => match image(&item, notes)? {
+            Some(image) => Content::Image(image),
             None => return Ok(None),
         },
         Some(ADDED) => {
@@ -171,6 +175,20 @@ fn result<'a>(
     Ok(ToolResult { id, name, content, error: false, cache: None })
 }
 
+/// An image of an earlier answer, if it came to one. It says no media type, but its first bytes do.
+fn image<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Image<'a>>, Malformed> {
+    let known = ["type", "id", "status", "result", "background", "output_format", "quality", "size"];
+    item.rest(&known, notes);
+    let Some(base64) = item.text("result")? else { return Ok(None) };
+    let mime = match base64.get(..4) {
+        Some("/9j/") => "image/jpeg",
+        Some("UklG") => "image/webp",
+        Some("R0lG") => "image/gif",
+        _ => "image/png",
+    };
+    Ok(Some(Image { media: Media::Data { mime: mime.into(), base64 }, detail: None, cache: None }))
+}
+
 /// Reasoning, unless it is only the mark of some: that a provider keeps the rest does not help another one.
 fn reasoning<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Reasoning<'a>>, Malformed> {
     item.rest(&["type", "id", "summary", "content", "encrypted_content", "status"], notes);
@@ -183,7 +201,7 @@ fn reasoning<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<
     let redacted = match signature.as_ref().map(|signature| signature.maker) {
         Some(Maker::OpenAi) => true,
         Some(Maker::Anthropic | Maker::Bedrock) => parts == 0,
-        Some(Maker::Google) | None => false,
+        Some(Maker::Google | Maker::Details) | None => false,
     };
     let is_something = signature.is_some() || !text.is_empty();
     Ok(is_something.then_some(Reasoning { text, signature, redacted }))
