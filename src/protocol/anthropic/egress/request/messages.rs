@@ -15,6 +15,7 @@ use crate::{
     protocol::{
         anthropic::wire::{Block, Blocks, Source},
         call,
+        claude::prefill,
     },
 };
 
@@ -51,8 +52,10 @@ pub(super) fn write<'r>(
             _ => turns.push((role, blocks)),
         }
     }
-    if let Some(("assistant", blocks)) = turns.last_mut() {
-        end_in_a_word(blocks);
+    if let Some(("assistant", blocks)) = turns.last_mut()
+        && let Some(Block::Text { text, .. }) = blocks.last_mut()
+    {
+        prefill::end_in_a_word(text);
     }
     let turns = turns.into_iter().map(|(role, mut blocks)| {
         // Stable: results first, each kind in its order.
@@ -60,17 +63,6 @@ pub(super) fn write<'r>(
         Turn { role, content: Blocks::new(blocks) }
     });
     Ok(((!system.is_empty()).then(|| Blocks::new(system)), turns.collect()))
-}
-
-/// An answer that the model is to go on with may not end in blanks.
-fn end_in_a_word(blocks: &mut [Block<'_>]) {
-    if let Some(Block::Text { text, .. }) = blocks.last_mut() {
-        let end = text.trim_end().len();
-        match text {
-            Cow::Borrowed(text) => *text = &text[..end],
-            Cow::Owned(text) => text.truncate(end),
-        }
-    }
 }
 
 /// Whether a budget for thinking is taken after these turns: not while results of calls are awaited that came without

@@ -19,7 +19,7 @@ use crate::{
         request::{Message, Request, Role},
         signature::Maker,
     },
-    protocol::call,
+    protocol::{call, claude::prefill},
 };
 
 /// A turn.
@@ -68,6 +68,11 @@ pub(super) fn write<'r>(
             Some((last, into)) if *last == role => into.append(&mut parts),
             _ => turns.push((role, parts)),
         }
+    }
+    if let (Family::Claude(_), Some(("assistant", parts))) = (family, turns.last_mut())
+        && let Some(Part { block: Block::Text(text), .. }) = parts.last_mut()
+    {
+        prefill::end_in_a_word(text);
     }
     let turns = turns.into_iter().map(|(role, mut parts)| {
         // Stable: results first, each kind in its order.

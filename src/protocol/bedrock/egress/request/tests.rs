@@ -156,6 +156,23 @@ fn models_that_know_no_mark_are_told_an_error_in_words() {
 }
 
 #[test]
+fn an_answer_that_a_claude_is_to_go_on_with_ends_in_a_word() {
+    let request = of(vec![
+        assistant(vec![Content::text("a ")]),
+        user(vec![Content::text("b ")]),
+        assistant(vec![Content::text("c "), Content::text("d \n")]),
+    ]);
+    let texts = |model| {
+        let (body, lost) = sent_to(model, &request);
+        let all =
+            body["messages"].as_array().unwrap().iter().flat_map(|turn| turn["content"].as_array().unwrap());
+        (all.map(|block| block["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("|"), lost)
+    };
+    assert_eq!(texts(CLAUDE), ("a |b |c |d".to_owned(), vec![]));
+    assert_eq!(texts(LLAMA), ("a |b |c |d \n".to_owned(), vec![]));
+}
+
+#[test]
 fn reasoning_goes_back_to_the_models_of_its_maker_only() {
     let signature = Some(Signature::new(Maker::Anthropic, "s"));
     let thought = Content::Reasoning(Reasoning { text: "hm".into(), signature, redacted: false });
