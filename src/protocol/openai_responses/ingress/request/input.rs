@@ -9,7 +9,7 @@ use std::{
 use super::{content, tools};
 use crate::{
     chat::{
-        content::{Call, Content, Image, Input, Media, Reasoning, Text, ToolResult},
+        content::{Call, Content, Image, Input, Media, Reasoning, ToolResult},
         request::{Message, Role, Tool},
         signature::{Maker, Signature},
     },
