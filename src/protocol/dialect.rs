@@ -240,3 +240,37 @@ impl Counting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::content::Content;
+
+    #[test]
+    fn calls_without_ids_keep_their_results_in_whatever_the_client_speaks() {
+        let chat = r#"{"model":"m","messages":[
+            {"role":"assistant","tool_calls":[
+                {"id":"","type":"function","function":{"name":"f","arguments":"{}"}},
+                {"type":"function","function":{"name":"g","arguments":"{}"}}]},
+            {"role":"tool","tool_call_id":"","content":"1"},{"role":"tool","tool_call_id":"","content":"2"}]}"#;
+        let messages = r#"{"model":"m","max_tokens":9,"messages":[
+            {"role":"assistant","content":[
+                {"type":"tool_use","id":"","name":"f","input":{}},{"type":"tool_use","id":"","name":"g","input":{}}]},
+            {"role":"user","content":[
+                {"type":"tool_result","tool_use_id":""},{"type":"tool_result","tool_use_id":""}]}]}"#;
+        // Responses refuses them in plain words.
+        for (client, body) in [(Client::Chat, chat), (Client::Messages, messages)] {
+            let request = client.read(body.as_bytes()).unwrap();
+            let (mut calls, mut results) = (Vec::new(), Vec::new());
+            for content in request.messages.iter().flat_map(|message| &message.content) {
+                match content {
+                    Content::Call(call) => calls.push((call.id.as_ref(), Some(call.name.as_ref()))),
+                    Content::Result(result) => results.push((result.id.as_ref(), result.name.as_deref())),
+                    _ => {}
+                }
+            }
+            assert_eq!(calls, results, "{client:?}");
+            assert!(calls.len() == 2 && calls[0].0 != calls[1].0 && !calls[0].0.is_empty(), "{client:?}");
+        }
+    }
+}

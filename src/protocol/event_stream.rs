@@ -96,11 +96,6 @@ impl Splitter {
         Ok(())
     }
 
-    /// Whether the stream may end here: no message is unfinished.
-    pub fn is_between(&self) -> bool {
-        self.partial.is_empty()
-    }
-
     /// Bytes held at the moment.
     pub fn held(&self) -> usize {
         self.partial.capacity()

@@ -154,8 +154,8 @@ fn passed(mut machine: Machine, pieces: &[&[u8]]) -> (Vec<u8>, Seen, Ending) {
     (out, machine.seen(), ending)
 }
 
-/// The messages of an event stream; and why it is none, or whether it may end there.
-fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<bool, String>) {
+/// The messages of an event stream; and why it is none.
+fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<(), String>) {
     let (mut splitter, mut messages) = (Splitter::default(), Vec::new());
     for piece in pieces {
         let each = |message: nexus::protocol::event_stream::Message<'_>| {
@@ -165,5 +165,5 @@ fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<bool, Str
             return (messages, Err(unreadable.to_string()));
         }
     }
-    (messages, Ok(splitter.is_between()))
+    (messages, Ok(()))
 }

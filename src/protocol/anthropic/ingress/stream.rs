@@ -291,8 +291,8 @@ impl translate::Encoder for Encoder {
                 self.stop_sequence = stop_sequence.map(Cow::into_owned);
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Error(fault) => self.fault(fault.kind, fault.kind.status(), &fault.message, out),
-            Event::Start { .. } | Event::Delta { .. } | Event::Finish { .. } => {}
+            // An error comes by `fail`.
+            Event::Start { .. } | Event::Delta { .. } | Event::Finish { .. } | Event::Error(_) => {}
         }
     }
 

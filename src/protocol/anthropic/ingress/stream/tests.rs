@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    chat::{content::Media, fault::Fault},
+    chat::content::Media,
     protocol::{
         anthropic::tests::{ASKED, golden, grammar},
         translate::Encoder as _,
@@ -137,15 +137,17 @@ fn log_probabilities_take_no_room_behind_an_open_call() {
 
 #[test]
 fn an_error_is_the_last_event() {
-    let fault = Fault { kind: FaultKind::Overloaded, message: "busy".into() };
-    let events =
-        vec![start(), delta(Delta::Text("a".into())), Event::Error(fault), delta(Delta::Text("b".into()))];
-    let events = grammar::events(&stream(events));
-    assert_eq!(events.last().unwrap()["error"], json!({"type": "overloaded_error", "message": "busy"}));
     let (mut encoder, mut out) = (encoder(), Vec::new());
+    encoder.push(start(), &mut out);
+    encoder.push(delta(Delta::Text("a".into())), &mut out);
+    encoder.fail(529, "busy", &mut out);
+    let written = out.len();
     encoder.fail(504, "slow", &mut out);
-    encoder.fail(504, "slow", &mut out);
-    assert_eq!(grammar::events(&out).len(), 1);
+    encoder.push(delta(Delta::Text("b".into())), &mut out);
+    encoder.finish(&mut out);
+    assert_eq!(out.len(), written);
+    let events = grammar::events(&out);
+    assert_eq!(events.last().unwrap()["error"], json!({"type": "overloaded_error", "message": "busy"}));
 }
 
 #[test]

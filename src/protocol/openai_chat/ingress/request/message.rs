@@ -169,8 +169,8 @@ fn calls<'a>(
     notes: &mut Notes<'a>,
 ) -> Result<(), Malformed> {
     if let Some(calls) = message.get("tool_calls") {
-        calls.items(|index, value| {
-            let call = call(&value, at, index, notes)?;
+        calls.items(|_, value| {
+            let call = call(&value, notes)?;
             history.names.insert(call.id.clone(), call.name.clone());
             all.push(Content::Call(call));
             Ok(())
@@ -186,16 +186,11 @@ fn calls<'a>(
     Ok(())
 }
 
-fn call<'a>(
-    value: &Value<'a, '_>,
-    at: usize,
-    index: usize,
-    notes: &mut Notes<'a>,
-) -> Result<Call<'a>, Malformed> {
+fn call<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Call<'a>, Malformed> {
     let call = value.object()?;
     call.rest(&["id", "type", "index", "function", "custom", "extra_content"], notes);
-    let id = call.text("id")?.filter(|id| !id.is_empty());
-    let id = id.unwrap_or_else(|| format!("call_{at}_{index}").into());
+    // Without one it gets one together with its result, once all is read.
+    let id = call.text("id")?.unwrap_or_default();
     let signature = google_signature(&call)?;
     if let Some(custom) = call.get("custom") {
         let custom = custom.object()?;
