@@ -207,7 +207,7 @@ fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Lo
         presence_penalty: sampling.presence_penalty.as_ref(),
         n: sampling.choices.filter(|&choices| choices != 1),
         // OpenAI refuses the one without the other.
-        logprobs: sampling.logprobs.or(likeliest.then_some(true)),
+        logprobs: sampling.logprobs.or_else(|| likeliest.then_some(true)),
         top_logprobs: sampling.top_logprobs,
         logit_bias: sampling.logit_bias.as_ref(),
         verbosity: sampling.verbosity.as_deref(),
