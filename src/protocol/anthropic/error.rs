@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::fault::{Fault, FaultKind};
+use crate::chat::fault::{Fault, FaultKind, short};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -44,9 +44,6 @@ struct Said {
 /// send the whole conversation instead.
 pub(super) const THREAD: &str =
     "to keep it takes a provider that speaks Anthropic's protocol itself, and this model's does not";
-
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
 
 /// An error body. `limit` names the rule that refused.
 pub fn body(kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
@@ -135,18 +132,6 @@ impl Said {
     }
 }
 
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +195,7 @@ mod tests {
         assert_eq!(message(b" <html> \n"), "<html>");
         assert_eq!(message(b""), "the provider gave no reason");
         assert_eq!(message(b"\xff"), "\u{fffd}");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
         assert_eq!(read(529, b"{}").kind, FaultKind::Overloaded);
         for other in [&b"{}"[..], b"[]", br#"{"error":{"message":"m","type":"t"}}"#, br#"{"type":"error"}"#] {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));

@@ -8,15 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::fault::{Fault, FaultKind},
+    chat::fault::{Fault, FaultKind, short},
     protocol::json,
 };
 
 /// The header in which the head of an answer names the type.
 pub const TYPE: &str = "x-amzn-errortype";
-
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
 
 /// The body of an error.
 #[derive(Default, Deserialize)]
@@ -99,18 +96,6 @@ fn meaning(name: &str) -> Option<FaultKind> {
     })
 }
 
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +148,7 @@ mod tests {
         assert_eq!(message(b" plain \n"), "plain");
         assert_eq!(message(b""), "the provider gave no reason");
         assert_eq!(message(b"\xff"), "\u{fffd}");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::fault::{Fault, FaultKind};
+use crate::chat::fault::{Fault, FaultKind, short};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -41,9 +41,6 @@ struct Said {
     message: Option<String>,
     details: Vec<Value>,
 }
-
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
 
 /// An error body. `limit` names the rule that refused; after `retry_after` seconds it would not.
 pub fn body(
@@ -164,18 +161,6 @@ impl Said {
     }
 }
 
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,7 +234,7 @@ mod tests {
         assert_eq!(message(br#"{"message":"m"}"#), "m");
         assert_eq!(message(b" <html> \n"), "<html>");
         assert_eq!(message(b""), "the provider gave no reason");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
         assert_eq!(read(503, b"{}").kind, FaultKind::Overloaded);
         for other in
             [&b"{}"[..], b"[]", br#"{"error":{"message":"m","type":"t"}}"#, b"[3]", br#"{"error":3}"#]

@@ -167,8 +167,6 @@ impl Told {
 }
 
 /// A request that shows what the model thinks, and wants the cost of a stream.
-const SHOWING: &[u8] = br#"{"stream":true,"stream_options":{"include_usage":true}}"#;
-
 fn showing() -> Request<'static> {
     let thinking = Thinking { shown: Some(true), ..Thinking::default() };
     let wishes = Wishes { usage: true, functions: false };
@@ -177,8 +175,7 @@ fn showing() -> Request<'static> {
 
 /// Events told to a client, and heard by it.
 fn streamed((client, spoken): (Client, Spoken), events: Vec<Event<'static>>) -> Told {
-    let asked = crate::protocol::translate::Asked { body: SHOWING, ..ASKED };
-    let mut encoder = client.encoder(showing().expected(), &asked);
+    let mut encoder = client.encoder(showing().expected(), &ASKED);
     let mut out = Vec::new();
     events.into_iter().for_each(|event| encoder.push(event, &mut out));
     encoder.finish(&mut out);

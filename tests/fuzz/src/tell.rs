@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use nexus::{
-    chat::{fault::Fault, request::{Expected, Wishes}},
+    chat::{
+        fault::Fault,
+        request::{Expected, Wishes},
+    },
     protocol::{
         anthropic,
         dialect::{Client, Spoken},
@@ -103,7 +106,9 @@ fn answer(spoken: Spoken, stream: &[u8], body: &[u8]) {
     let wishes = Wishes { functions: body.len() % 2 == 0, usage: true };
     let expected = Expected { shown, wishes, ..Expected::default() };
     match spoken.read(body, UNIQUE) {
-        Ok(answer) => CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected.clone(), &ASKED))),
+        Ok(answer) => {
+            CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected.clone(), &ASKED)))
+        }
         Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
     }
     for client in CLIENTS {

@@ -195,6 +195,7 @@ fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
 fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Losses) -> OutSampling<'a> {
     losses.lose_if(sampling.top_k.is_some(), Parameter::TopK);
     losses.lose_if(sampling.stop.len() > MOST_STOPS, Parameter::Stop);
+    let likeliest = sampling.top_logprobs.is_some_and(|top| top > 0);
     OutSampling {
         max_completion_tokens: sampling.max_tokens.filter(|_| target.max_completion_tokens),
         max_tokens: sampling.max_tokens.filter(|_| !target.max_completion_tokens),
@@ -206,7 +207,7 @@ fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Lo
         presence_penalty: sampling.presence_penalty.as_ref(),
         n: sampling.choices.filter(|&choices| choices != 1),
         // OpenAI refuses the one without the other.
-        logprobs: sampling.logprobs.or(sampling.top_logprobs.is_some_and(|top| top > 0).then_some(true)),
+        logprobs: sampling.logprobs.or_else(|| likeliest.then_some(true)),
         top_logprobs: sampling.top_logprobs,
         logit_bias: sampling.logit_bias.as_ref(),
         verbosity: sampling.verbosity.as_deref(),
