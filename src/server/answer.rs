@@ -1,6 +1,7 @@
 //! Step 7: what came back from a provider, on its way to the client.
 
 use actors::{provider::Rope, quota::Reservation};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
@@ -19,7 +20,7 @@ use super::{
     translation::{DROPPED, Translation},
 };
 use crate::{
-    config::secret::Secrets,
+    config::secret::{Needles, Secrets},
     error::{Error, Ours, Provider as Fault},
     protocol::{machine::Machine, splice, translated::Framing},
     upstream,
@@ -83,7 +84,7 @@ pub(super) async fn answer(
         if ask.translation.is_some() && !ask.is_stream() {
             return Err(Fault::Unreadable("it is a stream, which was not asked for".to_owned()).into());
         }
-        let machine = ask.machine(framing, call.secrets.needles());
+        let machine = ask.machine(framing, needles(call));
         return stream(router, &ask, head, (source, machine), silence, call).await;
     }
     let mut source = source;
@@ -109,7 +110,8 @@ async fn refused(
         && gathered.push(piece).is_ok()
     {}
     // Before it is shortened, which might leave the half of one.
-    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
+    let body = respond::scrubbed(gathered.finish().bytes, &call.secrets);
+    let (status, body) = (head.status, respond::scrubbed(body, &ask.target.configured));
     let translation = ask.translation.as_ref();
     let meaning = translation.map(|translation| translation.fault(status.as_u16(), &head.headers, &body));
     let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
@@ -117,6 +119,13 @@ async fn refused(
         headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
     }
     Ok(Fault::Status { status, body, headers, meaning })
+}
+
+/// What errors of a stream must not tell: all that is configured; of a call with a credential of its own, what opens its
+/// provider.
+fn needles(call: &Call) -> Option<Needles> {
+    let configured = call.target.as_ref().filter(|target| target.secrets == call.secrets);
+    configured.map_or(&call.secrets, |target| &target.configured).needles()
 }
 
 async fn stream(
@@ -176,13 +185,14 @@ async fn translated(
     Held { bytes, memory }: Held,
     call: &mut Call,
 ) -> Result<Response<Content>, Fault> {
-    if ask.is_stream() {
-        return Err(Fault::Unreadable("it is no stream".to_owned()));
-    }
     let secrets = call.secrets.clone();
-    // All of it, since what it says when it is no answer is shortened.
-    let bytes = respond::scrubbed(bytes, &secrets);
-    let answer = translation.answer(&bytes, ask.body(), &ask.target.id, call.estimate.unwrap_or_default());
+    if ask.is_stream() {
+        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &secrets)));
+    }
+    let estimate = call.estimate.unwrap_or_default();
+    let read = |bytes: &[u8]| translation.answer(bytes, ask.body(), &ask.target.id, estimate);
+    // What is no answer is read again without the secrets in it, since what it says is shortened.
+    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes, &secrets)));
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
     let mut response = respond(head, content, &secrets);
@@ -192,6 +202,15 @@ async fn translated(
     call.answering();
     call.settle(usage);
     Ok(response)
+}
+
+/// What came whole with a good status where a stream was asked for: an error by its meaning, else nothing of use.
+fn no_stream(translation: &Translation, headers: &HeaderMap, body: Bytes) -> Fault {
+    let Some(meaning) = translation.error_in(headers, &body) else {
+        return Fault::Unreadable("it is no stream".to_owned());
+    };
+    let status = StatusCode::from_u16(meaning.kind.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    Fault::Status { status, body, headers: Box::default(), meaning: Some(meaning) }
 }
 
 /// Tells the client what its provider was not told.

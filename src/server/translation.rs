@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     chat::{
@@ -160,6 +160,20 @@ impl Translation {
     pub(super) fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Fault<'static> {
         let kind = headers.get(bedrock::error::TYPE).and_then(|kind| kind.to_str().ok());
         self.provider.fault(status, kind, body)
+    }
+
+    /// The error in a body that came with a good status, if it is one.
+    pub(super) fn error_in(&self, headers: &HeaderMap, body: &[u8]) -> Option<Fault<'static>> {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            error: Option<serde::de::IgnoredAny>,
+            message: Option<serde::de::IgnoredAny>,
+            detail: Option<serde::de::IgnoredAny>,
+        }
+        let Said { error, message, detail } = serde_json::from_slice(body).ok()?;
+        error.or(message).or(detail)?;
+        // The status says nothing: what their words do not tell is the provider's fault.
+        Some(self.fault(StatusCode::BAD_GATEWAY.as_u16(), headers, body))
     }
 
     /// After how many seconds an error of the provider wants the call again, where its body says it.

@@ -120,6 +120,7 @@ impl Said {
             r#type: Option<serde_json::Value>,
             error: Option<serde_json::Value>,
             message: Option<serde_json::Value>,
+            detail: Option<serde_json::Value>,
         }
         let Ok(wire) = serde_json::from_slice::<Wire>(body) else { return Self::default() };
         let error = wire.error.unwrap_or_default();
@@ -130,7 +131,10 @@ impl Said {
             // Servers that only resemble Anthropic's say it in fewer words.
             message: text(&error["message"])
                 .or_else(|| text(&error))
-                .or_else(|| wire.message.as_ref().and_then(text)),
+                .or_else(|| wire.message.as_ref().and_then(text))
+                .or_else(|| {
+                    wire.detail.as_ref().map(|detail| text(detail).unwrap_or_else(|| detail.to_string()))
+                }),
         }
     }
 }
