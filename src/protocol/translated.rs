@@ -70,12 +70,13 @@ impl Translated {
         self.writer.seen
     }
 
-    /// Bytes held while the end of an event is awaited.
+    /// Bytes held while the end of an event is awaited, and by the machines of both formats.
     pub fn held(&self) -> usize {
-        match &self.cutter {
+        let cut = match &self.cutter {
             Cutter::Sse(splitter) => splitter.held(),
             Cutter::EventStream(splitter) => splitter.held(),
-        }
+        };
+        cut + self.decoder.held() + self.writer.encoder.held()
     }
 
     /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
@@ -209,7 +210,7 @@ fn without_a_half<'m>(secrets: Option<&Needles>, message: &'m str) -> Cow<'m, st
     };
     let longest = secrets.and_then(|secrets| secrets.iter().filter_map(|secret| half(secret)).max());
     // Secrets are ASCII, so what is left ends where a character does.
-    longest.map_or(message.into(), |half| format!("{}…", &kept[..kept.len() - half]).into())
+    longest.map_or_else(|| message.into(), |half| format!("{}…", &kept[..kept.len() - half]).into())
 }
 
 fn bit(choice: u32) -> u128 {
@@ -310,6 +311,20 @@ mod tests {
             b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"set it to sk-secret-key\"}}]}\n\n";
         let told = text(&stream().push(Bytes::from_static(said)).unwrap());
         assert!(told.contains("set it to sk-secret-key"), "{told}");
+    }
+
+    #[test]
+    fn what_waits_behind_an_open_call_counts_as_held() {
+        let mut stream = stream();
+        let call = |index: u32, input: &str| {
+            let function = format!("{{\"name\":\"f\",\"arguments\":\"{input}\"}}");
+            let calls = format!("[{{\"index\":{index},\"id\":\"c{index}\",\"function\":{function}}}]");
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":{calls}}}}}]}}\n\n")
+        };
+        stream.push(call(0, "{").into()).unwrap();
+        assert_eq!(stream.held(), 0);
+        stream.push(call(1, &"x".repeat(5000)).into()).unwrap();
+        assert!(stream.held() >= 5000, "{}", stream.held());
     }
 
     #[test]

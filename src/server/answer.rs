@@ -92,7 +92,7 @@ pub(super) async fn answer(
     while let Some(piece) = source.next_piece(&mut silence).await? {
         gathered.push(piece)?;
     }
-    Ok(whole(&ask, head, gathered.finish(), call).await?)
+    whole(&ask, head, gathered.finish(), call).await
 }
 
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
@@ -152,7 +152,7 @@ async fn stream(
     Ok(response)
 }
 
-async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Fault> {
+async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Error> {
     let Held { mut bytes, memory } = held;
     if let Some(translation) = &ask.translation {
         return translated(translation, ask, head, Held { bytes, memory }, call).await;
@@ -182,18 +182,22 @@ async fn translated(
     translation: &Translation,
     ask: &Ask<'_>,
     head: Head,
-    Held { bytes, memory }: Held,
+    Held { bytes, mut memory }: Held,
     call: &mut Call,
-) -> Result<Response<Content>, Fault> {
+) -> Result<Response<Content>, Error> {
     let secrets = call.secrets.clone();
     if ask.is_stream() {
-        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &secrets)));
+        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &secrets)).into());
     }
     let estimate = call.estimate.unwrap_or_default();
     let read = |bytes: &[u8]| translation.answer(bytes, ask.body(), &ask.target.id, estimate);
     // What is no answer is read again without the secrets in it, since what it says is shortened.
-    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes, &secrets)));
+    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes.clone(), &secrets)));
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
+    drop(bytes);
+    if !memory.resize(body.len()) {
+        return Err(Ours::Memory.into());
+    }
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
     let mut response = respond(head, content, &secrets);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -58,7 +58,7 @@ impl Translation {
         between: (Client, Spoken),
         body: &[u8],
         target: &Target,
-        headers: &HeaderMap,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let (client, provider) = between;
@@ -71,7 +71,7 @@ impl Translation {
         let lost = losses.iter().map(|lost| (client.parameter(lost).to_owned(), lost.is_hint()));
         let unsaid = request.unsaid.iter().map(|unsaid| (unsaid.name.clone().into_owned(), unsaid.hint));
         let dropped: Vec<_> = unsaid.chain(lost).collect();
-        if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
+        if is_strict {
             strict(&dropped, &target.provider)?;
         }
         let (now, expected, dropped) = (now(), request.expected(), names(&dropped));
@@ -184,6 +184,11 @@ impl Translation {
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {
         Asked { model, unique: &self.unique, now: self.now, body }
     }
+}
+
+/// Whether the client wants no answer rather than one to another request.
+pub(super) fn is_strict(headers: &HeaderMap) -> bool {
+    headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict"))
 }
 
 fn wanted(target: &Target) -> translate::Target<'_> {

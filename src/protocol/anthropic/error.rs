@@ -220,4 +220,10 @@ mod tests {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));
         }
     }
+
+    #[test]
+    fn what_a_server_in_front_says_is_the_message() {
+        assert_eq!(read(422, br#"{"detail":"no such field"}"#).message, "no such field");
+        assert_eq!(read(422, br#"{"detail":[{"msg":"d"}]}"#).message, r#"[{"msg":"d"}]"#);
+    }
 }

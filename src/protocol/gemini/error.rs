@@ -263,4 +263,11 @@ mod tests {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));
         }
     }
+
+    #[test]
+    fn what_a_server_in_front_says_is_the_message_and_a_number_that_is_no_status_says_nothing() {
+        assert_eq!(read(422, br#"{"detail":"no such field"}"#).message, "no such field");
+        let odd = br#"{"error":{"code":13,"message":"m","status":"SOMETHING_NEW"}}"#;
+        assert_eq!(read(429, odd).kind, FaultKind::RateLimit);
+    }
 }
