@@ -31,7 +31,7 @@ async fn answered(stream: bool, reply: impl Fn() -> Reply + Send + Sync + 'stati
 fn said(answer: &Answer) -> (u16, String, String) {
     let error = &answer.json()["error"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    (answer.status.as_u16(), text(&error["type"]), text(&error["message"]))
+    (answer.status, text(&error["type"]), text(&error["message"]))
 }
 
 fn failed(status: u16, body: &'static str) -> impl Fn() -> Reply + Send + Sync + 'static {
@@ -41,7 +41,7 @@ fn failed(status: u16, body: &'static str) -> impl Fn() -> Reply + Send + Sync +
 #[tokio::test]
 async fn a_stream_that_was_not_asked_for_is_no_answer() {
     let word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n";
-    let (status, kind, message) = said(&answered(false, || Reply::events([Step::send(word)])).await);
+    let (status, kind, message) = said(&answered(false, move || Reply::events([Step::send(word)])).await);
     assert_eq!((status, kind.as_str()), (502, "api_error"));
     assert!(message.contains("it is a stream, which was not asked for"), "{message}");
 }
@@ -49,7 +49,7 @@ async fn a_stream_that_was_not_asked_for_is_no_answer() {
 #[tokio::test]
 async fn an_error_that_comes_as_a_success_where_a_stream_was_asked_for_is_told_by_its_meaning() {
     let busy = r#"{"error":{"message":"slow down","type":"rate_limit_error","code":null}}"#;
-    let told = said(&answered(true, || Reply::json(busy)).await);
+    let told = said(&answered(true, move || Reply::json(busy)).await);
     assert_eq!(told, (429, "rate_limit_error".to_owned(), "slow down".to_owned()));
     let (status, kind, message) = said(&answered(true, || Reply::completion("whole")).await);
     assert_eq!((status, kind.as_str()), (502, "api_error"));
