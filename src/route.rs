@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::HeaderName;
 
 use crate::{
-    config::{self, PerUser, Rule, secret::Secrets},
+    config::{
+        self, PerUser, Rule,
+        secret::{Secret, Secrets},
+    },
     error::Caller,
     upstream::headers::HeaderRules,
 };
@@ -48,6 +51,8 @@ pub struct Target {
     pub max_completion_tokens: bool,
     /// What no text of the provider may tell a caller: its key, and what header rules send it.
     pub secrets: Secrets,
+    /// The secrets of every provider: what no error may tell. One set for all targets.
+    pub configured: Secrets,
     access: Access,
     per_user: PerUser,
 }
@@ -63,9 +68,11 @@ impl Routes {
     pub fn new(config: &config::Config) -> Self {
         let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
+        let configured =
+            Secrets::new(providers.iter().flat_map(|p| p.models.iter().flat_map(|m| secrets(p, m))));
         let listed: Vec<_> = pairs
             .enumerate()
-            .map(|(index, (at, p, m))| Arc::new(Target::new(index, at, p, m, &ours)))
+            .map(|(index, (at, p, m))| Arc::new(Target::new((index, at), (p, m), &ours, configured.clone())))
             .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
         Self { by_id, listed, providers: providers.iter().map(|p| Arc::clone(&p.name)).collect() }
@@ -103,11 +110,10 @@ impl Routes {
 
 impl Target {
     fn new(
-        index: usize,
-        provider_index: usize,
-        provider: &config::Provider,
-        model: &config::Model,
+        (index, provider_index): (usize, usize),
+        (provider, model): (&config::Provider, &config::Model),
         ours: &[HeaderName],
+        configured: Secrets,
     ) -> Self {
         let id = format!("{}/{}", provider.name, model.name);
         Self {
@@ -122,7 +128,8 @@ impl Target {
             stream_usage: provider.kind.stream_usage(),
             max_completion_tokens: provider.kind.max_completion_tokens(),
             headers: HeaderRules::new(&provider.headers, &model.headers, ours),
-            secrets: secrets(provider, model),
+            secrets: Secrets::new(secrets(provider, model)),
+            configured,
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             per_user: model.per_user.clone(),
         }
@@ -142,9 +149,8 @@ impl Target {
     }
 }
 
-fn secrets(provider: &config::Provider, model: &config::Model) -> Secrets {
-    let keys = provider.kind.secrets();
-    Secrets::new(keys.chain(&provider.header_secrets).chain(&model.header_secrets))
+fn secrets<'a>(provider: &'a config::Provider, model: &'a config::Model) -> impl Iterator<Item = &'a Secret> {
+    provider.kind.secrets().chain(&provider.header_secrets).chain(&model.header_secrets)
 }
 
 fn json_string(text: &str) -> Bytes {

@@ -45,7 +45,7 @@ impl Machine {
         ask!(self, stream => stream.seen())
     }
 
-    /// Bytes held while the end of an event is awaited.
+    /// Bytes held while the end of an event is awaited, and what a translation holds back.
     pub fn held(&self) -> usize {
         ask!(self, stream => stream.held())
     }

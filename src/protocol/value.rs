@@ -61,8 +61,9 @@ type Members<'a> = SmallVec<[(Cow<'a, str>, &'a str); 8]>;
 
 struct MembersVisitor;
 
-/// More members than this has no object that is read here.
-const MOST_MEMBERS: usize = 1000;
+/// More members than this has no object that is read here: a catalogue of tags has thousands, and each takes 40 bytes, so
+/// that short ones take several times the memory of their text.
+const MOST_MEMBERS: usize = 1 << 16;
 /// More names than this tell nobody anything.
 const MOST_NOTES: usize = 64;
 /// The bytes of all names together: what of a header proxies are sure to pass, less what writers lose.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     chat::{
@@ -72,7 +72,7 @@ impl Translation {
         between: (Client, Spoken),
         body: &[u8],
         target: &Target,
-        headers: &HeaderMap,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let (client, provider) = between;
@@ -82,7 +82,8 @@ impl Translation {
         let written = written.map_err(|unsupported| unsendable(client, &unsupported))?;
         let lost = losses.iter().map(|lost| (client.parameter(lost, body), lost.is_hint()));
         let dropped: Vec<_> = unsaid(&request.unsaid).chain(lost).collect();
-        let (wish, expected, dropped) = (Wish::Answer, request.expected(), told(&dropped, target, headers)?);
+        let (wish, expected, dropped) =
+            (Wish::Answer, request.expected(), told(&dropped, target, is_strict)?);
         Ok(Self { client, provider, expected, wish, unique, now: now(), body: written.into(), dropped })
     }
 
@@ -95,7 +96,7 @@ impl Translation {
         counting: Counting,
         body: &[u8],
         target: &Target,
-        headers: &HeaderMap,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let request = client.read_count(body).map_err(|error| Caller::Malformed(error.to_string()))?;
@@ -103,7 +104,7 @@ impl Translation {
         let written = written.map_err(|unsupported| unsendable(client, &unsupported))?;
         let dropped: Vec<_> = unsaid(&request.unsaid).collect();
         let (wish, expected) = (Wish::Count(counting), request.expected());
-        let dropped = told(&dropped, target, headers)?;
+        let dropped = told(&dropped, target, is_strict)?;
         Ok(Self { client, provider, expected, wish, unique, now: now(), body: written.into(), dropped })
     }
 
@@ -115,7 +116,7 @@ impl Translation {
         api: Api,
         body: &[u8],
         target: &Target,
-        headers: &HeaderMap,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let written = embeddings::write(body, &wanted(target), api).map_err(|refused| match refused {
@@ -133,7 +134,7 @@ impl Translation {
             unique,
             now: now(),
             body: written.body.into(),
-            dropped: told(&dropped, target, headers)?,
+            dropped: told(&dropped, target, is_strict)?,
         })
     }
 
@@ -193,6 +194,20 @@ impl Translation {
         self.provider.fault(status, kind, body)
     }
 
+    /// The error in a body that came with a good status, if it is one.
+    pub(super) fn error_in(&self, headers: &HeaderMap, body: &[u8]) -> Option<Fault<'static>> {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            error: Option<serde::de::IgnoredAny>,
+            message: Option<serde::de::IgnoredAny>,
+            detail: Option<serde::de::IgnoredAny>,
+        }
+        let Said { error, message, detail } = serde_json::from_slice(body).ok()?;
+        error.or(message).or(detail)?;
+        // The status says nothing: what their words do not tell is the provider's fault.
+        Some(self.fault(StatusCode::BAD_GATEWAY.as_u16(), headers, body))
+    }
+
     /// After how many seconds an error of the provider wants the call again, where its body says it.
     pub(super) fn retry_after(&self, body: &[u8]) -> Option<u64> {
         self.provider.retry_after(body)
@@ -201,6 +216,11 @@ impl Translation {
     fn asked<'a>(&'a self, body: &'a [u8], model: &'a str) -> Asked<'a> {
         Asked { model, unique: &self.unique, now: self.now, body }
     }
+}
+
+/// Whether the client wants no answer rather than one to another request.
+pub(super) fn is_strict(headers: &HeaderMap) -> bool {
+    headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict"))
 }
 
 fn wanted(target: &Target) -> translate::Target<'_> {
@@ -234,9 +254,9 @@ fn unsaid<'r>(unsaid: &'r [Unsaid<'_>]) -> impl Iterator<Item = (Cow<'r, str>, b
 fn told(
     dropped: &[(Cow<'_, str>, bool)],
     target: &Target,
-    headers: &HeaderMap,
+    is_strict: bool,
 ) -> Result<Option<HeaderValue>, Caller> {
-    if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
+    if is_strict {
         strict(dropped, &target.provider)?;
     }
     Ok(names(dropped))

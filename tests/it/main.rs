@@ -41,4 +41,5 @@ mod shutdown;
 mod slow;
 mod streaming;
 mod tls;
+mod translated;
 mod upstream;

@@ -117,6 +117,7 @@ impl Said {
             r#type: Option<serde_json::Value>,
             error: Option<serde_json::Value>,
             message: Option<serde_json::Value>,
+            detail: Option<serde_json::Value>,
         }
         let Ok(wire) = serde_json::from_slice::<Wire>(body) else { return Self::default() };
         let error = wire.error.unwrap_or_default();
@@ -127,7 +128,10 @@ impl Said {
             // Servers that only resemble Anthropic's say it in fewer words.
             message: text(&error["message"])
                 .or_else(|| text(&error))
-                .or_else(|| wire.message.as_ref().and_then(text)),
+                .or_else(|| wire.message.as_ref().and_then(text))
+                .or_else(|| {
+                    wire.detail.as_ref().map(|detail| text(detail).unwrap_or_else(|| detail.to_string()))
+                }),
         }
     }
 }
@@ -200,5 +204,11 @@ mod tests {
         for other in [&b"{}"[..], b"[]", br#"{"error":{"message":"m","type":"t"}}"#, br#"{"type":"error"}"#] {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));
         }
+    }
+
+    #[test]
+    fn what_a_server_in_front_says_is_the_message() {
+        assert_eq!(read(422, br#"{"detail":"no such field"}"#).message, "no such field");
+        assert_eq!(read(422, br#"{"detail":[{"msg":"d"}]}"#).message, r#"[{"msg":"d"}]"#);
     }
 }

@@ -26,11 +26,19 @@ struct Said<'a> {
     capital_message: Option<&'a RawValue>,
     #[serde(borrow, rename = "originalMessage")]
     original_message: Option<&'a RawValue>,
+    /// What servers in front of it say: FastAPI's word.
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
 }
 
 impl Said<'_> {
     fn message(&self) -> Option<String> {
-        [self.message, self.capital_message, self.original_message].into_iter().find_map(filled)
+        [self.message, self.capital_message, self.original_message].into_iter().find_map(filled).or_else(
+            || {
+                let detail = self.detail?;
+                filled(self.detail).or_else(|| Some(detail.get().to_owned()))
+            },
+        )
     }
 }
 
@@ -145,6 +153,8 @@ mod tests {
         let message = |body: &[u8]| read(500, None, body).message.into_owned();
         assert_eq!(message(br#"{"Message":"m"}"#), "m");
         assert_eq!(message(br#"{"message":"","originalMessage":"o","originalStatusCode":500}"#), "o");
+        assert_eq!(message(br#"{"detail":"d"}"#), "d");
+        assert_eq!(message(br#"{"detail":[{"msg":"d"}]}"#), r#"[{"msg":"d"}]"#);
         assert_eq!(message(b" plain \n"), "plain");
         assert_eq!(message(b""), "the provider gave no reason");
         assert_eq!(message(b"\xff"), "\u{fffd}");

@@ -82,7 +82,7 @@ mod tests {
         let body = br#" {"generation_config":{"logprobs":2,"topK":1,"response_json_schema":{},"responseSchema":null},
             "tools":[{"googleSearch":{}},{"function_declarations":[{"name":"a"},{"name":"b","parameters":{}}]}]}"#;
         for (lost, name) in [
-            (Parameter::Logprobs, "generation_config.logprobs"),
+            (Parameter::TopLogprobs, "generation_config.logprobs"),
             (Parameter::TopK, "generation_config.topK"),
             (Parameter::Format, "generation_config.response_json_schema"),
             (Parameter::FormatKeyword, "generation_config.response_json_schema"),

@@ -288,6 +288,10 @@ impl translate::Decoder for Decoder {
         self.over
     }
 
+    fn held(&self) -> usize {
+        self.open.iter().map(|open| open.whole.len()).sum()
+    }
+
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool {
         self.close_all(each);
         self.finished

@@ -296,6 +296,10 @@ impl translate::Encoder for Encoder {
         }
     }
 
+    fn held(&self) -> usize {
+        self.order.held()
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.phase == Phase::Over {
             return;

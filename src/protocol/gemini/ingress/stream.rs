@@ -194,6 +194,10 @@ impl translate::Encoder for Encoder {
     }
 
     /// The last chunk: why each answer ends, and what it all cost.
+    fn held(&self) -> usize {
+        self.choices.iter().map(|choice| choice.waiting.held()).sum()
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.over {
             return;

@@ -259,6 +259,10 @@ impl translate::Decoder for Decoder {
         self.done
     }
 
+    fn held(&self) -> usize {
+        self.choices.iter().map(|choice| choice.calls.held()).sum()
+    }
+
     fn finish(&mut self, _: &mut dyn FnMut(Event<'_>)) -> bool {
         let mut begun = self.choices.iter().filter(|state| state.begun).peekable();
         let finished = begun.peek().is_some() && begun.all(|state| state.finished);

@@ -338,6 +338,10 @@ impl translate::Encoder for Encoder {
         }
     }
 
+    fn held(&self) -> usize {
+        self.thought.text.len()
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.over, true) {
             return;

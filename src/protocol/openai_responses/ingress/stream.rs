@@ -324,6 +324,10 @@ impl translate::Encoder for Encoder {
         }
     }
 
+    fn held(&self) -> usize {
+        self.order.held() + self.kept
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.phase == Phase::Over {
             return;

@@ -47,6 +47,11 @@ const MOST: usize = 8 << 20;
 const MOST_BLOCKS: usize = 512;
 
 impl Waiting {
+    /// About what all of it takes, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Keeps a piece.
     ///
     /// # Errors

@@ -263,7 +263,7 @@ fn what_cannot_be_read_is_refused_by_name() {
         let message = refused(&with(&format!(r#"{{"type":"text","text":""}},{{"type":"{kind}"}}"#)));
         assert!(message.contains("messages[0].content[1]") && message.contains(kind), "{message}");
     }
-    let many = format!(r#"{{"messages":[],{}"x":1}}"#, r#""x":1,"#.repeat(2000));
+    let many = format!(r#"{{"messages":[],{}"x":1}}"#, r#""x":1,"#.repeat(1 << 16));
     assert!(refused(&many).contains("members"));
 }
 

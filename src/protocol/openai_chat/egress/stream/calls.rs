@@ -45,6 +45,11 @@ impl Calls {
         self.0.iter().any(|call| call.begun)
     }
 
+    /// Bytes of input that wait for a name.
+    pub(super) fn held(&self) -> usize {
+        self.0.iter().map(|call| call.held.len()).sum()
+    }
+
     /// Takes a piece. `made` makes the id of the call of a number, where it has none.
     pub(super) fn push(
         &mut self,
