@@ -253,6 +253,8 @@ pub enum ProviderKind {
         responses: bool,
         /// Whether `stream_options.include_usage` is injected into streams that do not ask for it.
         stream_usage: bool,
+        /// Whether it calls the length of an answer `max_completion_tokens`, not `max_tokens`.
+        max_completion_tokens: bool,
     },
     /// Anthropic's API.
     Anthropic {
@@ -278,6 +280,8 @@ pub enum ProviderKind {
         responses: bool,
         /// As of [`ProviderKind::OpenAi`].
         stream_usage: bool,
+        /// As of [`ProviderKind::OpenAi`].
+        max_completion_tokens: bool,
     },
     /// Amazon Bedrock: requests are signed.
     Bedrock {
@@ -385,6 +389,16 @@ impl ProviderKind {
     pub fn stream_usage(&self) -> bool {
         match self {
             Self::OpenAi { stream_usage, .. } | Self::Azure { stream_usage, .. } => *stream_usage,
+            _ => false,
+        }
+    }
+
+    /// Whether it calls the length of an answer `max_completion_tokens`, not `max_tokens`.
+    pub fn max_completion_tokens(&self) -> bool {
+        match self {
+            Self::OpenAi { max_completion_tokens, .. } | Self::Azure { max_completion_tokens, .. } => {
+                *max_completion_tokens
+            }
             _ => false,
         }
     }

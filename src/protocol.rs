@@ -19,6 +19,7 @@ pub mod openai_embeddings;
 pub mod openai_responses;
 pub mod passing;
 pub mod said;
+mod signature;
 pub mod splice;
 pub mod sse;
 pub mod translate;
@@ -135,6 +136,10 @@ impl Protocol {
         let id = below.strip_prefix('/').and_then(decode).ok_or(NoRoute::Unknown)?;
         match self.call_of(&id) {
             Some((model, call)) => post(method, call, Some(model.to_owned())),
+            // What is asked of a model and is not here (`:embedContent`) is no route; a model may have a colon in its name.
+            None if self == Self::Google && *method == Method::POST && id.contains(':') => {
+                Err(NoRoute::Unknown)
+            }
             None => get(method).map(|()| Operation::ShowModel(id)),
         }
     }
@@ -231,17 +236,18 @@ pub fn route(
             Err(no) => Err((protocol, no)),
         };
     }
-    let mut no = (Protocol::OpenAi, NoRoute::Unknown);
+    let mut no = None;
     let first = Protocol::ALL.into_iter().filter(|protocol| *protocol == models);
     let others = Protocol::ALL.into_iter().filter(|protocol| *protocol != models);
     for protocol in first.chain(others).filter(|protocol| prefixes.of(*protocol).is_some()) {
         match protocol.route(method, path) {
             Ok(operation) => return Ok((protocol, operation)),
-            Err(NoRoute::Unknown) => {}
-            Err(wrong) => no = (protocol, wrong),
+            Err(NoRoute::Unknown) if protocol.models(path).is_none() => {}
+            // Where several have something, the one that is meant says why not.
+            Err(why) => no = no.or(Some((protocol, why))),
         }
     }
-    Err(no)
+    Err(no.unwrap_or((Protocol::OpenAi, NoRoute::Unknown)))
 }
 
 /// The rest of `path` below `prefix`, which must end at a segment's end.
@@ -291,14 +297,17 @@ mod tests {
 
     use super::*;
 
-    fn routed(method: Method, path: &str) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {
+    fn prefixes() -> Prefixes {
         let paths = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect());
-        let prefixes = Prefixes {
+        Prefixes {
             openai: paths(&["/llm/openai", "/llm"]),
             anthropic: paths(&["/llm/anthropic"]),
             google: paths(&["/llm/google"]),
-        };
-        route(&prefixes, &method, path, Protocol::OpenAi)
+        }
+    }
+
+    fn routed(method: Method, path: &str) -> Result<(Protocol, Operation), (Protocol, NoRoute)> {
+        route(&prefixes(), &method, path, Protocol::OpenAi)
     }
 
     fn at(method: Method, path: &str) -> Result<Operation, NoRoute> {
@@ -344,5 +353,30 @@ mod tests {
         assert_eq!(at(Method::GET, "/v1/chat/completions"), Err(NoRoute::Method("POST")));
         assert_eq!(at(Method::DELETE, "/v1/models"), Err(NoRoute::Method("GET, HEAD")));
         assert_eq!(at(Method::GET, "/llm"), Err(NoRoute::Unknown));
+        let google = "/llm/google/v1beta/models/g/m";
+        assert_eq!(at(Method::POST, google), Err(NoRoute::Method("GET, HEAD")));
+        assert_eq!(at(Method::GET, &format!("{google}:countTokens")), Err(NoRoute::Method("POST")));
+    }
+
+    #[test]
+    fn what_is_not_asked_of_a_model_here_is_no_route_of_googles() {
+        for base in ["/llm/google", ""] {
+            let path = format!("{base}/v1beta/models/g/m:embedContent");
+            assert_eq!(routed(Method::POST, &path), Err((Protocol::Google, NoRoute::Unknown)), "{path}");
+        }
+    }
+
+    #[test]
+    fn at_the_root_the_protocol_that_is_meant_says_why_not() {
+        for method in [Method::POST, Method::DELETE] {
+            for models in Protocol::ALL {
+                let no = route(&prefixes(), &method, "/v1/models", models);
+                assert_eq!(no, Err((models, NoRoute::Method("GET, HEAD"))), "{method}");
+            }
+        }
+        let no = route(&prefixes(), &Method::POST, "/v1/models/g/m:embedContent", Protocol::Google);
+        assert_eq!(no, Err((Protocol::Google, NoRoute::Unknown)));
+        let no = route(&prefixes(), &Method::GET, "/v1/nothing", Protocol::Google);
+        assert_eq!(no, Err((Protocol::OpenAi, NoRoute::Unknown)));
     }
 }

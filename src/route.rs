@@ -17,7 +17,7 @@ use crate::{
     config::{
         self, Charging,
         budget::{Budget, Budgets},
-        secret::Secrets,
+        secret::{Secret, Secrets},
     },
     error::Caller,
     upstream::headers::HeaderRules,
@@ -55,6 +55,8 @@ pub struct Target {
     pub max_tokens: u64,
     /// Whether usage is asked for in streams whose caller did not.
     pub stream_usage: bool,
+    /// Whether chat completions call the length of an answer `max_completion_tokens`, not `max_tokens`.
+    pub max_completion_tokens: bool,
     /// What no text of the provider may tell a caller: its key, and what header rules send it.
     pub secrets: Secrets,
     /// What its tokens cost; nothing, where no price is known (then money is not limited).
@@ -63,6 +65,8 @@ pub struct Target {
     pub charging: Charging,
     /// How far our counts are from its own.
     pub ratio: Ratio,
+    /// The secrets of every provider: what no error may tell. One set for all targets.
+    pub configured: Secrets,
     access: Access,
     budgets: Budgets,
 }
@@ -81,10 +85,13 @@ impl Routes {
     pub fn new(config: &config::Config) -> Self {
         let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
+        let configured =
+            Secrets::new(providers.iter().flat_map(|p| p.models.iter().flat_map(|m| secrets(p, m))));
         let listed: Vec<_> = pairs
             .enumerate()
             .map(|(index, (at, p, m))| {
-                Arc::new(Target::new((index, at), (p, m), config.charging.clone(), &ours))
+                let shared = (config.charging.clone(), configured.clone());
+                Arc::new(Target::new((index, at), (p, m), &ours, shared))
             })
             .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
@@ -125,8 +132,8 @@ impl Target {
     fn new(
         (index, provider_index): (usize, usize),
         (provider, model): (&config::Provider, &config::Model),
-        charging: Charging,
         ours: &[HeaderName],
+        (charging, configured): (Charging, Secrets),
     ) -> Self {
         let id = format!("{}/{}", provider.name, model.name);
         Self {
@@ -139,8 +146,10 @@ impl Target {
             index,
             max_tokens: model.max_tokens,
             stream_usage: provider.kind.stream_usage(),
+            max_completion_tokens: provider.kind.max_completion_tokens(),
             headers: HeaderRules::new(&provider.headers, &model.headers, ours),
-            secrets: secrets(provider, model),
+            secrets: Secrets::new(secrets(provider, model)),
+            configured,
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             price: model.price.unwrap_or_default(),
             charging,
@@ -175,9 +184,8 @@ impl Target {
     }
 }
 
-fn secrets(provider: &config::Provider, model: &config::Model) -> Secrets {
-    let keys = provider.kind.secrets();
-    Secrets::new(keys.chain(&provider.header_secrets).chain(&model.header_secrets))
+fn secrets<'a>(provider: &'a config::Provider, model: &'a config::Model) -> impl Iterator<Item = &'a Secret> {
+    provider.kind.secrets().chain(&provider.header_secrets).chain(&model.header_secrets)
 }
 
 fn json_string(text: &str) -> Bytes {

@@ -158,6 +158,26 @@ pub struct Reasoning<'a> {
     pub redacted: bool,
 }
 
+impl Media<'_> {
+    /// The same, apart from the body it was read from.
+    pub fn into_owned(self) -> Media<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Data { mime, base64 } => Media::Data { mime: owned(mime), base64: owned(base64) },
+            Self::Url(url) => Media::Url(owned(url)),
+            Self::Id(id) => Media::Id(owned(id)),
+        }
+    }
+
+    /// About the bytes it takes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Data { mime, base64 } => mime.len() + base64.len(),
+            Self::Url(text) | Self::Id(text) => text.len(),
+        }
+    }
+}
+
 impl<'a> Text<'a> {
     /// Plain text.
     pub fn new(text: impl Into<Cow<'a, str>>) -> Self {

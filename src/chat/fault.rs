@@ -38,6 +38,19 @@ pub enum FaultKind {
     Other,
 }
 
+/// As much of a provider's message as a person reads; of an empty one, that it is.
+pub fn short<'t>(text: impl Into<Cow<'t, str>>) -> String {
+    const CHARACTERS: usize = 2000;
+    let text = text.into();
+    if text.is_empty() {
+        return "the provider gave no reason".to_owned();
+    }
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
 impl FaultKind {
     /// The meaning of a status.
     pub fn of_status(status: u16) -> Self {

@@ -25,6 +25,12 @@ impl<'a> Json<'a> {
     pub fn text(&self) -> &str {
         self.0.get()
     }
+
+    /// Whether it is an object or a list that holds nothing.
+    pub fn is_empty(&self) -> bool {
+        let inside = |ends| self.text().strip_prefix(ends).and_then(|text| text.strip_suffix(ends));
+        inside(['{', '}']).or_else(|| inside(['[', ']'])).is_some_and(|inside| inside.trim().is_empty())
+    }
 }
 
 impl PartialEq for Json<'_> {

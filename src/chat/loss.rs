@@ -24,8 +24,12 @@ pub enum Parameter {
     LogitBias,
     /// `Sampling::choices`
     Choices,
-    /// `Sampling::logprobs` and `top_logprobs`
+    /// `Sampling::logprobs`
     Logprobs,
+    /// `Sampling::top_logprobs`
+    TopLogprobs,
+    /// `Sampling::verbosity`
+    Verbosity,
     /// `Request::parallel_calls`
     ParallelCalls,
     /// `Request::tool_choice`, where the target cannot force it
@@ -42,6 +46,10 @@ pub enum Parameter {
     Strict,
     /// `Request::reasoning`
     Reasoning,
+    /// `Request::reasoning`, where the client asked for it by an effort
+    Effort,
+    /// [`super::content::Reasoning`] of the history that the target's model did not sign, and so cannot take; a hint
+    Thought,
     /// `Thinking::summary`, where the target cannot be told to show what it thinks; a hint
     Summary,
     /// `Image::detail`; a hint
@@ -83,6 +91,7 @@ impl Parameter {
         matches!(
             self,
             Self::Summary
+                | Self::Thought
                 | Self::Detail
                 | Self::DocumentName
                 | Self::CacheControl

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
-use super::{content::Content, json::Json};
+use super::{
+    content::Content,
+    json::Json,
+    loss::{Losses, Parameter},
+};
 
 /// A request for an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,24 +32,51 @@ pub struct Request<'a> {
     pub stream: bool,
     /// What does not change the answer.
     pub hints: Hints<'a>,
+    /// In which form the client wants the answer.
+    pub wishes: Wishes,
     /// What the request says that this form cannot, by the client's own dotted names; dropped by every translation.
     pub unsaid: Vec<Unsaid<'a>>,
 }
 
-/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+/// What a client wishes of the form of its answer alone: no provider is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Usage at the end of a stream, where that takes asking.
+    pub usage: bool,
+    /// Calls in OpenAI's form from before there were tools.
+    pub functions: bool,
+}
+
+/// What of a request its answer depends on: kept while the provider has it, for the request itself is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Whether there are tools.
-    pub tools: bool,
     /// Whether the client wants to see what the model thinks; see [`Thinking::shown`].
     pub shown: Option<bool>,
+    /// See [`Request::wishes`].
+    pub wishes: Wishes,
+    /// The tools that take free text, by name: a provider without such tools calls them with an object.
+    pub custom: Box<[Box<str>]>,
 }
 
 impl Request<'_> {
     /// What its answer depends on.
     pub fn expected(&self) -> Expected {
         let shown = self.reasoning.as_ref().and_then(|reasoning| reasoning.shown);
-        Expected { tools: !self.tools.is_empty(), shown }
+        // Who has no tools gets no calls, in whatever form.
+        let functions = self.wishes.functions && !self.tools.is_empty();
+        let custom = self.tools.iter().filter(|tool| matches!(tool.input, ToolInput::Text(_)));
+        Expected {
+            shown,
+            wishes: Wishes { functions, ..self.wishes },
+            custom: custom.map(|tool| tool.name.as_ref().into()).collect(),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether the tool takes free text.
+    pub fn takes_text(&self, tool: &str) -> bool {
+        self.custom.iter().any(|name| **name == *tool)
     }
 }
 
@@ -198,8 +229,10 @@ pub struct Sampling<'a> {
     pub choices: Option<u64>,
     /// Whether log probabilities are wanted.
     pub logprobs: Option<bool>,
-    /// How many of the likeliest tokens with each.
+    /// How many of the likeliest tokens with each; more than 0 wants them, whatever `logprobs` says.
     pub top_logprobs: Option<u64>,
+    /// How many words it makes, in OpenAI's: `low`, `medium`, `high`.
+    pub verbosity: Option<Cow<'a, str>>,
 }
 
 /// What does not change the answer.
@@ -224,6 +257,48 @@ pub struct Unsaid<'a> {
     pub name: Cow<'a, str>,
     /// Whether it changes no answer: then a strict caller is not refused for it.
     pub hint: bool,
+}
+
+impl Sampling<'_> {
+    /// Whether a parameter asks for something. What every model does anyway, such as a penalty of 0 or one answer, does not:
+    /// it is no loss where it cannot be said.
+    pub fn asks(&self, parameter: Parameter) -> bool {
+        let other = |number: &Option<Number>, default: f64| {
+            number.as_ref().is_some_and(|number| number.as_f64() != Some(default))
+        };
+        match parameter {
+            Parameter::Temperature => other(&self.temperature, 1.0),
+            Parameter::TopP => other(&self.top_p, 1.0),
+            Parameter::TopK => self.top_k.is_some(),
+            Parameter::Stop => !self.stop.is_empty(),
+            Parameter::Seed => self.seed.is_some(),
+            Parameter::FrequencyPenalty => other(&self.frequency_penalty, 0.0),
+            Parameter::PresencePenalty => other(&self.presence_penalty, 0.0),
+            Parameter::LogitBias => self.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()),
+            Parameter::Choices => self.choices.is_some_and(|choices| choices > 1),
+            Parameter::Logprobs => self.logprobs == Some(true),
+            Parameter::TopLogprobs => self.top_logprobs.is_some_and(|top| top > 0),
+            Parameter::Verbosity => self.verbosity.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Notes what is asked for by these parameters as lost.
+    pub fn lose(&self, parameters: &[Parameter], losses: &mut Losses) {
+        for parameter in parameters {
+            losses.lose_if(self.asks(*parameter), *parameter);
+        }
+    }
+}
+
+impl Thinking<'_> {
+    /// As what it is lost: by what the client said it with.
+    pub fn parameter(&self) -> Parameter {
+        match self.amount {
+            Some(Amount::Effort(_)) => Parameter::Effort,
+            _ => Parameter::Reasoning,
+        }
+    }
 }
 
 impl Amount {
@@ -277,6 +352,62 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_every_model_does_anyway_is_not_asked_for() {
+        use Parameter::{
+            Choices, FrequencyPenalty, LogitBias, Logprobs, PresencePenalty, Seed, Stop, Temperature, TopK,
+            TopLogprobs, TopP, Verbosity,
+        };
+        const ALL: [Parameter; 12] = [
+            Temperature,
+            TopP,
+            TopK,
+            Stop,
+            Seed,
+            FrequencyPenalty,
+            PresencePenalty,
+            LogitBias,
+            Choices,
+            Logprobs,
+            TopLogprobs,
+            Verbosity,
+        ];
+        let (zero, one) = (Number::from_f64(0.0), Some(Number::from(1)));
+        let mut sampling = Sampling {
+            temperature: one.clone(),
+            top_p: one.clone(),
+            frequency_penalty: zero.clone(),
+            presence_penalty: Some(Number::from(0)),
+            logit_bias: Json::parse("{ }".to_owned()),
+            choices: Some(1),
+            logprobs: Some(false),
+            top_logprobs: Some(0),
+            ..Sampling::default()
+        };
+        let lost = |sampling: &Sampling<'_>| {
+            let mut losses = Losses::default();
+            sampling.lose(&ALL, &mut losses);
+            losses.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(lost(&sampling), []);
+        sampling = Sampling {
+            temperature: zero.clone(),
+            top_p: zero,
+            top_k: one.clone(),
+            stop: vec!["x".into()],
+            seed: one.clone(),
+            frequency_penalty: one.clone(),
+            presence_penalty: one,
+            logit_bias: Json::parse(r#"{"5":1}"#.to_owned()),
+            choices: Some(2),
+            logprobs: Some(true),
+            top_logprobs: Some(1),
+            verbosity: Some("low".into()),
+            ..sampling
+        };
+        assert_eq!(lost(&sampling), ALL);
+    }
 
     #[test]
     fn effort_and_budget_agree() {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::{
-    content::{Call, Content},
+    content::{Call, Content, Media},
     fault::Fault,
     json::Json,
     signature::Signature,
@@ -131,6 +131,8 @@ pub enum Delta<'a> {
         /// A piece of JSON, or of free text.
         text: Cow<'a, str>,
     },
+    /// An image, whole.
+    Image(Media<'a>),
     /// Log probabilities of the text that comes with it, in OpenAI's shape.
     Logprobs(Json<'a>),
 }

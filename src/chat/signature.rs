@@ -16,6 +16,8 @@ pub enum Maker {
     OpenAi,
     /// Models of others on Bedrock.
     Bedrock,
+    /// Whoever stands behind an OpenAI-compatible server (OpenRouter): its list `reasoning_details`, as JSON.
+    Details,
 }
 
 /// A signature and its maker.
@@ -31,7 +33,7 @@ pub struct Signature<'a> {
 const MARK: &str = "nexus:";
 
 impl Maker {
-    const ALL: [Self; 4] = [Self::Anthropic, Self::Google, Self::OpenAi, Self::Bedrock];
+    const ALL: [Self; 5] = [Self::Anthropic, Self::Google, Self::OpenAi, Self::Bedrock, Self::Details];
 
     /// Its name in a marked signature.
     pub fn name(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Maker {
             Self::Google => "google",
             Self::OpenAi => "openai",
             Self::Bedrock => "bedrock",
+            Self::Details => "details",
         }
     }
 }

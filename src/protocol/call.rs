@@ -1,10 +1,35 @@
 //! Ids and inputs of tool calls, for formats that are choosy about them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque};
 
 use serde_json::value::RawValue;
 
-use crate::chat::{content::Input, json::Json};
+use crate::chat::{
+    content::{Content, Input},
+    json::Json,
+    request::Request,
+};
+
+/// Gives ids to calls that have none, and to their results: the first result without one is that of the first such call.
+/// Some servers write empty ids, and their clients send them back.
+pub(super) fn identify(request: &mut Request<'_>) {
+    let (mut made, mut open) = (0, VecDeque::new());
+    for content in request.messages.iter_mut().flat_map(|message| &mut message.content) {
+        match content {
+            Content::Call(call) if call.id.is_empty() => {
+                call.id = format!("call_without_id_{made}").into();
+                made += 1;
+                open.push_back((call.id.clone(), call.name.clone()));
+            }
+            Content::Result(result) if result.id.is_empty() => {
+                if let Some((id, name)) = open.pop_front() {
+                    (result.id, result.name) = (id, Some(name));
+                }
+            }
+            _ => {}
+        }
+    }
+}
 
 /// The id, or one that is made of it where it does not match `^[a-zA-Z0-9_-]{1,64}$`: the same for the call and its result,
 /// and different for different ids. Wire facts §6: `functions.get:0`.
@@ -38,6 +63,19 @@ pub(super) fn arguments<'r>(input: &'r Input<'_>) -> Json<'r> {
     made(format!(r#"{{"{key}":{value}}}"#))
 }
 
+/// The free text in the arguments of a function that stands for a custom tool, `{"input":"…"}`; whatever else a model
+/// wrote, as it is.
+pub(super) fn free_text(arguments: Cow<'_, str>) -> Cow<'_, str> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        input: String,
+    }
+    match serde_json::from_str::<Wrapped>(&arguments) {
+        Ok(Wrapped { input }) => Cow::Owned(input),
+        Err(_) => arguments,
+    }
+}
+
 /// A text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -65,6 +103,45 @@ mod tests {
     }
 
     #[test]
+    fn calls_without_ids_and_their_results_are_told_apart() {
+        use crate::chat::{
+            content::{Call, ToolResult},
+            request::{Message, Role},
+        };
+        let call = |id: &'static str, name: &'static str| {
+            Content::Call(Call {
+                id: id.into(),
+                name: name.into(),
+                input: Input::Json("{}".into()),
+                signature: None,
+            })
+        };
+        let result = |id: &'static str, name: &'static str| {
+            let name = (!name.is_empty()).then(|| name.into());
+            Content::Result(ToolResult {
+                id: id.into(),
+                name,
+                content: Vec::new(),
+                error: false,
+                cache: None,
+            })
+        };
+        let message = |role, content| Message { role, content, at: 0 };
+        let mut request = Request {
+            messages: vec![
+                message(Role::Assistant, vec![call("", "a"), call("x", "b"), call("", "c")]),
+                message(Role::User, vec![result("", ""), result("x", "b"), result("", ""), result("", "")]),
+            ],
+            ..Request::default()
+        };
+        identify(&mut request);
+        let (first, second) = ("call_without_id_0", "call_without_id_1");
+        assert_eq!(request.messages[0].content, [call(first, "a"), call("x", "b"), call(second, "c")]);
+        let results = [result(first, "a"), result("x", "b"), result(second, "c"), result("", "")];
+        assert_eq!(request.messages[1].content, results);
+    }
+
+    #[test]
     fn the_input_of_a_call_is_an_object_whatever_the_model_wrote() {
         for (written, object) in [
             (r#"{"a": 1.0}"#, r#"{"a": 1.0}"#),
@@ -76,6 +153,10 @@ mod tests {
         ] {
             assert_eq!(arguments(&Input::Json(written.into())).text(), object, "{written}");
         }
-        assert_eq!(arguments(&Input::Text("a\n\"b\"".into())).text(), r#"{"input":"a\n\"b\""}"#);
+        let text = Input::Text("a\n\"b\"".into());
+        let wrapped = arguments(&text);
+        assert_eq!(wrapped.text(), r#"{"input":"a\n\"b\""}"#);
+        assert_eq!(free_text(wrapped.text().into()), "a\n\"b\"");
+        assert_eq!(free_text("{}".into()), "{}");
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! What the answer is, only the folder knows. Clients and providers are two lists, since a format may have one side only.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{
-    anthropic, bedrock,
-    gemini::{self, ingress::stream::Framing},
+    anthropic, bedrock, call,
+    gemini::{self, egress::Api, ingress::stream::Framing},
     json::Malformed,
     openai_chat, openai_responses,
     translate::{Asked, Decoder, Encoder, Target, Unreadable},
@@ -44,17 +46,44 @@ pub enum Spoken {
     Converse,
 }
 
+/// A format in which providers are asked how many tokens a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// Anthropic's `count_tokens`.
+    Messages,
+    /// Google's `countTokens`, in one of its two.
+    Gemini(Api),
+}
+
 impl Client {
     /// Reads a request.
     ///
     /// # Errors
     /// See the folder's `ingress::request::read`.
     pub fn read(self, body: &[u8]) -> Result<Request<'_>, Malformed> {
-        match self {
+        let mut request = match self {
             Self::Chat => openai_chat::ingress::request::read(body),
             Self::Responses => openai_responses::ingress::request::read(body),
             Self::Messages => anthropic::ingress::request::read(body),
             Self::Gemini(framing) => gemini::ingress::request::read(body, framing.is_some()),
+        }?;
+        call::identify(&mut request);
+        Ok(request)
+    }
+
+    /// Reads a request whose tokens are to be counted.
+    ///
+    /// # Errors
+    /// See [`Client::read`].
+    pub fn read_count(self, body: &[u8]) -> Result<Request<'_>, Malformed> {
+        if let Self::Gemini(_) = self { gemini::ingress::request::read_count(body) } else { self.read(body) }
+    }
+
+    /// Writes how many there are. OpenAI's clients have no such call.
+    pub fn count(self, tokens: u64) -> Vec<u8> {
+        match self {
+            Self::Chat | Self::Responses | Self::Messages => anthropic::ingress::response::count(tokens),
+            Self::Gemini(_) => gemini::ingress::response::count(tokens),
         }
     }
 
@@ -81,13 +110,13 @@ impl Client {
         }
     }
 
-    /// What clients call a parameter.
-    pub fn parameter(self, parameter: Parameter) -> &'static str {
+    /// What a client calls a parameter of its request.
+    pub fn parameter(self, parameter: Parameter, body: &[u8]) -> Cow<'static, str> {
         match self {
-            Self::Chat => openai_chat::ingress::parameter(parameter),
-            Self::Responses => openai_responses::ingress::parameter(parameter),
-            Self::Messages => anthropic::ingress::parameter(parameter),
-            Self::Gemini(_) => gemini::ingress::parameter(parameter),
+            Self::Chat => openai_chat::ingress::parameter(parameter).into(),
+            Self::Responses => openai_responses::ingress::parameter(parameter).into(),
+            Self::Messages => anthropic::ingress::parameter(parameter).into(),
+            Self::Gemini(_) => gemini::ingress::parameter(parameter, body),
         }
     }
 
@@ -184,6 +213,64 @@ impl Spoken {
         match self {
             Self::Chat | Self::Messages | Self::Converse => None,
             Self::Gemini => gemini::error::retry_after(body),
+        }
+    }
+}
+
+impl Counting {
+    /// Writes a request whose tokens are to be counted.
+    ///
+    /// # Errors
+    /// [`Unsupported`]: content that the format cannot carry.
+    pub fn write(self, request: &Request<'_>, target: &Target<'_>) -> Result<Vec<u8>, Unsupported> {
+        match self {
+            Self::Messages => anthropic::egress::request::write_count(request, target),
+            Self::Gemini(api) => gemini::egress::request::write_count(request, target, api),
+        }
+    }
+
+    /// Reads how many there are.
+    ///
+    /// # Errors
+    /// [`Unreadable`]
+    pub fn read(self, body: &[u8]) -> Result<u64, Unreadable> {
+        match self {
+            Self::Messages => anthropic::egress::response::read_count(body),
+            Self::Gemini(_) => gemini::egress::response::read_count(body),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::content::Content;
+
+    #[test]
+    fn calls_without_ids_keep_their_results_in_whatever_the_client_speaks() {
+        let chat = r#"{"model":"m","messages":[
+            {"role":"assistant","tool_calls":[
+                {"id":"","type":"function","function":{"name":"f","arguments":"{}"}},
+                {"type":"function","function":{"name":"g","arguments":"{}"}}]},
+            {"role":"tool","tool_call_id":"","content":"1"},{"role":"tool","tool_call_id":"","content":"2"}]}"#;
+        let messages = r#"{"model":"m","max_tokens":9,"messages":[
+            {"role":"assistant","content":[
+                {"type":"tool_use","id":"","name":"f","input":{}},{"type":"tool_use","id":"","name":"g","input":{}}]},
+            {"role":"user","content":[
+                {"type":"tool_result","tool_use_id":""},{"type":"tool_result","tool_use_id":""}]}]}"#;
+        // Responses refuses them in plain words.
+        for (client, body) in [(Client::Chat, chat), (Client::Messages, messages)] {
+            let request = client.read(body.as_bytes()).unwrap();
+            let (mut calls, mut results) = (Vec::new(), Vec::new());
+            for content in request.messages.iter().flat_map(|message| &message.content) {
+                match content {
+                    Content::Call(call) => calls.push((call.id.as_ref(), Some(call.name.as_ref()))),
+                    Content::Result(result) => results.push((result.id.as_ref(), result.name.as_deref())),
+                    _ => {}
+                }
+            }
+            assert_eq!(calls, results, "{client:?}");
+            assert!(calls.len() == 2 && calls[0].0 != calls[1].0 && !calls[0].0.is_empty(), "{client:?}");
         }
     }
 }

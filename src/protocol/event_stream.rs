@@ -143,11 +143,6 @@ impl Splitter {
         Ok(length(&self.partial)?.is_some_and(|length| length <= self.partial.len()))
     }
 
-    /// Whether the stream may end here: no message is unfinished.
-    pub fn is_between(&self) -> bool {
-        self.partial.is_empty()
-    }
-
     /// Bytes held at the moment.
     pub fn held(&self) -> usize {
         self.partial.capacity()

@@ -46,7 +46,7 @@ impl Machine {
         ask!(self, stream => stream.seen())
     }
 
-    /// Bytes held: the beginning of an event, and what is kept for an end of our own.
+    /// Bytes held: the beginning of an event, what a translation holds back, and what is kept for an end of our own.
     pub fn held(&self) -> usize {
         ask!(self, stream => stream.held())
     }

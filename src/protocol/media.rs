@@ -1,5 +1,4 @@
-//! Media as both of OpenAI's formats write them in requests: an address, which may hold the bytes itself; files; sound.
-//! Only for reading.
+//! Media as both of OpenAI's formats write them: an address, which may hold the bytes itself; files; sound.
 
 use std::borrow::Cow;
 
@@ -11,19 +10,34 @@ use crate::chat::content::{Audio, Media};
 
 /// An address; one that begins with `data:` holds the bytes itself.
 pub(super) fn read<'a>(value: &Value<'a, '_>) -> Result<Media<'a>, Malformed> {
-    let url = value.text()?;
+    of(value.text()?).ok_or_else(|| value.wrong("an address, or a `data:` URL with a media type and base64"))
+}
+
+/// The same out of a text; `None` for a `data:` URL that has no media type or no base64.
+pub(super) fn of(url: Cow<'_, str>) -> Option<Media<'_>> {
     if !url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-        return Ok(Media::Url(url));
+        return Some(Media::Url(url));
     }
-    let read = match url {
-        Cow::Borrowed(url) => data(url).map(|(mime, base64)| (mime.into(), base64.into())),
+    let (mime, base64) = match url {
+        Cow::Borrowed(url) => data(url).map(|(mime, base64)| (mime.into(), base64.into()))?,
         Cow::Owned(url) => {
-            data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))
+            data(&url).map(|(mime, base64)| (mime.to_owned().into(), base64.to_owned().into()))?
         }
     };
-    let (mime, base64) =
-        read.ok_or_else(|| value.wrong("an address, or a `data:` URL with a media type and base64"))?;
-    Ok(Media::Data { mime, base64 })
+    Some(Media::Data { mime, base64 })
+}
+
+/// The address; of bytes, one that holds them.
+pub(super) fn url<'a>(media: &'a Media<'_>) -> Cow<'a, str> {
+    match media {
+        Media::Data { mime, base64 } => Cow::Owned(format!("data:{mime};base64,{base64}")),
+        Media::Url(text) | Media::Id(text) => Cow::Borrowed(text),
+    }
+}
+
+/// An image of an answer as text, for a format whose answers have no place for one.
+pub(super) fn markdown(media: &Media<'_>) -> String {
+    format!("![image]({})", url(media))
 }
 
 /// A part that is a sound.

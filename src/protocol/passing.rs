@@ -36,7 +36,7 @@ pub trait Dialect {
     fn read<'a>(&mut self, frame: Frame<'a>, seen: &mut Seen) -> Reading<'a>;
 
     /// An error event of ours.
-    fn error(status: u16, message: &str) -> Bytes;
+    fn error(&self, status: u16, message: &str) -> Bytes;
 
     /// From now on what [`cut`](Self::cut) needs to know is kept.
     fn may_be_cut(&mut self);
@@ -214,7 +214,7 @@ impl<D: Dialect> Stream<D> {
             Seen { error: true, .. } => (Bytes::new(), Ending::Broken),
             Seen { done: true, .. } => (Bytes::new(), Ending::Complete),
             Seen { finished: true, .. } => (Bytes::from_static(D::TERMINATOR), Ending::Complete),
-            _ => (D::error(status, message), Ending::Broken),
+            _ => (self.edit.dialect.error(status, message), Ending::Broken),
         }
     }
 }
@@ -346,7 +346,7 @@ mod tests {
             Reading { models, answer: !seen.error, hidden: false, terminator }
         }
 
-        fn error(status: u16, _: &str) -> Bytes {
+        fn error(&self, status: u16, _: &str) -> Bytes {
             status.to_string().into()
         }
 

@@ -38,6 +38,9 @@ pub struct Target<'a> {
     pub max_tokens: u64,
     /// Whether the usage of a stream is asked for where that takes asking.
     pub stream_usage: bool,
+    /// Whether chat completions tell the length of an answer as `max_completion_tokens`, as OpenAI's own do; else as
+    /// `max_tokens`, which everybody else knows.
+    pub max_completion_tokens: bool,
 }
 
 /// An event of a provider's stream, out of its framing.
@@ -67,6 +70,11 @@ pub trait Decoder {
         false
     }
 
+    /// About how many bytes are held back, or kept until the end: they count as memory.
+    fn held(&self) -> usize {
+        0
+    }
+
     /// The provider ended its body: gives what was still held back, and says whether the answer is complete.
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool;
 }
@@ -75,6 +83,11 @@ pub trait Decoder {
 pub trait Encoder {
     /// Writes what an event means to this client, perhaps nothing yet.
     fn push(&mut self, event: Event<'_>, out: &mut Vec<u8>);
+
+    /// About how many bytes are held back, or kept until the end: they count as memory.
+    fn held(&self) -> usize {
+        0
+    }
 
     /// The answer is complete: closes what is open, and writes the terminator.
     fn finish(&mut self, out: &mut Vec<u8>);

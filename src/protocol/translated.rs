@@ -3,6 +3,8 @@
 //! Watched like a stream that passes ([`super::passing`]): whether any output came, how it ends, what it cost. Nothing here
 //! knows a wire format.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{
@@ -54,7 +56,7 @@ struct Writer {
 }
 
 impl Translated {
-    /// A stream from one format into another, by a machine for each. `secrets` are taken out of all that the provider says.
+    /// A stream from one format into another, by a machine for each. `secrets` are taken out of the provider's errors.
     pub fn new(
         framing: Framing,
         (decoder, encoder): (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>),
@@ -74,12 +76,13 @@ impl Translated {
         self.writer.seen
     }
 
-    /// Bytes held while the end of an event is awaited.
+    /// Bytes held while the end of an event is awaited, and by the machines of both formats.
     pub fn held(&self) -> usize {
-        match &self.cutter {
+        let cut = match &self.cutter {
             Cutter::Sse(splitter) => splitter.held(),
             Cutter::EventStream(splitter) => splitter.held(),
-        }
+        };
+        cut + self.decoder.held() + self.writer.encoder.held()
     }
 
     /// Takes the next piece from the upstream; gives what goes to the client, perhaps nothing yet.
@@ -93,7 +96,9 @@ impl Translated {
             _ if writer.seen.done => {}
             Cutter::Sse(splitter) => splitter.push(piece, |event| read(decoder.as_mut(), &event, writer))?,
             Cutter::EventStream(splitter) => {
-                let cut = splitter.push(&piece, |message| hear(decoder.as_mut(), &message, writer));
+                let cut = splitter.push(&piece, |message| {
+                    understand(decoder.as_mut(), message.frame(), writer);
+                });
                 if let Err(unreadable) = cut {
                     writer.unreadable(&unreadable);
                 }
@@ -144,7 +149,7 @@ impl Translated {
             match cutter {
                 Cutter::Sse(_) => read(decoder.as_mut(), &event, writer),
                 Cutter::EventStream(_) => match Message::read(&event) {
-                    Ok(message) => hear(decoder.as_mut(), &message, writer),
+                    Ok(message) => understand(decoder.as_mut(), message.frame(), writer),
                     Err(unreadable) => writer.unreadable(&unreadable),
                 },
             }
@@ -190,19 +195,8 @@ impl Translated {
 
 /// One server-sent event of the provider's.
 fn read(decoder: &mut dyn Decoder, event: &[u8], writer: &mut Writer) {
-    // All of it, since an error is shortened when it is read, which might leave the half of one.
-    let clean = scrubbed(writer.secrets.as_ref(), event);
-    let event = clean.as_deref().map_or(event, str::as_bytes);
     let sse::Fields { name, data: Some(data) } = sse::fields(event) else { return };
     understand(decoder, Frame { name, data: &data }, writer);
-}
-
-/// One message of the provider's.
-fn hear(decoder: &mut dyn Decoder, message: &Message<'_>, writer: &mut Writer) {
-    let Frame { name, data } = message.frame();
-    let clean = scrubbed(writer.secrets.as_ref(), data);
-    let data = clean.as_deref().map_or(data, str::as_bytes);
-    understand(decoder, Frame { name, data }, writer);
 }
 
 /// One event of the provider's, out of its framing.
@@ -275,14 +269,25 @@ impl Writer {
             return;
         }
         (self.seen.error, self.seen.done) = (true, true);
-        // Once more, for it may have had escapes.
         let clean = scrubbed(self.secrets.as_ref(), message.as_bytes());
-        self.encoder.fail(status, clean.as_deref().unwrap_or(message), &mut self.out);
+        let whole = without_a_half(self.secrets.as_ref(), clean.as_deref().unwrap_or(message));
+        self.encoder.fail(status, &whole, &mut self.out);
     }
 
     fn take(&mut self) -> Bytes {
         std::mem::take(&mut self.out).into()
     }
+}
+
+/// An error's text without the half of a secret at its end, where it was shortened when it was read.
+fn without_a_half<'m>(secrets: Option<&Needles>, message: &'m str) -> Cow<'m, str> {
+    let Some(kept) = message.strip_suffix('…') else { return message.into() };
+    let half = |secret: &str| {
+        (1..secret.len()).rev().find(|&end| kept.as_bytes().ends_with(&secret.as_bytes()[..end]))
+    };
+    let longest = secrets.and_then(|secrets| secrets.iter().filter_map(|secret| half(secret)).max());
+    // Secrets are ASCII, so what is left ends where a character does.
+    longest.map_or_else(|| message.into(), |half| format!("{}…", &kept[..kept.len() - half]).into())
 }
 
 fn bit(choice: u32) -> u128 {
@@ -375,6 +380,28 @@ mod tests {
         let error = format!("data: {{\"error\":{{\"message\":\"{long} sk-secret-key\"}}}}\n\n");
         let told = text(&stream().push(error.into()).unwrap());
         assert!(told.contains("xxx …") && !told.contains("sk-"), "{told}");
+    }
+
+    #[test]
+    fn a_good_answer_is_told_as_it_is_whatever_words_it_has() {
+        let said =
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"set it to sk-secret-key\"}}]}\n\n";
+        let told = text(&stream().push(Bytes::from_static(said)).unwrap());
+        assert!(told.contains("set it to sk-secret-key"), "{told}");
+    }
+
+    #[test]
+    fn what_waits_behind_an_open_call_counts_as_held() {
+        let mut stream = stream();
+        let call = |index: u32, input: &str| {
+            let function = format!("{{\"name\":\"f\",\"arguments\":\"{input}\"}}");
+            let calls = format!("[{{\"index\":{index},\"id\":\"c{index}\",\"function\":{function}}}]");
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":{calls}}}}}]}}\n\n")
+        };
+        stream.push(call(0, "{").into()).unwrap();
+        assert_eq!(stream.held(), 0);
+        stream.push(call(1, &"x".repeat(5000)).into()).unwrap();
+        assert!(stream.held() >= 5000, "{}", stream.held());
     }
 
     #[test]

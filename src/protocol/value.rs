@@ -46,18 +46,30 @@ enum Step<'p> {
     Item(usize),
 }
 
-/// What a request says that the neutral form cannot.
+/// What a request says that the neutral form cannot: as many names as fit into a header beside the losses of a writer, and
+/// how much there is beyond them.
 #[derive(Default)]
-pub(in crate::protocol) struct Notes<'a>(Vec<Unsaid<'a>>);
+pub(in crate::protocol) struct Notes<'a> {
+    names: Vec<Unsaid<'a>>,
+    bytes: usize,
+    more: usize,
+    /// Whether some of what is beyond changes the answer.
+    more_matters: bool,
+}
 
 type Members<'a> = SmallVec<[(Cow<'a, str>, &'a str); 8]>;
 
 struct MembersVisitor;
 
-/// More members than this has no object that is read here.
-const MOST_MEMBERS: usize = 1000;
+/// More members than this has no object that is read here: a catalogue of tags has thousands, and each takes 40 bytes, so
+/// that short ones take several times the memory of their text.
+const MOST_MEMBERS: usize = 1 << 16;
 /// More names than this tell nobody anything.
 const MOST_NOTES: usize = 64;
+/// The bytes of all names together: what of a header proxies are sure to pass, less what writers lose.
+const MOST_BYTES: usize = 3000;
+/// The characters of a name; a longer one is cut.
+const MOST_CHARACTERS: usize = 100;
 
 impl<'a, 'p> Value<'a, 'p> {
     /// As it is written.
@@ -240,7 +252,7 @@ impl<'a> Object<'a, '_> {
     /// Notes every member that is not `known`.
     pub(in crate::protocol) fn rest(&self, known: &[&str], notes: &mut Notes<'a>) {
         for (at, (key, raw)) in self.members.iter().enumerate() {
-            if *raw != "null" && !known.contains(&key.as_ref()) {
+            if !is_nothing(raw) && !known.contains(&key.as_ref()) {
                 let path = Path { above: Some(&self.path), step: Step::Key(self.written(at)) };
                 notes.lose(path.name(), false);
             }
@@ -249,7 +261,7 @@ impl<'a> Object<'a, '_> {
 
     /// Notes a member that the neutral form has no place for, if it is there.
     pub(in crate::protocol) fn unsaid(&self, key: &str, hint: bool, notes: &mut Notes<'a>) {
-        if let Some(value) = self.get(key) {
+        if let Some(value) = self.get(key).filter(|value| !is_nothing(value.raw)) {
             notes.lose(value.path.name(), hint);
         }
     }
@@ -272,15 +284,29 @@ impl<'a> Object<'a, '_> {
 impl<'a> Notes<'a> {
     /// Notes a name once.
     pub(in crate::protocol) fn lose(&mut self, name: impl Into<Cow<'a, str>>, hint: bool) {
-        let name = name.into();
-        if self.0.len() < MOST_NOTES && !self.0.iter().any(|unsaid| unsaid.name == name) {
-            self.0.push(Unsaid { name, hint });
+        let mut name = name.into();
+        if let Some((end, _)) = name.char_indices().nth(MOST_CHARACTERS) {
+            name = name[..end].to_owned().into();
+        }
+        if self.names.iter().any(|unsaid| unsaid.name == name) {
+            return;
+        }
+        if self.names.len() < MOST_NOTES && self.bytes + name.len() <= MOST_BYTES {
+            self.bytes += name.len();
+            self.names.push(Unsaid { name, hint });
+        } else {
+            self.more += 1;
+            self.more_matters |= !hint;
         }
     }
 
-    /// All that was noted.
+    /// All that was noted; the last name may stand for those that are not there: `and-12-more`.
     pub(in crate::protocol) fn into_unsaid(self) -> Vec<Unsaid<'a>> {
-        self.0
+        let Self { mut names, more, more_matters, .. } = self;
+        if more > 0 {
+            names.push(Unsaid { name: format!("and-{more}-more").into(), hint: !more_matters });
+        }
+        names
     }
 }
 
@@ -342,6 +368,12 @@ impl<'de> Visitor<'de> for MembersVisitor {
         }
         Ok(members)
     }
+}
+
+/// Whether a member says nothing that its absence would not: `null`, or an empty list. An empty object may be a switch.
+fn is_nothing(raw: &str) -> bool {
+    let list = raw.strip_prefix('[').and_then(|raw| raw.strip_suffix(']'));
+    raw == "null" || list.is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// Whether it is two names (RFC 6838) with a slash between them, perhaps with parameters, and no comma: in a `data:` URL
@@ -406,7 +438,7 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_for_is_noted_once_by_its_name() {
-        let body = object(r#"{"a":[{"x":1},{"x":2,"y":null}],"z":1}"#);
+        let body = object(r#"{"a":[{"x":1},{"x":2,"y":null}],"z":1,"w":[ ],"v":[]}"#);
         let mut notes = Notes::default();
         let list = body.need("a").unwrap();
         list.items(|_, item| {
@@ -415,7 +447,8 @@ mod tests {
         })
         .unwrap();
         body.unsaid("z", true, &mut notes);
-        body.rest(&["a", "z"], &mut notes);
+        body.unsaid("v", false, &mut notes);
+        body.rest(&["a", "z", "v"], &mut notes);
         let noted: Vec<_> =
             notes.into_unsaid().into_iter().map(|unsaid| (unsaid.name, unsaid.hint)).collect();
         assert_eq!(noted, [("a.x".into(), false), ("z".into(), true)]);
@@ -434,8 +467,24 @@ mod tests {
         let json = format!("{{{}}}", members.join(","));
         let mut notes = Notes::default();
         object(&json).rest(&[], &mut notes);
-        assert_eq!(notes.into_unsaid().len(), MOST_NOTES);
+        let unsaid = notes.into_unsaid();
+        assert_eq!(unsaid.len(), MOST_NOTES + 1, "none beyond the last, which says how many there are");
+        assert_eq!(unsaid[MOST_NOTES], Unsaid { name: "and-936-more".into(), hint: false });
         let more = json.replace('}', ",\"x\":1}");
         assert!(Object::body(more.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn long_names_are_cut_and_fit_into_a_header_together() {
+        let mut notes = Notes::default();
+        for n in 0..50 {
+            notes.lose(format!("{n:02}{}", "é".repeat(5000)), true);
+        }
+        let unsaid = notes.into_unsaid();
+        let (last, names) = unsaid.split_last().unwrap();
+        assert!(names.iter().all(|unsaid| unsaid.name.chars().count() == MOST_CHARACTERS));
+        assert!(names.iter().map(|unsaid| unsaid.name.len()).sum::<usize>() <= MOST_BYTES);
+        let more = format!("and-{}-more", 50 - names.len());
+        assert_eq!((last.name.as_ref(), last.hint), (more.as_str(), true));
     }
 }

@@ -1,6 +1,7 @@
 //! Step 7: what came back from a provider, on its way to the client.
 
 use actors::{provider::Rope, quota::Reservation};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
@@ -20,7 +21,7 @@ use super::{
     translation::{DROPPED, Translation},
 };
 use crate::{
-    config::secret::Secrets,
+    config::secret::{Needles, Secrets},
     error::{Error, Ours, Provider as Fault},
     protocol::{machine::Machine, splice, translated::Framing},
     upstream,
@@ -84,7 +85,7 @@ pub(super) async fn answer(
         if ask.translation.is_some() && !ask.is_stream() {
             return Err(Fault::Unreadable("it is a stream, which was not asked for".to_owned()).into());
         }
-        let machine = ask.machine(framing, call.secrets.needles());
+        let machine = ask.machine(framing, needles(call));
         return stream(router, &ask, head, (source, machine), silence, call).await;
     }
     let mut source = source;
@@ -92,7 +93,7 @@ pub(super) async fn answer(
     while let Some(piece) = source.next_piece(&mut silence).await? {
         gathered.push(piece)?;
     }
-    Ok(whole(&ask, head, gathered.finish(), call).await?)
+    whole(&ask, head, gathered.finish(), call).await
 }
 
 /// An error of the upstream, with as much of its body as came: its status counts, however the body ends.
@@ -110,7 +111,8 @@ async fn refused(
         && gathered.push(piece).is_ok()
     {}
     // Before it is shortened, which might leave the half of one.
-    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets));
+    let body = respond::scrubbed(gathered.finish().bytes, &call.secrets);
+    let (status, body) = (head.status, respond::scrubbed(body, &ask.target.configured));
     let translation = ask.translation.as_ref();
     let meaning = translation.map(|translation| translation.fault(status.as_u16(), &head.headers, &body));
     let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
@@ -118,6 +120,13 @@ async fn refused(
         headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
     }
     Ok(Fault::Status { status, body, headers, meaning })
+}
+
+/// What errors of a stream must not tell: all that is configured; of a call with a credential of its own, what opens its
+/// provider.
+fn needles(call: &Call) -> Option<Needles> {
+    let configured = call.target.as_ref().filter(|target| target.secrets == call.secrets);
+    configured.map_or(&call.secrets, |target| &target.configured).needles()
 }
 
 async fn stream(
@@ -148,7 +157,7 @@ async fn stream(
     Ok(response)
 }
 
-async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Fault> {
+async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result<Response<Content>, Error> {
     let Held { mut bytes, memory } = held;
     if let Some(translation) = &ask.translation {
         return translated(translation, ask, head, Held { bytes, memory }, call).await;
@@ -179,26 +188,40 @@ async fn translated(
     translation: &Translation,
     ask: &Ask<'_>,
     head: Head,
-    Held { bytes, memory }: Held,
+    Held { bytes, mut memory }: Held,
     call: &mut Call,
-) -> Result<Response<Content>, Fault> {
-    if ask.is_stream() {
-        return Err(Fault::Unreadable("it is no stream".to_owned()));
-    }
+) -> Result<Response<Content>, Error> {
     let secrets = call.secrets.clone();
-    // All of it, since what it says when it is no answer is shortened.
-    let bytes = respond::scrubbed(bytes, &secrets);
-    let answer = translation.answer(&bytes, ask.body(), &ask.target.id, call.estimate.unwrap_or_default());
+    if ask.is_stream() {
+        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &secrets)).into());
+    }
+    let estimate = call.estimate.unwrap_or_default();
+    let read = |bytes: &[u8]| translation.answer(bytes, ask.body(), &ask.target.id, estimate);
+    // What is no answer is read again without the secrets in it, since what it says is shortened.
+    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes.clone(), &secrets)));
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
+    meter::count_whole(usage, &bytes, call);
+    drop(bytes);
+    if !memory.resize(body.len()) {
+        return Err(Ours::Memory.into());
+    }
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
     let mut response = respond(head, content, &secrets);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, false).await;
     call.answering();
-    meter::count_whole(usage, &bytes, call);
     call.settle(usage);
     Ok(response)
+}
+
+/// What came whole with a good status where a stream was asked for: an error by its meaning, else nothing of use.
+fn no_stream(translation: &Translation, headers: &HeaderMap, body: Bytes) -> Fault {
+    let Some(meaning) = translation.error_in(headers, &body) else {
+        return Fault::Unreadable("it is no stream".to_owned());
+    };
+    let status = StatusCode::from_u16(meaning.kind.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    Fault::Status { status, body, headers: Box::default(), meaning: Some(meaning) }
 }
 
 /// Tells the client what its provider was not told.

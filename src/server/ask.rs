@@ -6,13 +6,20 @@ use actors::provider::{Outgoing, credential::Opened};
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{body::Held, call, counting::Counting, credential, router::Upstream, translation::Translation};
+use super::{
+    body::Held,
+    call,
+    counting::Counting,
+    credential,
+    router::Upstream,
+    translation::{self, Translation},
+};
 use crate::{
-    error::{Caller, Error},
+    error::{Caller, Error, Ours},
     protocol::{
         Call, anthropic,
         dialect::Client as Format,
-        gemini::{self, egress::embeddings::Api, ingress::stream::Framing},
+        gemini::{self, egress::Api, ingress::stream::Framing},
         json::Malformed,
         machine::Machine,
         openai_chat, openai_embeddings, openai_responses,
@@ -117,34 +124,53 @@ impl<'a> Ask<'a> {
     ///
     /// # Errors
     /// The client's fault: what cannot be read as a whole, what the provider cannot be told, and what a strict client
-    /// would not have dropped.
-    pub(super) fn translate(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
+    /// would not have dropped. Ours, when the memory budget has no room for the request as it is written anew.
+    pub(super) async fn translate(
+        &mut self,
+        upstream: &Upstream,
+        unique: String,
+        counting: &Counting,
+    ) -> Result<(), Error> {
         if upstream.speaks(operation(self.operation)) {
             return Ok(());
         }
-        if matches!(self.operation, Call::CountMessages | Call::CountGenerate) {
+        let Some(client) = self.read.dialect() else { return self.translate_embeddings(upstream, unique) };
+        let (body, target) = (self.held.bytes.clone(), Arc::clone(&self.target));
+        let is_strict = translation::is_strict(&self.head.headers);
+        let between = (client, upstream.spoken());
+        let (size, asked) = (body.len(), upstream.counting().filter(|_| self.is_count()));
+        if self.is_count() && asked.is_none() {
             self.counted_here = true;
             return Ok(());
         }
-        let Some(client) = self.read.dialect() else { return self.translate_embeddings(upstream, unique) };
-        let between = (client, upstream.spoken());
-        let translation =
-            Translation::new(between, &self.held.bytes, &self.target, &self.head.headers, unique)?;
+        let write = move || match asked {
+            Some(counting) => Translation::of_count(between, counting, &body, &target, is_strict, unique),
+            None => Translation::new(between, &body, &target, is_strict, unique),
+        };
+        let written = counting.write(size, write).await?;
+        self.hold(written?)
+    }
+
+    /// Keeps a translation, whose body counts as memory like the client's.
+    fn hold(&mut self, translation: Translation) -> Result<(), Error> {
+        if !self.held.memory.grow(translation.body.len()) {
+            return Err(Ours::Memory.into());
+        }
         self.translation = Some(Box::new(translation));
         Ok(())
     }
 
-    fn translate_embeddings(&mut self, upstream: &Upstream, unique: String) -> Result<(), Caller> {
+    fn translate_embeddings(&mut self, upstream: &Upstream, unique: String) -> Result<(), Error> {
         let apis = [(Operation::BatchEmbed, Api::Gemini), (Operation::Predict, Api::Vertex)];
         let Some((_, api)) = apis.into_iter().find(|(operation, _)| upstream.speaks(*operation)) else {
             return Err(Caller::Malformed(format!(
                 "provider '{}' has no embeddings; ask for a model of another one",
                 self.target.provider
-            )));
+            ))
+            .into());
         };
-        let translation = Translation::of_embeddings(api, &self.held.bytes, &self.target, unique)?;
-        self.translation = Some(Box::new(translation));
-        Ok(())
+        let is_strict = translation::is_strict(&self.head.headers);
+        self.hold(Translation::of_embeddings(api, &self.held.bytes, &self.target, is_strict, unique)?)
     }
 
     /// Whether nothing but the number of its tokens is asked for.
@@ -166,7 +192,8 @@ impl<'a> Ask<'a> {
         match &self.read {
             Read::Chat(request) => request.stream(),
             Read::Responses(request) => request.stream(),
-            Read::Messages(request) => request.stream(),
+            // A request whose tokens are counted may say that it would be one.
+            Read::Messages(request) => request.stream() && !self.is_count(),
             Read::Gemini(.., framing) => framing.is_some(),
             Read::Embeddings(_) => false,
         }

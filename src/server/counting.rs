@@ -1,4 +1,4 @@
-//! Where tokens are counted: short work at once, long work on the threads for blocking work, few at a time, so that one
+//! Where tokens are counted and bodies are written anew: short work at once, long work on the threads for blocking work, few at a time, so that one
 //! client's novel does not delay another client's word.
 
 use std::sync::Arc;
@@ -8,11 +8,15 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     chat::Prompt,
+    error::Ours,
     tokens::{Counter, Progress, Tally},
 };
 
 /// Bytes that are counted at once on the connection's thread: about 0.1 ms of work.
 const AT_ONCE: usize = 8 * 1024;
+
+/// Bytes that are written anew at once: as long as that.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// The counter, and how many long counts run at a time.
 #[derive(Clone)]
@@ -37,6 +41,26 @@ impl Counting {
             Progress::Done(estimate) => estimate.tokens,
             Progress::More(rest) => self.long(body.clone(), Arc::clone(prompt), rest, ceiling).await,
         }
+    }
+
+    /// Writes a body of `size` bytes anew.
+    ///
+    /// # Errors
+    /// [`Ours::Internal`] when that panicked.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Ours> {
+        if size <= WRITTEN_AT_ONCE {
+            return Ok(work());
+        }
+        let permit = Arc::clone(&self.long).acquire_owned().await;
+        let written = spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        written.await.map_err(|_| Ours::Internal)
     }
 
     async fn long<P>(&self, body: Bytes, prompt: Arc<P>, rest: Tally, ceiling: Option<u64>) -> u64

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{body::Content, respond, router::Router, usage};
 use crate::{
     error::Error,
-    protocol::{Operation, Protocol, anthropic, gemini},
+    protocol::{Operation, Protocol},
     route::Target,
 };
 
@@ -96,11 +96,7 @@ pub(super) async fn answer(
 
 /// The estimate of a request's tokens, marked as one.
 pub(super) fn count(protocol: Protocol, estimate: u64) -> Response<Content> {
-    let body = match protocol {
-        Protocol::Google => gemini::ingress::response::count(estimate),
-        Protocol::Anthropic | Protocol::OpenAi => anthropic::ingress::response::count(estimate),
-    };
-    let mut response = respond::json(StatusCode::OK, body);
+    let mut response = respond::json(StatusCode::OK, protocol.errors().count(estimate));
     response.headers_mut().insert(ESTIMATE, HeaderValue::from_static("true"));
     response
 }

@@ -191,7 +191,7 @@ async fn route<'a>(
         Ask::read(operation, head, held, |model| router.routes.find(model, &call.principal).cloned())?;
     let provider = router.provider(&ask.target);
     call.goes_to(&ask.target, provider.forwarded_key(&head.headers)?);
-    ask.translate(&provider.upstream, router.ids.unique())?;
+    ask.translate(&provider.upstream, router.ids.unique(), &router.counting).await?;
     Ok(ask)
 }
 

@@ -189,7 +189,10 @@ fn provider_error(
     secrets: &Secrets,
 ) -> Bytes {
     if let Some(fault) = meaning {
-        return client.error(fault.kind, status, &secrets.scrub(&fault.message), (None, None));
+        // A status that says nothing to the client is no word about its request.
+        let kind =
+            if status == 502 && fault.kind == FaultKind::Invalid { FaultKind::Other } else { fault.kind };
+        return client.error(kind, status, &secrets.scrub(&fault.message), (None, None));
     }
     if client.is_error(body) {
         return body.clone();

@@ -14,7 +14,11 @@ use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
-    protocol::{Prefixes, dialect::Spoken},
+    protocol::{
+        Prefixes,
+        dialect::{self, Spoken},
+        gemini::egress::Api,
+    },
     route::{Routes, Target},
     telemetry::metrics::Metrics,
     tokens::Counter,
@@ -130,6 +134,19 @@ impl Upstream {
             Self::Remote { server: Server::Anthropic(_), .. } => Spoken::Messages,
             Self::Remote { server: Server::Google(_), .. } => Spoken::Gemini,
             Self::Remote { server: Server::Bedrock(_), .. } => Spoken::Converse,
+        }
+    }
+
+    /// How it is asked for the tokens of a request of another format; `None` where it does not count.
+    pub(super) fn counting(&self) -> Option<dialect::Counting> {
+        match self {
+            Self::Remote { server: Server::Anthropic(_), .. } => Some(dialect::Counting::Messages),
+            // Only Vertex AI has `predict`.
+            Self::Remote { server: server @ Server::Google(_), .. } => {
+                let is_vertex = server.speaks(Operation::Predict);
+                Some(dialect::Counting::Gemini(if is_vertex { Api::Vertex } else { Api::Gemini }))
+            }
+            Self::Remote { .. } | Self::Echo { .. } => None,
         }
     }
 

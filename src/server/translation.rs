@@ -1,23 +1,29 @@
 //! What changes of a call whose provider speaks another wire format than its client: the request written anew, and what it
 //! takes to write the answer back. The formats themselves are the folders' matter.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     chat::{
         fault::Fault,
         loss::{Losses, Unsupported},
-        request::Expected,
+        request::{Expected, Unsaid},
         usage::Usage,
     },
     error::Caller,
     protocol::{
         bedrock,
-        dialect::{Client, Spoken},
-        gemini::egress::embeddings::{self, Api, Encoding, Refused},
+        dialect::{Client, Counting, Spoken},
+        gemini::egress::{
+            Api,
+            embeddings::{self, Refused, Vectors},
+        },
         json::Malformed,
         translate::{self, Asked, Decoder, Encoder, Unreadable},
     },
@@ -29,16 +35,13 @@ use crate::{
 pub(super) const DROPPED: HeaderName = HeaderName::from_static("x-nexus-dropped");
 /// `strict`: better no answer than one to another request.
 const FIDELITY: HeaderName = HeaderName::from_static("x-nexus-fidelity");
-/// As many bytes of names as a header should hold.
-const LONGEST: usize = 4096;
 
 /// A call between two formats.
 pub(super) struct Translation {
     client: Client,
     provider: Spoken,
     expected: Expected,
-    /// Embeddings: those are neither's own, but their errors are.
-    embeddings: Option<(Api, Encoding)>,
+    wish: Wish,
     /// What ids of the answer are made of.
     unique: String,
     now: u64,
@@ -46,6 +49,17 @@ pub(super) struct Translation {
     pub(super) body: Bytes,
     /// What was dropped; `None` when nothing was.
     pub(super) dropped: Option<HeaderValue>,
+}
+
+/// What the client asks for.
+#[derive(Clone, Copy)]
+enum Wish {
+    /// The words of a model.
+    Answer,
+    /// Vectors: those are neither's own, but their errors are.
+    Embeddings(Vectors),
+    /// How many tokens its request has.
+    Count(Counting),
 }
 
 impl Translation {
@@ -58,34 +72,51 @@ impl Translation {
         between: (Client, Spoken),
         body: &[u8],
         target: &Target,
-        headers: &HeaderMap,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let (client, provider) = between;
         let request = client.read(body).map_err(|error: Malformed| Caller::Malformed(error.to_string()))?;
         let mut losses = Losses::default();
         let written = provider.write(&request, &wanted(target), &mut losses);
-        let body = written.map_err(|unsupported| {
-            Caller::Malformed(format!("{}: {}", client.place(&unsupported), unsupported.why))
-        })?;
-        let lost = losses.iter().map(|lost| (client.parameter(lost).to_owned(), lost.is_hint()));
-        let unsaid = request.unsaid.iter().map(|unsaid| (unsaid.name.clone().into_owned(), unsaid.hint));
-        let dropped: Vec<_> = unsaid.chain(lost).collect();
-        if headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict")) {
-            strict(&dropped, &target.provider)?;
-        }
-        let (now, expected, dropped) = (now(), request.expected(), names(&dropped));
-        Ok(Self { client, provider, expected, embeddings: None, unique, now, body: body.into(), dropped })
+        let written = written.map_err(|unsupported| unsendable(client, &unsupported))?;
+        let lost = losses.iter().map(|lost| (client.parameter(lost, body), lost.is_hint()));
+        let dropped: Vec<_> = unsaid(&request.unsaid).chain(lost).collect();
+        let (wish, expected, dropped) =
+            (Wish::Answer, request.expected(), told(&dropped, target, is_strict)?);
+        Ok(Self { client, provider, expected, wish, unique, now: now(), body: written.into(), dropped })
     }
 
-    /// Writes a request for embeddings anew. What is dropped of one are hints.
+    /// Writes a request anew whose tokens the provider is to count. What changes no count is not missed.
     ///
     /// # Errors
-    /// What is no such request, or holds what the provider cannot be sent.
+    /// See [`Translation::new`].
+    pub(super) fn of_count(
+        (client, provider): (Client, Spoken),
+        counting: Counting,
+        body: &[u8],
+        target: &Target,
+        is_strict: bool,
+        unique: String,
+    ) -> Result<Self, Caller> {
+        let request = client.read_count(body).map_err(|error| Caller::Malformed(error.to_string()))?;
+        let written = counting.write(&request, &wanted(target));
+        let written = written.map_err(|unsupported| unsendable(client, &unsupported))?;
+        let dropped: Vec<_> = unsaid(&request.unsaid).collect();
+        let (wish, expected) = (Wish::Count(counting), request.expected());
+        let dropped = told(&dropped, target, is_strict)?;
+        Ok(Self { client, provider, expected, wish, unique, now: now(), body: written.into(), dropped })
+    }
+
+    /// Writes a request for embeddings anew.
+    ///
+    /// # Errors
+    /// See [`Translation::new`].
     pub(super) fn of_embeddings(
         api: Api,
         body: &[u8],
         target: &Target,
+        is_strict: bool,
         unique: String,
     ) -> Result<Self, Caller> {
         let written = embeddings::write(body, &wanted(target), api).map_err(|refused| match refused {
@@ -94,16 +125,16 @@ impl Translation {
                 Caller::Malformed(format!("input[{part}]: {why}"))
             }
         })?;
-        let dropped: Vec<_> = written.dropped.iter().map(|name| ((*name).to_owned(), true)).collect();
+        let dropped: Vec<_> = unsaid(&written.unsaid).collect();
         Ok(Self {
             client: Client::Chat,
             provider: Spoken::Gemini,
             expected: Expected::default(),
-            embeddings: Some((api, written.encoding)),
+            wish: Wish::Embeddings(written.vectors),
             unique,
             now: now(),
             body: written.body.into(),
-            dropped: names(&dropped),
+            dropped: told(&dropped, target, is_strict)?,
         })
     }
 
@@ -113,7 +144,7 @@ impl Translation {
         body: &[u8],
         model: &str,
     ) -> (Box<dyn Decoder + Send>, Box<dyn Encoder + Send>) {
-        let encoder = self.client.encoder(self.expected, &self.asked(body, model));
+        let encoder = self.client.encoder(self.expected.clone(), &self.asked(body, model));
         (self.provider.decoder(&self.unique), encoder)
     }
 
@@ -128,31 +159,32 @@ impl Translation {
         model: &str,
         estimate: u64,
     ) -> Result<(Bytes, Option<Usage>), Unreadable> {
-        if let Some(embeddings) = self.embeddings {
-            let (written, said) = embeddings::read(answer, embeddings, model, estimate)?;
-            return Ok((
-                written.into(),
-                said.map(|tokens| Usage { input: Some(tokens), ..Usage::default() }),
-            ));
-        }
-        let answer = self.provider.read(answer, &self.unique)?;
-        let written = self.client.write(&answer, self.expected, &self.asked(body, model));
-        Ok((written.into(), answer.usage))
+        let (written, usage) = match self.wish {
+            Wish::Answer => {
+                let answer = self.provider.read(answer, &self.unique)?;
+                let written = self.client.write(&answer, self.expected.clone(), &self.asked(body, model));
+                (written, answer.usage)
+            }
+            Wish::Embeddings(vectors) => {
+                let (written, said) = embeddings::read(answer, vectors, model, estimate)?;
+                (written, said.map(|tokens| Usage { input: Some(tokens), ..Usage::default() }))
+            }
+            Wish::Count(counting) => (self.client.count(counting.read(answer)?), None),
+        };
+        Ok((written.into(), usage))
     }
 
     /// What the provider is asked for.
     pub(super) fn operation(&self) -> Operation {
-        if let Some((api, _)) = self.embeddings {
-            return match api {
-                Api::Gemini => Operation::BatchEmbed,
-                Api::Vertex => Operation::Predict,
-            };
-        }
-        match self.provider {
-            Spoken::Chat => Operation::Chat,
-            Spoken::Messages => Operation::Messages,
-            Spoken::Gemini => Operation::Generate,
-            Spoken::Converse => Operation::Converse,
+        match (self.wish, self.provider) {
+            (Wish::Embeddings(Vectors { api: Api::Gemini, .. }), _) => Operation::BatchEmbed,
+            (Wish::Embeddings(Vectors { api: Api::Vertex, .. }), _) => Operation::Predict,
+            (Wish::Count(Counting::Messages), _) => Operation::CountMessages,
+            (Wish::Count(Counting::Gemini(_)), _) => Operation::CountTokens,
+            (Wish::Answer, Spoken::Chat) => Operation::Chat,
+            (Wish::Answer, Spoken::Messages) => Operation::Messages,
+            (Wish::Answer, Spoken::Gemini) => Operation::Generate,
+            (Wish::Answer, Spoken::Converse) => Operation::Converse,
         }
     }
 
@@ -160,6 +192,20 @@ impl Translation {
     pub(super) fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Fault<'static> {
         let kind = headers.get(bedrock::error::TYPE).and_then(|kind| kind.to_str().ok());
         self.provider.fault(status, kind, body)
+    }
+
+    /// The error in a body that came with a good status, if it is one.
+    pub(super) fn error_in(&self, headers: &HeaderMap, body: &[u8]) -> Option<Fault<'static>> {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            error: Option<serde::de::IgnoredAny>,
+            message: Option<serde::de::IgnoredAny>,
+            detail: Option<serde::de::IgnoredAny>,
+        }
+        let Said { error, message, detail } = serde_json::from_slice(body).ok()?;
+        error.or(message).or(detail)?;
+        // The status says nothing: what their words do not tell is the provider's fault.
+        Some(self.fault(StatusCode::BAD_GATEWAY.as_u16(), headers, body))
     }
 
     /// After how many seconds an error of the provider wants the call again, where its body says it.
@@ -172,11 +218,17 @@ impl Translation {
     }
 }
 
+/// Whether the client wants no answer rather than one to another request.
+pub(super) fn is_strict(headers: &HeaderMap) -> bool {
+    headers.get(&FIDELITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"strict"))
+}
+
 fn wanted(target: &Target) -> translate::Target<'_> {
     translate::Target {
         model: &target.upstream_name,
         max_tokens: target.max_tokens,
         stream_usage: target.stream_usage,
+        max_completion_tokens: target.max_completion_tokens,
     }
 }
 
@@ -185,9 +237,34 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Refuses a call that would not be the one that was asked for.
-fn strict(dropped: &[(String, bool)], provider: &str) -> Result<(), Caller> {
-    let lost: Vec<_> = dropped.iter().filter(|(_, hint)| !hint).map(|(name, _)| name.as_str()).collect();
+/// Content that the provider cannot be sent.
+fn unsendable(client: Client, unsupported: &Unsupported) -> Caller {
+    Caller::Malformed(format!("{}: {}", client.place(unsupported), unsupported.why))
+}
+
+/// What a reader had no place for: its name, and whether it is a hint.
+fn unsaid<'r>(unsaid: &'r [Unsaid<'_>]) -> impl Iterator<Item = (Cow<'r, str>, bool)> {
+    unsaid.iter().map(|unsaid| (Cow::Borrowed(unsaid.name.as_ref()), unsaid.hint))
+}
+
+/// What the client is told of what was dropped.
+///
+/// # Errors
+/// Where it is strict, and the call would not be the one that was asked for.
+fn told(
+    dropped: &[(Cow<'_, str>, bool)],
+    target: &Target,
+    is_strict: bool,
+) -> Result<Option<HeaderValue>, Caller> {
+    if is_strict {
+        strict(dropped, &target.provider)?;
+    }
+    Ok(names(dropped))
+}
+
+/// Refuses what would change the answer.
+fn strict(dropped: &[(Cow<'_, str>, bool)], provider: &str) -> Result<(), Caller> {
+    let lost: Vec<_> = dropped.iter().filter(|(_, hint)| !hint).map(|(name, _)| name.as_ref()).collect();
     if lost.is_empty() {
         return Ok(());
     }
@@ -197,12 +274,11 @@ fn strict(dropped: &[(String, bool)], provider: &str) -> Result<(), Caller> {
     )))
 }
 
-/// The names in one header, each once.
-fn names(dropped: &[(String, bool)]) -> Option<HeaderValue> {
+/// The names in one header, each once. Readers see to it that they are not too many.
+fn names(dropped: &[(Cow<'_, str>, bool)]) -> Option<HeaderValue> {
     let mut text = String::new();
     for (at, (name, _)) in dropped.iter().enumerate() {
-        let again = dropped[..at].iter().any(|(before, _)| before == name);
-        if again || text.len() + name.len() > LONGEST {
+        if dropped[..at].iter().any(|(before, _)| before == name) {
             continue;
         }
         if !text.is_empty() {
@@ -219,18 +295,15 @@ mod tests {
 
     #[test]
     fn dropped_names_stand_in_one_header_each_once() {
-        let dropped =
-            [("seed".to_owned(), false), ("odd, name\n".to_owned(), true), ("seed".to_owned(), false)];
+        let dropped = [("seed".into(), false), ("odd, name\n".into(), true), ("seed".into(), false)];
         assert_eq!(names(&dropped).unwrap(), "seed,odd__name_");
         assert_eq!(names(&[]), None);
     }
 
     #[test]
     fn only_what_changes_the_answer_is_refused() {
-        assert!(strict(&[("user".to_owned(), true)], "p").is_ok());
-        let Err(Caller::Malformed(why)) = strict(&[("seed".to_owned(), false)], "p") else {
-            panic!("refused")
-        };
+        assert!(strict(&[("user".into(), true)], "p").is_ok());
+        let Err(Caller::Malformed(why)) = strict(&[("seed".into(), false)], "p") else { panic!("refused") };
         assert!(why.contains("seed"), "{why}");
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Uri, header::CONTENT_TYPE, request::Par
 use super::{
     AddressError, Client, Opened, REQUEST_ID, Wanted,
     headers::{self, HeaderRules},
-    keyed,
+    keyed, query,
     sigv4::{self, Scope},
 };
 use crate::protocol::splice::Rope;
@@ -86,7 +86,7 @@ impl Addresses {
     /// The model is one segment of the path.
     fn new(base: &str, model: &str) -> Result<Self, AddressError> {
         let mut path = format!("{base}/model/");
-        sigv4::encode(model, |_| false, &mut path);
+        query::encode(model, |_| false, &mut path);
         let at = |end: &str| format!("{path}/{end}").parse::<Uri>().map_err(AddressError::Url);
         Ok(Self { whole: at("converse")?, streamed: at("converse-stream")? })
     }

@@ -13,6 +13,7 @@ use http::{
     request::Parts,
 };
 
+use super::query;
 use crate::config::secret::Secret;
 
 /// Who signs.
@@ -105,7 +106,7 @@ fn trimmed(value: &HeaderValue) -> String {
 /// The path as it is in the address, percent-encoded once more: every service but S3 wants that.
 fn path(uri: &Uri) -> String {
     let mut path = String::with_capacity(uri.path().len());
-    encode(uri.path(), |byte| byte == b'/', &mut path);
+    query::encode(uri.path(), |byte| byte == b'/', &mut path);
     path
 }
 
@@ -117,18 +118,6 @@ fn query(uri: &Uri) -> String {
     pairs.sort_unstable();
     let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
-}
-
-/// Appends the text, percent-encoded but for letters, digits, `-._~`, and what else is `kept`.
-pub(super) fn encode(text: &str, kept: impl Fn(u8) -> bool, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept(byte) {
-            into.push(char::from(byte));
-        } else {
-            // A `String` takes everything.
-            let _ = write!(into, "%{byte:02X}");
-        }
-    }
 }
 
 fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {

@@ -22,7 +22,7 @@ fn server(kind: &ProviderKind) -> Server {
 
 fn openai(key: Option<&str>) -> Server {
     let remote = remote("http://h/v1", key);
-    server(&ProviderKind::OpenAi { remote, responses: true, stream_usage: true })
+    server(&ProviderKind::OpenAi { remote, responses: true, stream_usage: true, max_completion_tokens: true })
 }
 
 fn anthropic(key: Option<&str>) -> Server {
@@ -41,7 +41,14 @@ fn vertex(location: &str) -> Server {
 
 fn azure(base_url: &'static str, version: Option<&str>, key: Option<&str>) -> Server {
     let (remote, api_version) = (remote(base_url, key), version.map(str::to_owned));
-    server(&ProviderKind::Azure { remote, api_version, entra: None, responses: true, stream_usage: true })
+    server(&ProviderKind::Azure {
+        remote,
+        api_version,
+        entra: None,
+        responses: true,
+        stream_usage: true,
+        max_completion_tokens: true,
+    })
 }
 
 /// A server of one kind, by its key.
@@ -130,7 +137,8 @@ fn every_operation_has_its_path() {
             && !azure.speaks(Generate)
     );
     let remote = remote("http://h", None);
-    let plain = ProviderKind::OpenAi { remote, responses: false, stream_usage: true };
+    let plain =
+        ProviderKind::OpenAi { remote, responses: false, stream_usage: true, max_completion_tokens: true };
     assert!(!server(&plain).speaks(Responses));
     assert_target(&server(&plain), Chat, "m", whole, "/chat/completions");
 }

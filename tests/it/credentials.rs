@@ -92,6 +92,21 @@ async fn a_client_of_googles_reaches_vertex_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_client_of_anthropics_has_vertex_count_the_parts_of_its_request() {
+    let upstream = Upstream::always(|| Reply::json(r#"{"totalTokens":7,"totalBillableCharacters":5}"#)).await;
+    let tokens = Upstream::always(token).await;
+    let (_folder, file) = account(&tokens);
+    let nexus = Nexus::start(&vertex(&upstream, &file)).await;
+    let user = json!([{"role": "user", "content": "Hello"}]);
+    let body = json!({"model": "vertex/gemini-2.5-pro", "messages": user}).to_string();
+    let answer = Request::post("/v1/messages/count_tokens", body).send(&nexus).await.fine();
+    assert_eq!(answer.json(), json!({"input_tokens": 7}));
+    assert!(upstream.last().uri.path().ends_with("/publishers/google/models/gemini-2.5-pro:countTokens"));
+    let contents = json!([{"role": "user", "parts": [{"text": "Hello"}]}]);
+    assert_eq!(upstream.last().json(), json!({"contents": contents}));
+}
+
+#[tokio::test]
 async fn embeddings_of_vertex_are_its_predictions() {
     let upstream = Upstream::always(|| {
         let embeddings = json!({"values": [0.5], "statistics": {"token_count": 2, "truncated": false}});

@@ -55,6 +55,29 @@ async fn several_texts_go_in_one_call_and_come_back_in_order() {
 }
 
 #[tokio::test]
+async fn what_google_cannot_be_told_is_named_and_refused_to_the_strict() {
+    let (upstream, nexus) = start(json!({"embeddings": [{"values": [1]}]})).await;
+    let body = json!({"model": "g/e", "input": "x", "user": "u", "input_type": "query"});
+    let answer = ask(&nexus, body.clone()).await.fine();
+    assert_eq!(answer.header("x-nexus-dropped"), Some("user,input_type"));
+    let strict =
+        |body: Value| Request::post(EMBEDDINGS, body.to_string()).header("x-nexus-fidelity", "strict");
+    let answer = strict(body).send(&nexus).await;
+    let message = answer.refused(StatusCode::BAD_REQUEST, "invalid_request_error").message;
+    assert!(message.contains("cannot be told: input_type;"), "{message}");
+    assert_eq!(upstream.seen().calls.len(), 1);
+    let hint = json!({"model": "g/e", "input": "x", "user": "u"});
+    assert_eq!(strict(hint).send(&nexus).await.fine().header("x-nexus-dropped"), Some("user"));
+}
+
+#[tokio::test]
+async fn another_number_of_vectors_than_of_texts_is_no_answer() {
+    let (_upstream, nexus) = start(json!({"embeddings": [{"values": [1]}]})).await;
+    let answer = ask(&nexus, json!({"model": "g/e", "input": ["one", "two"]})).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+}
+
+#[tokio::test]
 async fn base64_is_made_where_it_is_asked_for_and_counts_are_the_providers() {
     let (_upstream, nexus) =
         start(json!({"embeddings": [{"values": [1, 2]}], "usageMetadata": {"promptTokenCount": 3}})).await;

@@ -43,4 +43,5 @@ mod shutdown;
 mod slow;
 mod streaming;
 mod tls;
+mod translated;
 mod upstream;

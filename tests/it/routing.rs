@@ -178,6 +178,19 @@ async fn a_wrong_method_is_answered_with_the_methods_that_are_allowed() {
         assert_eq!(answer.header("allow"), Some(allowed), "{target}");
         answer.error();
     }
+    // At the root, in the shape of the client that is known by its headers.
+    let list = || Request::post("/v1/models", "{}");
+    let clients = [
+        (list(), "/error/type", json!("invalid_request_error")),
+        (list().header("anthropic-version", "2023-06-01"), "/type", json!("error")),
+        (list().header("x-goog-api-key", "k"), "/error/code", json!(405)),
+    ];
+    for (request, at, shape) in clients {
+        let answer = request.send(&nexus).await;
+        assert_eq!((answer.status, answer.json().pointer(at)), (405, Some(&shape)), "{answer:?}");
+    }
+    let unknown = Request::post("/v1beta/models/echo/m:embedContent", "{}").send(&nexus).await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["status"]), (404, &json!("NOT_FOUND")));
     let answer = Request::post(MODELS, "{}").send(&nexus).await;
     assert_eq!(answer.status, 405);
     assert!(answer.header("allow").unwrap().split(',').any(|method| method.trim() == "GET"), "{answer:?}");

@@ -160,7 +160,7 @@ def test_thoughts_come_back_unchanged_in_the_next_turn(gemini, scripted, kind, s
 def test_count_of_tokens(gemini, kind):
     answer = gemini.models.count_tokens(model=f"{kind}/m", contents="Hello")
     headers = {name.lower(): value for name, value in answer.sdk_http_response.headers.items()}
-    own = kind == "google"
+    own = kind in ("anthropic", "google")
     assert headers.get("x-nexus-estimate") == (None if own else "true")
     assert answer.total_tokens == (model.COUNTED if own else 8)
 

@@ -30,8 +30,13 @@ pub(super) fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind
         "google" => google(view, check),
         "openai" => {
             let remote = remote(view, "https://api.openai.com/v1", check);
-            let responses = view.get("responses").unwrap_or_else(|| is_openais(&remote.base_url));
-            ProviderKind::OpenAi { remote, responses, stream_usage: view.value("stream_usage") }
+            let openais = is_openais(&remote.base_url);
+            ProviderKind::OpenAi {
+                remote,
+                responses: view.get("responses").unwrap_or(openais),
+                stream_usage: view.value("stream_usage"),
+                max_completion_tokens: max_completion_tokens(view, openais),
+            }
         }
         _ => return None,
     })
@@ -117,7 +122,14 @@ fn azure(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {
         entra,
         responses: view.get("responses").unwrap_or(true),
         stream_usage: view.value("stream_usage"),
+        max_completion_tokens: max_completion_tokens(view, true),
     }
+}
+
+/// Whether the length of an answer goes by its newer name: what is written, else what the server is known to take. Few
+/// that are compatible with OpenAI know the newer one, and OpenAI's reasoning models refuse the older one.
+fn max_completion_tokens(view: View<'_>, default: bool) -> bool {
+    view.get::<String>("max_tokens_field").map_or(default, |field| field == "max_completion_tokens")
 }
 
 fn bedrock(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::fault::{Fault, FaultKind};
+use crate::chat::fault::{Fault, FaultKind, short};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -44,9 +44,6 @@ struct Said {
 /// send the whole conversation instead.
 pub(super) const THREAD: &str =
     "to keep it takes a provider that speaks Anthropic's protocol itself, and this model's does not";
-
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
 
 /// An error body. `limit` names the rule that refused.
 pub fn body(kind: FaultKind, status: u16, message: &str, limit: Option<&str>) -> Bytes {
@@ -120,6 +117,7 @@ impl Said {
             r#type: Option<serde_json::Value>,
             error: Option<serde_json::Value>,
             message: Option<serde_json::Value>,
+            detail: Option<serde_json::Value>,
         }
         let Ok(wire) = serde_json::from_slice::<Wire>(body) else { return Self::default() };
         let error = wire.error.unwrap_or_default();
@@ -130,21 +128,12 @@ impl Said {
             // Servers that only resemble Anthropic's say it in fewer words.
             message: text(&error["message"])
                 .or_else(|| text(&error))
-                .or_else(|| wire.message.as_ref().and_then(text)),
+                .or_else(|| wire.message.as_ref().and_then(text))
+                .or_else(|| {
+                    wire.detail.as_ref().map(|detail| text(detail).unwrap_or_else(|| detail.to_string()))
+                }),
         }
     }
-}
-
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -210,10 +199,16 @@ mod tests {
         assert_eq!(message(b" <html> \n"), "<html>");
         assert_eq!(message(b""), "the provider gave no reason");
         assert_eq!(message(b"\xff"), "\u{fffd}");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
         assert_eq!(read(529, b"{}").kind, FaultKind::Overloaded);
         for other in [&b"{}"[..], b"[]", br#"{"error":{"message":"m","type":"t"}}"#, br#"{"type":"error"}"#] {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));
         }
+    }
+
+    #[test]
+    fn what_a_server_in_front_says_is_the_message() {
+        assert_eq!(read(422, br#"{"detail":"no such field"}"#).message, "no such field");
+        assert_eq!(read(422, br#"{"detail":[{"msg":"d"}]}"#).message, r#"[{"msg":"d"}]"#);
     }
 }

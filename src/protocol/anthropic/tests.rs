@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::{egress, error, ingress, passing};
 use crate::{
     chat::{
+        content::Content,
         fault::FaultKind,
         loss::Losses,
-        request::Expected,
+        request::{Expected, Request},
         response::{Choice, Event, Response},
     },
     protocol::{
@@ -85,18 +86,31 @@ pub(super) fn translated(stream: &str, cut: usize) -> Vec<u8> {
     out
 }
 
+/// Text of blanks alone is not sent.
+fn without_blanks(mut request: Request<'_>) -> Request<'_> {
+    for message in &mut request.messages {
+        message.content.retain(|part| !matches!(part, Content::Text(text) if text.text.trim().is_empty()));
+    }
+    request
+}
+
 #[test]
 fn a_recorded_request_comes_back_from_the_neutral_form() {
     for Recorded { name, request, .. } in recorded() {
         let read = ingress::request::read(request.as_bytes()).unwrap();
         assert_eq!(read.unsaid, [], "{name}");
         let said: Value = serde_json::from_str(&request).unwrap();
-        let target = Target { model: said["model"].as_str().unwrap(), max_tokens: 1, stream_usage: true };
+        let target = Target {
+            model: said["model"].as_str().unwrap(),
+            max_tokens: 1,
+            stream_usage: true,
+            max_completion_tokens: true,
+        };
         let mut losses = Losses::default();
         let written = egress::request::write(&read, &target, &mut losses).unwrap();
         assert_eq!(losses, Losses::default(), "{name}");
         let again = ingress::request::read(&written).unwrap();
-        assert_eq!(again, read, "{name}");
+        assert_eq!(again, without_blanks(read), "{name}");
     }
 }
 

@@ -8,15 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::fault::{Fault, FaultKind},
+    chat::fault::{Fault, FaultKind, short},
     protocol::json,
 };
 
 /// The header in which the head of an answer names the type.
 pub const TYPE: &str = "x-amzn-errortype";
-
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
 
 /// The body of an error.
 #[derive(Default, Deserialize)]
@@ -29,11 +26,19 @@ struct Said<'a> {
     capital_message: Option<&'a RawValue>,
     #[serde(borrow, rename = "originalMessage")]
     original_message: Option<&'a RawValue>,
+    /// What servers in front of it say: FastAPI's word.
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
 }
 
 impl Said<'_> {
     fn message(&self) -> Option<String> {
-        [self.message, self.capital_message, self.original_message].into_iter().find_map(filled)
+        [self.message, self.capital_message, self.original_message].into_iter().find_map(filled).or_else(
+            || {
+                let detail = self.detail?;
+                filled(self.detail).or_else(|| Some(detail.get().to_owned()))
+            },
+        )
     }
 }
 
@@ -99,18 +104,6 @@ fn meaning(name: &str) -> Option<FaultKind> {
     })
 }
 
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,10 +153,12 @@ mod tests {
         let message = |body: &[u8]| read(500, None, body).message.into_owned();
         assert_eq!(message(br#"{"Message":"m"}"#), "m");
         assert_eq!(message(br#"{"message":"","originalMessage":"o","originalStatusCode":500}"#), "o");
+        assert_eq!(message(br#"{"detail":"d"}"#), "d");
+        assert_eq!(message(br#"{"detail":[{"msg":"d"}]}"#), r#"[{"msg":"d"}]"#);
         assert_eq!(message(b" plain \n"), "plain");
         assert_eq!(message(b""), "the provider gave no reason");
         assert_eq!(message(b"\xff"), "\u{fffd}");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
     }
 
     #[test]

@@ -14,10 +14,20 @@ impl Model {
     /// The model of this name.
     pub(in crate::protocol) fn named(name: &str) -> Self {
         let Some(at) = name.find("claude") else { return Self { version: None } };
+        let parts = || name[at..].split(['-', '.', '@', ':']);
+        // Bedrock ends its names with a revision, `-v1:0`, which only of the oldest is the version: `claude-v2:1`.
+        let is_revision = |part: &&str| part.strip_prefix('v').is_some_and(|rest| rest.parse::<u8>().is_ok());
+        let oldest = parts().find(|part| !matches!(*part, "claude" | "instant")).filter(is_revision);
+        let parts = parts().take_while(|part| oldest.is_some() || !is_revision(part));
         // A date is no number here: it does not fit.
-        let mut numbers = name[at..].split(['-', '.', '@', ':']).map(|part| part.parse::<u8>().ok());
+        let mut numbers = parts.map(|part| part.trim_start_matches('v').parse::<u8>().ok());
         let major = numbers.by_ref().find_map(|number| number);
         Self { version: major.map(|major| (major, numbers.next().flatten().unwrap_or(0))) }
+    }
+
+    /// Whether it can think.
+    pub(in crate::protocol) fn thinks(self) -> bool {
+        self.since(3, 7).unwrap_or(true)
     }
 
     /// Whether it can be told to think as it likes.
@@ -75,6 +85,12 @@ mod tests {
             ("claude-opus-5", Some((5, 0))),
             ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", Some((3, 7))),
             ("eu.anthropic.claude-sonnet-4-20250514-v1:0", Some((4, 0))),
+            ("anthropic.claude-v2", Some((2, 0))),
+            ("anthropic.claude-v2:1", Some((2, 1))),
+            ("anthropic.claude-instant-v1", Some((1, 0))),
+            ("anthropic.claude-3-haiku-20240307-v1:0", Some((3, 0))),
+            // A name that is not known yet: its revision is no version.
+            ("us.anthropic.claude-next-v1:0", None),
             ("claude", None),
             ("m-4-7", None),
         ] {
@@ -89,6 +105,12 @@ mod tests {
         assert!(old.takes_budget() && !old.adapts() && old.is_sampled() && !old.is_strict());
         assert!(!new.takes_budget() && new.adapts() && !new.is_sampled() && new.is_strict());
         assert!(unknown.takes_budget() && unknown.adapts() && unknown.is_sampled() && unknown.is_strict());
+        assert!(old.thinks() && unknown.thinks() && Model::named("us.anthropic.claude-3-7-sonnet").thinks());
+        for name in
+            ["claude-3-5-sonnet-20241022", "claude-3-opus", "claude-instant-1.2", "anthropic.claude-v2:1"]
+        {
+            assert!(!Model::named(name).thinks(), "{name}");
+        }
         assert!(old.caches() && !old.caches_for_an_hour() && unknown.caches_for_an_hour());
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::model::Model;
 use crate::chat::{
-    loss::{Losses, Parameter},
+    loss::Losses,
     request::{Amount, Effort, Request},
 };
 
@@ -53,18 +53,22 @@ impl Plan {
         else {
             return silent;
         };
+        if !model.thinks() {
+            losses.lose_if(amount != Amount::Off, reasoning.parameter());
+            return silent;
+        }
         let budget = match amount {
             // The newest models refuse the word; they do not think unless told to.
             Amount::Off if model.takes_budget() => {
                 return Self { thinking: Some(Thinking::Disabled), ..silent };
             }
             Amount::Off => return silent,
-            Amount::Dynamic if model.adapts() => return silent.adaptive(reasoning.shown, None),
+            Amount::Dynamic if model.adapts() => return silent.adaptive(reasoning.shown, None, given),
             Amount::Effort(effort) if !model.takes_budget() => {
-                return silent.adaptive(reasoning.shown, Some(effort));
+                return silent.adaptive(reasoning.shown, Some(effort), given);
             }
             Amount::Budget(budget) if !model.takes_budget() => {
-                return silent.adaptive(reasoning.shown, Some(Effort::of_budget(budget)));
+                return silent.adaptive(reasoning.shown, Some(Effort::of_budget(budget)), given);
             }
             Amount::Dynamic => Effort::Medium.budget(),
             Amount::Effort(effort) => effort.budget(),
@@ -73,7 +77,7 @@ impl Plan {
         let max_tokens = given.unwrap_or_else(|| budget.saturating_add(default_max));
         let budget_tokens = given.map_or(budget, |given| amount.within(budget, given).max(LEAST));
         if budget_tokens >= max_tokens || !thinks_in_turn {
-            losses.lose(Parameter::Reasoning);
+            losses.lose(reasoning.parameter());
             return silent;
         }
         // What is thought is shown by itself.
@@ -86,9 +90,12 @@ impl Plan {
         matches!(self.thinking, Some(Thinking::Adaptive { .. } | Thinking::Enabled { .. }))
     }
 
-    fn adaptive(self, shown: Option<bool>, effort: Option<Effort>) -> Self {
+    /// What is thought counts towards the length of the answer: where none was given there is room for both.
+    fn adaptive(self, shown: Option<bool>, effort: Option<Effort>, given: Option<u64>) -> Self {
         let display = shown.map(|shown| if shown { "summarized" } else { "omitted" });
-        Self { thinking: Some(Thinking::Adaptive { display }), effort: effort.map(word), ..self }
+        let room = effort.unwrap_or(Effort::Medium).budget();
+        let max_tokens = given.unwrap_or_else(|| self.max_tokens.saturating_add(room));
+        Self { max_tokens, thinking: Some(Thinking::Adaptive { display }), effort: effort.map(word) }
     }
 }
 
@@ -153,5 +160,17 @@ mod tests {
         assert_eq!(plan("claude-opus-4-5", Amount::Off, None).0.thinking, Some(Thinking::Disabled));
         let (adaptive, _) = plan("claude-opus-4-6", Amount::Dynamic, None);
         assert_eq!((adaptive.thinking, adaptive.effort), (Some(Thinking::Adaptive { display: None }), None));
+        assert_eq!(adaptive.max_tokens, 4096 + 8192, "room for what is thought");
+        assert_eq!(plan("claude-opus-4-7", Amount::Effort(Effort::Low), None).0.max_tokens, 4096 + 2048);
+    }
+
+    #[test]
+    fn older_models_do_not_think_and_that_is_said() {
+        for (amount, said) in
+            [(Amount::Off, false), (Amount::Effort(Effort::High), true), (Amount::Dynamic, true)]
+        {
+            let (old, lost) = plan("claude-3-5-sonnet-20241022", amount, None);
+            assert_eq!((old.thinking, old.max_tokens, lost), (None, 4096, said), "{amount:?}");
+        }
     }
 }

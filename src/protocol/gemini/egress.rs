@@ -13,6 +13,23 @@ use serde_json::value::RawValue;
 
 use crate::{chat::response::Stop, protocol::json};
 
+/// Which of Google's two is asked, where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// The Gemini API: `batchEmbedContents`, and counts of whole requests.
+    Gemini,
+    /// Vertex AI: `predict`, and counts of the parts of a request.
+    Vertex,
+}
+
+impl Api {
+    /// The model as it stands in a body of the Gemini API.
+    fn model(name: &str) -> String {
+        let is_whole = name.starts_with("models/") || name.starts_with("tunedModels/");
+        if is_whole { name.to_owned() } else { format!("models/{name}") }
+    }
+}
+
 /// The meaning of a `finishReason`; one that is not known is a plain end. Calls end with `STOP` too, or with
 /// `UNEXPECTED_TOOL_CALL`: whether there are any decides.
 fn stop(reason: &str) -> Stop {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::fault::{Fault, FaultKind};
+use crate::chat::fault::{Fault, FaultKind, short};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -42,9 +42,6 @@ struct Said {
     details: Vec<Value>,
 }
 
-/// As many characters of a provider's text as a person reads.
-const CHARACTERS: usize = 2000;
-
 /// An error body. `limit` names the rule that refused; after `retry_after` seconds it would not.
 pub fn body(
     kind: FaultKind,
@@ -70,7 +67,9 @@ pub fn event(kind: FaultKind, status: u16, message: &str) -> Bytes {
 /// valid is an `INVALID_ARGUMENT` to Google.
 pub fn read(status: u16, body: &[u8]) -> Fault<'static> {
     let said = Said::read(body);
-    let status = said.code.and_then(|code| u16::try_from(code).ok()).unwrap_or(status);
+    // Some write the number of the gRPC status instead.
+    let is_error = |code: &u16| (400..600).contains(code);
+    let status = said.code.and_then(|code| u16::try_from(code).ok()).filter(is_error).unwrap_or(status);
     let kind = match said.status.as_deref().and_then(meaning) {
         Some(FaultKind::Invalid) if said.is_about_the_key() => FaultKind::Authentication,
         Some(FaultKind::Invalid) if status == 413 => FaultKind::TooLarge,
@@ -133,6 +132,7 @@ impl Said {
         struct Wire {
             error: Option<Value>,
             message: Option<Value>,
+            detail: Option<Value>,
         }
         let wire = match body.trim_ascii_start().first() {
             Some(b'[') => {
@@ -149,7 +149,10 @@ impl Said {
             // Servers that only resemble Google's say it in fewer words.
             message: text(&error["message"])
                 .or_else(|| text(&error))
-                .or_else(|| wire.message.as_ref().and_then(text)),
+                .or_else(|| wire.message.as_ref().and_then(text))
+                .or_else(|| {
+                    wire.detail.as_ref().map(|detail| text(detail).unwrap_or_else(|| detail.to_string()))
+                }),
             details: match error.get_mut("details").map(Value::take) {
                 Some(Value::Array(details)) => details,
                 _ => Vec::new(),
@@ -162,18 +165,6 @@ impl Said {
         let worded = |message: &String| message.starts_with("API key not valid");
         self.details.iter().any(reason) || self.message.as_ref().is_some_and(worded)
     }
-}
-
-/// As much of a text as a person reads.
-fn short(mut text: String) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -249,12 +240,19 @@ mod tests {
         assert_eq!(message(br#"{"message":"m"}"#), "m");
         assert_eq!(message(b" <html> \n"), "<html>");
         assert_eq!(message(b""), "the provider gave no reason");
-        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), CHARACTERS + 1);
+        assert_eq!(message("é".repeat(3000).as_bytes()).chars().count(), 2_001);
         assert_eq!(read(503, b"{}").kind, FaultKind::Overloaded);
         for other in
             [&b"{}"[..], b"[]", br#"{"error":{"message":"m","type":"t"}}"#, b"[3]", br#"{"error":3}"#]
         {
             assert!(!is_dialect(other), "{}", String::from_utf8_lossy(other));
         }
+    }
+
+    #[test]
+    fn what_a_server_in_front_says_is_the_message_and_a_number_that_is_no_status_says_nothing() {
+        assert_eq!(read(422, br#"{"detail":"no such field"}"#).message, "no such field");
+        let odd = br#"{"error":{"code":13,"message":"m","status":"SOMETHING_NEW"}}"#;
+        assert_eq!(read(429, odd).kind, FaultKind::RateLimit);
     }
 }

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn reasoning_of_any_maker_comes_back_as_what_it_was() {
-        for maker in [Maker::Anthropic, Maker::OpenAi, Maker::Bedrock, Maker::Google] {
+        for maker in [Maker::Anthropic, Maker::OpenAi, Maker::Bedrock, Maker::Details, Maker::Google] {
             for redacted in [false, maker != Maker::Google] {
                 let signature = Signature::new(maker, "EqQB+/=");
                 let field = mark(&signature, redacted);

@@ -5,3 +5,4 @@ pub mod response;
 pub mod stream;
 
 mod answer;
+mod details;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::fault::{Fault, FaultKind},
+    chat::fault::{Fault, FaultKind, short},
     protocol::json::text,
 };
 
@@ -200,18 +200,6 @@ fn meaning(word: &str) -> Option<FaultKind> {
         "invalid_request_error" | "context_length_exceeded" | "invalid-argument" => FaultKind::Invalid,
         _ => return None,
     })
-}
-
-/// As much of a text as a person reads.
-fn short(text: &str) -> String {
-    if text.is_empty() {
-        return "the provider gave no reason".to_owned();
-    }
-    const CHARACTERS: usize = 2000;
-    match text.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

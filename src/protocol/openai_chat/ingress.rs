@@ -4,8 +4,6 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-mod wishes;
-
 use crate::chat::loss::{Parameter, Unsupported};
 
 /// What a client of this dialect calls a parameter.
@@ -21,6 +19,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::LogitBias => "logit_bias",
         Parameter::Choices => "n",
         Parameter::Logprobs => "logprobs",
+        Parameter::TopLogprobs => "top_logprobs",
+        Parameter::Verbosity => "verbosity",
         Parameter::ParallelCalls => "parallel_tool_calls",
         Parameter::ToolChoice => "tool_choice",
         Parameter::Format => "response_format",
@@ -28,7 +28,8 @@ pub fn parameter(parameter: Parameter) -> &'static str {
         Parameter::SchemaKeyword => "tools.function.parameters",
         Parameter::Grammar => "tools.custom.format",
         Parameter::Strict => "tools.function.strict",
-        Parameter::Reasoning => "reasoning_effort",
+        Parameter::Reasoning | Parameter::Effort => "reasoning_effort",
+        Parameter::Thought => "messages.reasoning_details",
         Parameter::Detail => "messages.content.image_url.detail",
         Parameter::DocumentName => "messages.content.file.filename",
         Parameter::CacheControl => "cache_control",

@@ -7,7 +7,7 @@ use super::{egress, ingress};
 use crate::{
     chat::{
         loss::Losses,
-        request::{Expected, Request},
+        request::{Expected, Request, Wishes},
         response::Event,
     },
     protocol::{
@@ -33,7 +33,7 @@ fn read(body: &str) -> Request<'_> {
 }
 
 fn written(request: &Request<'_>) -> Vec<u8> {
-    let target = Target { model: "up", max_tokens: 4096, stream_usage: false };
+    let target = Target { model: "up", max_tokens: 4096, stream_usage: false, max_completion_tokens: true };
     egress::request::write(request, &target, &mut Losses::default()).unwrap()
 }
 
@@ -191,9 +191,9 @@ proptest! {
         chunks in proptest::collection::vec(chunk(), 0..20),
         asked_usage in any::<bool>(),
     ) {
-        let body = if asked_usage { r#"{"stream_options":{"include_usage":true}}"# } else { "{}" };
         let mut decoder = egress::stream::Decoder::new("u");
-        let mut encoder = ingress::stream::Encoder::new(Expected::default(), &asked(body));
+        let wishes = Wishes { usage: asked_usage, functions: false };
+        let mut encoder = ingress::stream::Encoder::new(Expected { wishes, ..Expected::default() }, &asked("{}"));
         let mut out = Vec::new();
         for data in chunks.iter().map(String::as_str).chain(["[DONE]"]) {
             let frame = Frame { name: None, data: data.as_bytes() };

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::chat::{
-    content::{Call, Input},
-    signature::Maker,
-    usage::Usage,
+use crate::{
+    chat::{
+        content::{Call, Input, Media},
+        signature::{Maker, Signature},
+        usage::Usage,
+    },
+    protocol::{call::free_text, media},
 };
 
 /// A call of a message. `index` only in streams.
@@ -38,7 +41,7 @@ pub(super) struct FunctionCall<'a> {
 pub(super) struct CustomCall<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<&'a str>,
-    pub(super) input: &'a str,
+    pub(super) input: Cow<'a, str>,
 }
 
 /// Where Google's own compatible endpoint has its signatures.
@@ -61,6 +64,20 @@ pub(super) enum ReasoningDetail<'a> {
     Text { index: u32, text: &'a str, signature: Cow<'a, str> },
     #[serde(rename = "reasoning.encrypted")]
     Encrypted { index: u32, data: Cow<'a, str> },
+}
+
+/// An image of an answer, as OpenRouter has it. <https://openrouter.ai/docs/features/multimodal/image-generation>
+#[derive(Debug, Serialize)]
+pub(super) struct OutImage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: u32,
+    image_url: Address<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Address<'a> {
+    url: Cow<'a, str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,12 +104,16 @@ struct CompletionDetails {
 }
 
 impl<'a> ToolCall<'a> {
-    /// A whole call.
-    pub(super) fn of(call: &'a Call<'_>, id: Cow<'a, str>) -> Self {
+    /// A whole call. `free`: its tool takes free text, which may stand in an object.
+    pub(super) fn of(call: &'a Call<'_>, id: Cow<'a, str>, free: bool) -> Self {
         let name = Some(call.name.as_ref());
         let (kind, function, custom) = match &call.input {
+            Input::Json(arguments) if free => {
+                let input = free_text(Cow::Borrowed(arguments));
+                ("custom", None, Some(CustomCall { name, input }))
+            }
             Input::Json(arguments) => ("function", Some(FunctionCall { name, arguments }), None),
-            Input::Text(input) => ("custom", None, Some(CustomCall { name, input })),
+            Input::Text(input) => ("custom", None, Some(CustomCall { name, input: Cow::Borrowed(input) })),
         };
         Self { index: None, id: Some(id), kind: Some(kind), function, custom, extra_content: None }
     }
@@ -100,8 +121,15 @@ impl<'a> ToolCall<'a> {
 
 impl<'a> ExtraContent<'a> {
     /// A signature that goes with a call, or with text.
-    pub(super) fn of(signature: &'a crate::chat::signature::Signature<'_>) -> Self {
+    pub(super) fn of(signature: &'a Signature<'_>) -> Self {
         Self { google: Google { thought_signature: signature.marked(Maker::Google) } }
+    }
+}
+
+impl<'a> OutImage<'a> {
+    /// The image at `index` of an answer.
+    pub(super) fn of(index: u32, media: &'a Media<'_>) -> Self {
+        Self { kind: "image_url", index, image_url: Address { url: media::url(media) } }
     }
 }
 

@@ -11,20 +11,14 @@ pub use crate::protocol::openai_chat::error::{body, is_dialect, read};
 struct Event<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence_number: Option<u64>,
+    sequence_number: u64,
     code: &'static str,
     message: &'a str,
     param: Option<&'a str>,
 }
 
-/// An error in the middle of a stream whose events are not counted here. The status has no place in it.
-pub fn event(kind: FaultKind, _status: u16, message: &str) -> Bytes {
-    numbered(None, kind, message)
-}
-
-/// An error in the middle of a stream, by its number among the events.
-pub(super) fn numbered(sequence_number: Option<u64>, kind: FaultKind, message: &str) -> Bytes {
+/// An error in the middle of a stream, by its number among the events. A status has no place in it.
+pub(super) fn event(sequence_number: u64, kind: FaultKind, message: &str) -> Bytes {
     let event = Event { kind: "error", sequence_number, code: code(kind), message, param: None };
     // A struct of strings and a number always serialises.
     let data = serde_json::to_vec(&event).unwrap_or_default();
@@ -53,12 +47,11 @@ mod tests {
     #[test]
     fn an_error_in_a_stream_is_an_event_of_its_own() {
         insta::assert_snapshot!(
-            String::from_utf8_lossy(&numbered(Some(7), FaultKind::RateLimit, "a \"b\"")),
+            String::from_utf8_lossy(&event(7, FaultKind::RateLimit, "a \"b\"")),
             @r#"
         event: error
         data: {"type":"error","sequence_number":7,"code":"rate_limit_exceeded","message":"a \"b\"","param":null}
         "#
         );
-        assert!(!String::from_utf8_lossy(&event(FaultKind::Other, 502, "m")).contains("sequence_number"));
     }
 }

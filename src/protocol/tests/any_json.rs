@@ -8,8 +8,8 @@ use crate::{
     chat::{fault::Fault, loss::Losses},
     protocol::{
         anthropic,
-        dialect::{Client, Spoken},
-        gemini::{self, ingress::stream::Framing},
+        dialect::{Client, Counting, Spoken},
+        gemini::{self, egress::Api, ingress::stream::Framing},
         openai_chat, openai_embeddings, openai_responses,
         translate::{Asked, Frame, Target},
     },
@@ -17,7 +17,8 @@ use crate::{
 
 pub(super) const UNIQUE: &str = "0123456789abcdef01234567";
 pub(super) const ASKED: Asked<'_> = Asked { model: "p/m", unique: UNIQUE, now: 17, body: b"{}" };
-pub(super) const TARGET: Target<'_> = Target { model: "up", max_tokens: 4096, stream_usage: true };
+pub(super) const TARGET: Target<'_> =
+    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
 pub(super) const CLIENTS: [Client; 5] = [
     Client::Chat,
     Client::Responses,
@@ -235,7 +236,12 @@ fn ask(client: Client, body: &[u8]) {
                 assert!(unsupported.message.is_none() || !client.place(&unsupported).is_empty());
             }
         }
-        losses.iter().for_each(|loss| assert!(!client.parameter(loss).is_empty()));
+        losses.iter().for_each(|loss| assert!(!client.parameter(loss, body).is_empty()));
+    }
+    for counting in [Counting::Messages, Counting::Gemini(Api::Gemini), Counting::Gemini(Api::Vertex)] {
+        if let Ok(written) = counting.write(&request, &TARGET) {
+            assert_json(&written, body);
+        }
     }
 }
 
@@ -248,7 +254,7 @@ fn pass(body: &[u8]) {
     let _ = gemini::passing::request::Request::parse_count(body);
     let _ = gemini::ingress::request::read_count(body);
     let _ = openai_embeddings::passing::request::Request::parse(body);
-    let _ = gemini::egress::embeddings::write(body, &TARGET, gemini::egress::embeddings::Api::Gemini);
+    let _ = gemini::egress::embeddings::write(body, &TARGET, Api::Gemini);
 }
 
 /// An answer of a provider: refused with a reason, or told to every client, whole and as an event of a stream.

@@ -9,7 +9,7 @@ use crate::{
         content::{Call, Content, Image, Input, Media, Output, Reasoning, ToolResult},
         json::Json,
         loss::Losses,
-        request::{Message, Request, Role, Sampling, Thinking, Tool, ToolChoice, ToolInput},
+        request::{Message, Request, Role, Sampling, Thinking, Tool, ToolChoice, ToolInput, Wishes},
         response::{Choice, Delta, Event, Response, Stop},
         signature::{Maker, Signature},
         usage::Usage,
@@ -167,17 +167,15 @@ impl Told {
 }
 
 /// A request that shows what the model thinks, and wants the cost of a stream.
-const SHOWING: &[u8] = br#"{"stream":true,"stream_options":{"include_usage":true}}"#;
-
 fn showing() -> Request<'static> {
     let thinking = Thinking { shown: Some(true), ..Thinking::default() };
-    Request { reasoning: Some(thinking), stream: true, ..Request::default() }
+    let wishes = Wishes { usage: true, functions: false };
+    Request { reasoning: Some(thinking), stream: true, wishes, ..Request::default() }
 }
 
 /// Events told to a client, and heard by it.
 fn streamed((client, spoken): (Client, Spoken), events: Vec<Event<'static>>) -> Told {
-    let asked = crate::protocol::translate::Asked { body: SHOWING, ..ASKED };
-    let mut encoder = client.encoder(showing().expected(), &asked);
+    let mut encoder = client.encoder(showing().expected(), &ASKED);
     let mut out = Vec::new();
     events.into_iter().for_each(|event| encoder.push(event, &mut out));
     encoder.finish(&mut out);
@@ -289,7 +287,9 @@ proptest! {
             // Whether a call of Google's streams stands in its path.
             let client = if request.stream { client } else if spoken == Spoken::Gemini { Client::Gemini(None) } else { client };
             let read = client.read(&written).unwrap();
-            prop_assert_eq!(plain(Request { unsaid: vec![], ..read }), plain(request.clone()), "{:?}", spoken);
+            // Who writes chat completions asks for usage.
+            let read = Request { unsaid: vec![], wishes: Wishes::default(), ..read };
+            prop_assert_eq!(plain(read), plain(request.clone()), "{:?}", spoken);
         }
     }
 

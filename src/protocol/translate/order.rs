@@ -46,6 +46,11 @@ impl Order {
         Ok(())
     }
 
+    /// About what waits, in bytes.
+    pub(in crate::protocol) fn held(&self) -> usize {
+        self.waiting.held()
+    }
+
     /// The answer is over: gives all that waits.
     pub(in crate::protocol) fn finish(&mut self, each: &mut dyn FnMut(Delta<'_>)) {
         while let Some(block) = self.waiting.next() {

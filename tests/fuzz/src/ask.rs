@@ -21,7 +21,8 @@ use crate::{
     told,
 };
 
-pub const TARGET: Target<'_> = Target { model: "up", max_tokens: 4096, stream_usage: true };
+pub const TARGET: Target<'_> =
+    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
 
 /// What is answered: some of everything.
 const ANSWER: &str = r#"{"id":"i","model":"m","choices":[{"index":0,"finish_reason":"tool_calls","MESSAGE":{"role":"assistant",
@@ -100,7 +101,7 @@ fn ask(client: Client, body: &[u8]) -> Option<Request<'_>> {
                 assert!(unsupported.message.is_none() || !client.place(&unsupported).is_empty());
             }
         }
-        losses.iter().for_each(|loss| assert!(!client.parameter(loss).is_empty()));
+        losses.iter().for_each(|loss| assert!(!client.parameter(loss, body).is_empty()));
     }
     answered(client, &request, body);
     Some(request)

@@ -8,7 +8,10 @@ use nexus::{
     config::Counting,
     protocol::{
         self, Operation, Prefixes, Protocol,
-        gemini::egress::embeddings::{self as google, Api, Refused},
+        gemini::egress::{
+            Api,
+            embeddings::{self as google, Refused},
+        },
         openai_chat::passing::request as chat,
         openai_embeddings::passing::request as embeddings,
     },

@@ -2,14 +2,20 @@
 
 use bytes::Bytes;
 use nexus::{
-    chat::{fault::Fault, request::Expected},
+    chat::{
+        fault::Fault,
+        request::{Expected, Wishes},
+    },
     protocol::{
         anthropic,
         dialect::{Client, Spoken},
         event_stream::{Kind, Splitter},
         gemini::{
             self,
-            egress::embeddings::{self, Api, Encoding},
+            egress::{
+                Api,
+                embeddings::{self, Encoding, Vectors},
+            },
             ingress::stream::Framing as Cut,
         },
         machine::Machine,
@@ -53,8 +59,8 @@ pub fn answer_messages(body: &[u8]) {
 pub fn answer_gemini(body: &[u8]) {
     let _ = gemini::passing::response::parse(body);
     let _ = gemini::egress::response::read_count(body);
-    for api in [(Api::Gemini, Encoding::Float), (Api::Vertex, Encoding::Base64)] {
-        match embeddings::read(body, api, ASKED.model, 7) {
+    for (api, encoding) in [(Api::Gemini, Encoding::Float), (Api::Vertex, Encoding::Base64)] {
+        match embeddings::read(body, Vectors { api, count: 1, encoding }, ASKED.model, 7) {
             Ok((list, _)) => told::json(&list),
             Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
         }
@@ -97,13 +103,16 @@ pub fn event_stream(bytes: &[u8]) {
 /// An answer is refused with a reason or told to every client, as a whole and as a stream; and so is an error.
 fn answer(spoken: Spoken, stream: &[u8], body: &[u8]) {
     let shown = [None, Some(true), Some(false)][body.len() % 3];
-    let expected = Expected { tools: body.len() % 2 == 0, shown };
+    let wishes = Wishes { functions: body.len() % 2 == 0, usage: true };
+    let expected = Expected { shown, wishes, ..Expected::default() };
     match spoken.read(body, UNIQUE) {
-        Ok(answer) => CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected, &ASKED))),
+        Ok(answer) => {
+            CLIENTS.iter().for_each(|client| told::json(&client.write(&answer, expected.clone(), &ASKED)))
+        }
         Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
     }
     for client in CLIENTS {
-        let mut machine = translating(spoken, client, expected);
+        let mut machine = translating(spoken, client, expected.clone());
         let mut out = machine.push(Bytes::copy_from_slice(stream)).expect("small").to_vec();
         let (last, ending) = if body.len() % 5 == 0 { machine.fail("gone", 502) } else { machine.finish() };
         out.extend(last);
@@ -150,16 +159,16 @@ fn passed(mut machine: Machine, pieces: &[&[u8]]) -> (Vec<u8>, Seen, Ending) {
     (out, machine.seen(), ending)
 }
 
-/// The messages of an event stream; and why it is none, or whether it may end there.
-fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<bool, String>) {
+/// The messages of an event stream; and why it is none.
+fn messages(pieces: &[&[u8]]) -> (Vec<(Kind, String, Vec<u8>)>, Result<(), String>) {
     let (mut splitter, mut messages) = (Splitter::default(), Vec::new());
     for piece in pieces {
         let each = |message: nexus::protocol::event_stream::Message<'_>| {
-            messages.push((message.kind, message.name.to_owned(), message.data.to_vec()));
+            messages.push((message.kind, message.name.into_owned(), message.data.to_vec()));
         };
         if let Err(unreadable) = splitter.push(piece, each) {
             return (messages, Err(unreadable.to_string()));
         }
     }
-    (messages, Ok(splitter.is_between()))
+    (messages, Ok(()))
 }

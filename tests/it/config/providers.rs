@@ -118,8 +118,19 @@ fn responses_are_spoken_by_openai_and_azure_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn the_length_of_an_answer_goes_by_the_name_that_the_server_knows() {
+    let newer = |kind: &str, keys: &str| provider(kind, keys).kind.max_completion_tokens();
+    let own = "base_url = \"http://127.0.0.1:8001/v1\"\n";
+    assert!(newer("openai", "") && newer("azure", own));
+    assert!(!newer("openai", own) && !newer("anthropic", ""));
+    assert!(newer("openai", &format!("{own}max_tokens_field = \"max_completion_tokens\"")));
+    assert!(!newer("openai", "max_tokens_field = \"max_tokens\""));
+    assert!(!newer("azure", &format!("{own}max_tokens_field = \"max_tokens\"")));
+}
+
+#[test]
 fn azure_needs_its_endpoint_and_takes_a_version() {
-    let ProviderKind::Azure { remote, api_version, entra, responses, stream_usage } =
+    let ProviderKind::Azure { remote, api_version, entra, responses, stream_usage, .. } =
         provider("azure", "base_url = \"https://r.openai.azure.com\"\napi_key = \"k\"").kind
     else {
         panic!("azure")
@@ -142,6 +153,7 @@ fn keys_of_another_kind_are_refused() {
     for (kind, key) in [
         ("anthropic", "responses = true"),
         ("anthropic", "stream_usage = true"),
+        ("anthropic", "max_tokens_field = \"max_tokens\""),
         ("google", "api_version = \"v1\""),
         ("openai", "api_version = \"v1\""),
         ("anthropic", "vertex = { project = \"p\", location = \"l\" }"),

@@ -125,8 +125,14 @@ pub(super) fn configuration(upstream: SocketAddr) -> String {
     for Kind { name, model, wire, .. } in &KINDS {
         let keys = match (*name, wire) {
             ("azure", _) => "type = \"azure\"\napi_key = \"azure-key\"\nbase_url = \"http://{}\"",
-            ("responses", _) => "type = \"openai\"\nresponses = true\nbase_url = \"http://{}/v1\"",
-            (_, Wire::Chat | Wire::Responses) => "type = \"openai\"\nbase_url = \"http://{}/v1\"",
+            // Both stand for OpenAI itself, whose address they do not have.
+            ("responses", _) => {
+                "type = \"openai\"\nresponses = true\nmax_tokens_field = \"max_completion_tokens\"\n\
+                 base_url = \"http://{}/v1\""
+            }
+            (_, Wire::Chat | Wire::Responses) => {
+                "type = \"openai\"\nmax_tokens_field = \"max_completion_tokens\"\nbase_url = \"http://{}/v1\""
+            }
             (_, Wire::Messages) => "type = \"anthropic\"\nbase_url = \"http://{}/v1\"",
             (_, Wire::Gemini) => "type = \"google\"\nbase_url = \"http://{}/v1beta\"",
             (_, Wire::Converse) => {

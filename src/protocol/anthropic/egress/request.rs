@@ -23,7 +23,6 @@ use crate::{
     },
 };
 
-mod id;
 mod messages;
 mod sampling;
 mod tools;

@@ -132,6 +132,45 @@ impl Decoder {
         self.over = self.finished;
     }
 
+    fn event(
+        &mut self,
+        kind: &str,
+        data: &Data<'_>,
+        each: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Unreadable> {
+        let index = data.index.and_then(|index| index.get().parse().ok()).unwrap_or_default();
+        match kind {
+            "message_start" => self.start(data.message, each),
+            "content_block_start" => {
+                self.start(None, each);
+                if let Some(block) = inner(data.content_block) {
+                    self.block(index, block, each)?;
+                }
+            }
+            "content_block_delta" => {
+                if let Some(piece) = inner(data.delta) {
+                    self.piece(index, piece, each);
+                }
+            }
+            "content_block_stop" => self.close(index, each),
+            "message_delta" => self.message_delta(data, each),
+            "message_stop" => self.stop(each),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn message_delta(&mut self, data: &Data<'_>, each: &mut dyn FnMut(Event<'_>)) {
+        self.start(None, each);
+        if let Some(usage) = data.usage {
+            self.report.update(Report::read(usage));
+            each(Event::Usage(self.report.usage()));
+        }
+        if let Some(piece) = inner(data.delta) {
+            self.end(piece, each);
+        }
+    }
+
     fn block(
         &mut self,
         index: u64,
@@ -238,40 +277,19 @@ impl translate::Decoder for Decoder {
         let data: Data<'_> = serde_json::from_slice(frame.data)
             .map_err(|error| Unreadable::not("event of Messages", &error))?;
         let kind = text(data.kind);
-        let index = data.index.and_then(|index| index.get().parse().ok()).unwrap_or_default();
         match kind.as_deref().or(frame.name).unwrap_or_default() {
-            "message_start" => self.start(data.message, each),
-            "content_block_start" => {
-                self.start(None, each);
-                if let Some(block) = inner(data.content_block) {
-                    self.block(index, block, each)?;
-                }
-            }
-            "content_block_delta" => {
-                if let Some(piece) = inner(data.delta) {
-                    self.piece(index, piece, each);
-                }
-            }
-            "content_block_stop" => self.close(index, each),
-            "message_delta" => {
-                self.start(None, each);
-                if let Some(usage) = data.usage {
-                    self.report.update(Report::read(usage));
-                    each(Event::Usage(self.report.usage()));
-                }
-                if let Some(piece) = inner(data.delta) {
-                    self.end(piece, each);
-                }
-            }
-            "message_stop" => self.stop(each),
             "error" => each(Event::Error(error::read(502, frame.data))),
-            _ => {}
+            kind => self.event(kind, &data, each)?,
         }
         Ok(())
     }
 
     fn is_over(&self) -> bool {
         self.over
+    }
+
+    fn held(&self) -> usize {
+        self.open.iter().map(|open| open.whole.len()).sum()
     }
 
     fn finish(&mut self, each: &mut dyn FnMut(Event<'_>)) -> bool {

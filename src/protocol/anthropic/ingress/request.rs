@@ -7,7 +7,7 @@ use self::content::History;
 use crate::{
     chat::{
         json::Json,
-        request::{Amount, Effort, Format, Hints, Message, Request, Role, Sampling, Thinking},
+        request::{Amount, Effort, Format, Hints, Message, Request, Role, Sampling, Thinking, Wishes},
     },
     protocol::{
         anthropic::error::THREAD,
@@ -81,6 +81,7 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
         sampling,
         stream,
         hints,
+        wishes: Wishes::default(),
         unsaid,
     })
 }

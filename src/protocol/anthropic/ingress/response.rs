@@ -13,7 +13,7 @@ use crate::{
     },
     protocol::{
         anthropic::{usage::Shown, wire::Block},
-        call,
+        call, media,
         translate::Asked,
     },
 };
@@ -100,28 +100,31 @@ fn blocks<'r>(contents: &'r [Content<'_>], shown: bool) -> Vec<Block<'r>> {
     for content in contents {
         match content {
             Content::Text(text) => {
-                say(&text.text, &mut blocks);
+                say(text.text.as_ref(), &mut blocks);
                 blocks.extend(text.signature.as_ref().map(signature));
             }
-            Content::Refusal(text) => say(text, &mut blocks),
+            Content::Refusal(text) => say(text.as_ref(), &mut blocks),
             Content::Reasoning(reasoning) => blocks.extend(thinking(reasoning, shown)),
             Content::Call(called) => {
                 blocks.extend(called.signature.as_ref().map(signature));
                 let (id, input) = (Cow::Borrowed(called.id.as_ref()), call::arguments(&called.input));
                 blocks.push(Block::ToolUse { id, name: &called.name, input });
             }
+            // No answer has a block for one.
+            Content::Image(image) => say(media::markdown(&image.media), &mut blocks),
             // No model answers with these in a format that is read here.
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
+            Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
         }
     }
     blocks
 }
 
 /// Text; pieces that follow one another are one block, as in a stream.
-fn say<'r>(more: &'r str, blocks: &mut Vec<Block<'r>>) {
+fn say<'r>(more: impl Into<Cow<'r, str>>, blocks: &mut Vec<Block<'r>>) {
+    let more = more.into();
     match blocks.last_mut() {
         _ if more.is_empty() => {}
-        Some(Block::Text { text, .. }) => text.to_mut().push_str(more),
+        Some(Block::Text { text, .. }) => text.to_mut().push_str(&more),
         _ => blocks.push(Block::text(more)),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     protocol::{
         anthropic::{error, usage::Shown},
+        media,
         translate::{
             self, Asked,
             order::{Order, TooMuch},
@@ -178,6 +179,7 @@ impl Encoder {
                 self.piece(Piece::Input { partial_json: "" }, out);
             }
             Delta::Input { text, .. } => self.input(&text, out),
+            Delta::Image(media) => self.text(&media::markdown(&media), out),
             Delta::Reasoning(_) | Delta::Logprobs(_) => {}
         }
     }
@@ -289,9 +291,13 @@ impl translate::Encoder for Encoder {
                 self.stop_sequence = stop_sequence.map(Cow::into_owned);
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Error(fault) => self.fault(fault.kind, fault.kind.status(), &fault.message, out),
-            Event::Start { .. } | Event::Delta { .. } | Event::Finish { .. } => {}
+            // An error comes by `fail`.
+            Event::Start { .. } | Event::Delta { .. } | Event::Finish { .. } | Event::Error(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        self.order.held()
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

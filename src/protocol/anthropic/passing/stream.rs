@@ -109,7 +109,7 @@ impl Dialect for Events {
         reading
     }
 
-    fn error(status: u16, message: &str) -> Bytes {
+    fn error(&self, status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
     }
 

@@ -3,12 +3,15 @@
 //!
 //! What the format cannot say is named as lost; content that it cannot carry is refused.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use serde::Serialize;
 use serde_json::Number;
 
 use self::{family::Family, messages::Turn, tools::ToolConfig, wire::Block};
 use crate::{
     chat::{
+        json::Json,
         loss::{Losses, Parameter, Unsupported},
         request::{Amount, Format, Hints, Request, Sampling},
     },
@@ -43,6 +46,8 @@ struct Body<'r> {
     additional_model_request_fields: Additional<'r>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     additional_model_response_field_paths: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_metadata: Option<&'r Json<'r>>,
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -115,6 +120,18 @@ struct JsonSchema<'r> {
     schema: String,
 }
 
+/// What Converse has no word for.
+const NO_WORD: [Parameter; 8] = [
+    Parameter::Seed,
+    Parameter::FrequencyPenalty,
+    Parameter::PresencePenalty,
+    Parameter::LogitBias,
+    Parameter::Choices,
+    Parameter::Logprobs,
+    Parameter::TopLogprobs,
+    Parameter::Verbosity,
+];
+
 /// Where Claude's own answer, whole or streamed, says at which text it ended. Paths that lead nowhere are ignored.
 const STOP_SEQUENCE: &[&str] = &["/stop_sequence", "/delta/stop_sequence"];
 
@@ -143,6 +160,7 @@ pub fn write(
         output_config: format(request.format.as_ref(), family, losses),
         additional_model_request_fields: additional(&request.sampling, family, plan, losses),
         additional_model_response_field_paths: if stops { STOP_SEQUENCE } else { &[] },
+        request_metadata: metadata(&request.hints, losses),
     };
     // Strings, numbers and JSON that was read before always serialise.
     Ok(serde_json::to_vec(&body).unwrap_or_default())
@@ -159,8 +177,10 @@ fn plan(
     if let Family::Claude(model) = family {
         return Some(Plan::new(request, model, default_max, thinks_in_turn, losses));
     }
-    let amount = request.reasoning.as_ref().and_then(|reasoning| reasoning.amount);
-    losses.lose_if(amount.is_some_and(|amount| amount != Amount::Off), Parameter::Reasoning);
+    if let Some(reasoning) = &request.reasoning {
+        let asks = reasoning.amount.is_some_and(|amount| amount != Amount::Off);
+        losses.lose_if(asks, reasoning.parameter());
+    }
     None
 }
 
@@ -176,10 +196,10 @@ fn inference<'r>(
     let thinks = plan.is_some_and(Plan::is_on);
     let fixed = is_fixed(family, thinks);
     // OpenAI's temperature goes to 2; without one it is 1, which is the nearest.
-    let temperature = keep(&sampling.temperature, Parameter::Temperature, losses, |temperature| {
+    let temperature = keep(sampling, &sampling.temperature, Parameter::Temperature, losses, |temperature| {
         if fixed { is(temperature, &|t| t == 1.0) } else { is(temperature, &|t| (0.0..=1.0).contains(&t)) }
     });
-    let top_p = keep(&sampling.top_p, Parameter::TopP, losses, |top_p| {
+    let top_p = keep(sampling, &sampling.top_p, Parameter::TopP, losses, |top_p| {
         let least = if !fixed {
             0.0
         } else if thinks {
@@ -214,7 +234,7 @@ fn additional<'r>(
     let fixed = is_fixed(family, plan.as_ref().is_some_and(Plan::is_on));
     let (thinking, effort) = plan.map_or((None, None), |plan| (plan.thinking, plan.effort));
     let takes = matches!(family, Family::Claude(_) | Family::Nova | Family::Mistral);
-    let top_k = keep(&sampling.top_k, Parameter::TopK, losses, |_| takes && !fixed);
+    let top_k = keep(sampling, &sampling.top_k, Parameter::TopK, losses, |_| takes && !fixed);
     let (top_k, inference_config) = match family {
         Family::Nova => (None, top_k.map(|top_k| TopK { top_k })),
         _ => (top_k, None),
@@ -222,8 +242,9 @@ fn additional<'r>(
     Additional { thinking, output_config: effort.map(|effort| Effort { effort }), top_k, inference_config }
 }
 
-/// A number if the model takes it.
+/// A number if the model takes it. What every model does anyway is no loss.
 fn keep<'r>(
+    sampling: &Sampling<'_>,
     number: &'r Option<Number>,
     parameter: Parameter,
     losses: &mut Losses,
@@ -231,7 +252,7 @@ fn keep<'r>(
 ) -> Option<&'r Number> {
     let number = number.as_ref()?;
     let taken = taken(number);
-    losses.lose_if(!taken, parameter);
+    losses.lose_if(!taken && sampling.asks(parameter), parameter);
     taken.then_some(number)
 }
 
@@ -259,20 +280,29 @@ fn format<'r>(
 
 /// What Converse has no words for.
 fn lose(request: &Request<'_>, losses: &mut Losses) {
-    let sampling = &request.sampling;
-    losses.lose_if(sampling.seed.is_some(), Parameter::Seed);
-    losses.lose_if(sampling.frequency_penalty.is_some(), Parameter::FrequencyPenalty);
-    losses.lose_if(sampling.presence_penalty.is_some(), Parameter::PresencePenalty);
-    losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
-    losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
-    let Hints { user, metadata, service_tier, prompt_cache_key, store } = &request.hints;
+    request.sampling.lose(&NO_WORD, losses);
+    let Hints { user, service_tier, prompt_cache_key, store, .. } = &request.hints;
     losses.lose_if(user.is_some(), Parameter::User);
-    losses.lose_if(metadata.is_some(), Parameter::Metadata);
     losses.lose_if(service_tier.is_some(), Parameter::ServiceTier);
     losses.lose_if(prompt_cache_key.is_some(), Parameter::PromptCacheKey);
     losses.lose_if(store.is_some(), Parameter::Store);
+}
+
+/// What goes to the account's log of invocations: at most 16 short texts of few characters, or the call would be refused.
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
+fn metadata<'r>(hints: &'r Hints<'_>, losses: &mut Losses) -> Option<&'r Json<'r>> {
+    let written = hints.metadata.as_ref()?;
+    let fits = |text: &str, least: usize| {
+        let taken =
+            |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":_@$#=/+,-.".contains(c);
+        (least..=256).contains(&text.len()) && text.chars().all(taken)
+    };
+    let entries: Option<BTreeMap<Cow<'_, str>, Cow<'_, str>>> = serde_json::from_str(written.text()).ok();
+    let taken = entries.is_some_and(|entries| {
+        (1..=16).contains(&entries.len()) && entries.iter().all(|(key, value)| fits(key, 1) && fits(value, 0))
+    });
+    losses.lose_if(!taken, Parameter::Metadata);
+    taken.then_some(written)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -4,14 +4,15 @@
 //! Vertex AI has `predict`, <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>.
 //! Google does not always count tokens; where it does not, the caller gives its own count.
 
-use std::marker::PhantomData;
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Api;
 use crate::{
-    chat::loss::Unsupported,
+    chat::{loss::Unsupported, request::Unsaid},
     protocol::{
         gemini::{
             usage,
@@ -19,18 +20,30 @@ use crate::{
         },
         json::{self, Malformed},
         translate::{Target, Unreadable},
+        value::{Notes, Object, Value},
     },
 };
 
 /// A request that was translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Translated {
+pub struct Translated<'a> {
     /// The body.
     pub body: Vec<u8>,
-    /// How the client wants its vectors.
+    /// The answer that is to come.
+    pub vectors: Vectors,
+    /// What of the request was dropped.
+    pub unsaid: Vec<Unsaid<'a>>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vectors {
+    /// Whose it is.
+    pub api: Api,
+    /// How many vectors are in it: one for each text.
+    pub count: usize,
+    /// How the client wants them.
     pub encoding: Encoding,
-    /// What of the request was dropped, by the client's names; all of them are hints.
-    pub dropped: Vec<&'static str>,
 }
 
 /// How a vector is written.
@@ -42,15 +55,6 @@ pub enum Encoding {
     Base64,
 }
 
-/// Which of Google's two is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// The Gemini API: `batchEmbedContents`.
-    Gemini,
-    /// Vertex AI: `predict`.
-    Vertex,
-}
-
 /// Why a request cannot be translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -60,15 +64,8 @@ pub enum Refused {
     Unsupported(Unsupported),
 }
 
-#[derive(Deserialize)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    input: &'a RawValue,
-    dimensions: Option<u64>,
-    encoding_format: Option<String>,
-    #[serde(borrow)]
-    user: Option<&'a RawValue>,
-}
+/// The keys that are read; every other one is noted.
+const KNOWN: [&str; 5] = ["dimensions", "encoding_format", "input", "model", "user"];
 
 #[derive(Serialize)]
 struct Batch<'r> {
@@ -93,7 +90,7 @@ struct Instances<'r> {
 
 #[derive(Serialize)]
 struct Instance<'r> {
-    content: std::borrow::Cow<'r, str>,
+    content: Cow<'r, str>,
 }
 
 #[derive(Serialize)]
@@ -165,49 +162,67 @@ struct Usage {
     total_tokens: u64,
 }
 
+impl From<Malformed> for Refused {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
 /// Translates a request of OpenAI's: a text, or a list of texts.
 ///
 /// # Errors
 /// [`Refused`]: what is no request for embeddings, or one by token ids, which are another model's.
-pub fn write(body: &[u8], target: &Target<'_>, api: Api) -> Result<Translated, Refused> {
-    let raw = json::read(body, |_| PhantomData::<&RawValue>).map_err(Refused::Malformed)?;
-    let asked: Asked<'_> = serde_json::from_str(raw.get()).map_err(malformed)?;
-    let encoding = match asked.encoding_format.as_deref() {
-        None | Some("float") => Encoding::Float,
-        Some("base64") => Encoding::Base64,
-        Some(_) => return Err(wrong("`encoding_format` must be `float` or `base64`")),
-    };
-    let texts = texts(asked.input.get())?.into_iter();
-    // Strings and numbers always serialise.
+pub fn write<'a>(body: &'a [u8], target: &Target<'_>, api: Api) -> Result<Translated<'a>, Refused> {
+    let request = Object::body(body)?;
+    request.once(&KNOWN)?;
+    let encoding = request.get("encoding_format").map_or(Ok(Encoding::Float), |format| encoding(&format))?;
+    let dimensions = request.get("dimensions").map(|dimensions| dimensions.count()).transpose()?;
+    let texts = texts(&request.need("input")?)?;
+    let mut notes = Notes::default();
+    request.unsaid("user", true, &mut notes);
+    request.rest(&KNOWN, &mut notes);
+    let vectors = Vectors { api, count: texts.len(), encoding };
+    Ok(Translated { body: written(texts, dimensions, target, api), vectors, unsaid: notes.into_unsaid() })
+}
+
+fn written(texts: Vec<Cow<'_, str>>, dimensions: Option<u64>, target: &Target<'_>, api: Api) -> Vec<u8> {
+    let texts = texts.into_iter();
     let body = match api {
         Api::Gemini => {
-            let model = format!("models/{}", target.model.strip_prefix("models/").unwrap_or(target.model));
+            let model = Api::model(target.model);
             let requests = texts.map(|text| One {
                 model: &model,
                 content: Content { parts: vec![Part::text(text)], role: None },
-                output_dimensionality: asked.dimensions,
+                output_dimensionality: dimensions,
             });
             serde_json::to_vec(&Batch { requests: requests.collect() })
         }
         Api::Vertex => {
-            let parameters =
-                asked.dimensions.map(|output_dimensionality| Parameters { output_dimensionality });
+            let parameters = dimensions.map(|output_dimensionality| Parameters { output_dimensionality });
             let instances = texts.map(|content| Instance { content }).collect();
             serde_json::to_vec(&Instances { instances, parameters })
         }
     };
-    let body = body.unwrap_or_default();
-    Ok(Translated { body, encoding, dropped: asked.user.map(|_| "user").into_iter().collect() })
+    // Strings and numbers always serialise.
+    body.unwrap_or_default()
+}
+
+fn encoding(format: &Value<'_, '_>) -> Result<Encoding, Malformed> {
+    match format.text()?.as_ref() {
+        "float" => Ok(Encoding::Float),
+        "base64" => Ok(Encoding::Base64),
+        _ => Err(format.wrong("`float` or `base64`")),
+    }
 }
 
 /// Translates the answer, and says how many tokens went in, where Google does; where it does not, the client reads
 /// `counted`. `model` is what the client calls it.
 ///
 /// # Errors
-/// [`Unreadable`]: what is no answer of this API.
+/// [`Unreadable`]: what is no answer of this API, or has not as many vectors as there are texts.
 pub fn read(
     body: &[u8],
-    (api, encoding): (Api, Encoding),
+    Vectors { api, count, encoding }: Vectors,
     model: &str,
     counted: u64,
 ) -> Result<(Vec<u8>, Option<u64>), Unreadable> {
@@ -223,7 +238,11 @@ pub fn read(
             (list, said)
         }
     };
-    let mut data = Vec::with_capacity(embeddings.len());
+    if embeddings.len() != count {
+        let came = embeddings.len();
+        return Err(Unreadable(format!("it has {came} embeddings for {count} texts")));
+    }
+    let mut data = Vec::with_capacity(count);
     for (index, Embedding { values, .. }) in embeddings.into_iter().enumerate() {
         let embedding = match encoding {
             Encoding::Float => Vector::Float(values),
@@ -246,22 +265,23 @@ fn no_list(error: serde_json::Error) -> Unreadable {
     Unreadable::not("list of embeddings", &error)
 }
 
-fn texts(input: &str) -> Result<Vec<std::borrow::Cow<'_, str>>, Refused> {
-    if let Some(text) = json::text(input) {
-        return Ok(vec![text]);
+fn texts<'a>(input: &Value<'a, '_>) -> Result<Vec<Cow<'a, str>>, Refused> {
+    if input.is_text() {
+        return Ok(vec![input.text()?]);
     }
     let (mut texts, mut refused) = (Vec::new(), None);
-    let list = json::each(input, |element| match json::text(element) {
+    let wrong = || input.wrong("a text or a list of texts");
+    let list = json::each(input.raw(), |element| match json::text(element) {
         Some(text) => texts.push(text),
         None => _ = refused.get_or_insert((texts.len(), element)),
     });
     match refused {
-        _ if list.is_none() => Err(wrong("`input` must be a text or a list of texts")),
+        _ if list.is_none() => Err(wrong().into()),
         Some((part, element)) if element.starts_with('[') || element.parse::<i64>().is_ok() => {
             let why = "token ids cannot be sent to a Google provider: its models have other tokens".into();
             Err(Refused::Unsupported(Unsupported { message: None, part, why }))
         }
-        Some(_) => Err(wrong("`input` must be a text or a list of texts")),
+        Some(_) => Err(wrong().into()),
         None => Ok(texts),
     }
 }
@@ -276,25 +296,22 @@ fn base64(values: &[&RawValue]) -> Result<String, Unreadable> {
     Ok(BASE64_STANDARD.encode(bytes))
 }
 
-fn malformed(error: serde_json::Error) -> Refused {
-    Refused::Malformed(error.into())
-}
-
-fn wrong(why: &str) -> Refused {
-    malformed(serde::de::Error::custom(why))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
 
-    const TARGET: Target<'_> = Target { model: "gemini-embedding-001", max_tokens: 1, stream_usage: true };
+    const TARGET: Target<'_> = Target {
+        model: "gemini-embedding-001",
+        max_tokens: 1,
+        stream_usage: true,
+        max_completion_tokens: true,
+    };
 
     fn written(body: &str) -> Result<(Value, Encoding), Refused> {
         let translated = write(body.as_bytes(), &TARGET, Api::Gemini)?;
-        Ok((serde_json::from_slice(&translated.body).expect("JSON"), translated.encoding))
+        Ok((serde_json::from_slice(&translated.body).expect("JSON"), translated.vectors.encoding))
     }
 
     #[test]
@@ -306,10 +323,10 @@ mod tests {
         insta::assert_snapshot!(body, @r#"{"requests":[{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"a\n"}]},"outputDimensionality":8},{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"b"}]},"outputDimensionality":8}]}"#);
         let (one, encoding) = written(r#"{"model":"g/e","input":"a"}"#).expect("fine");
         assert_eq!((one["requests"].as_array().map(Vec::len), encoding), (Some(1), Encoding::Float));
-        assert_eq!(
-            write(br#"{"input":"a","user":"u"}"#, &TARGET, Api::Gemini).expect("fine").dropped,
-            ["user"]
-        );
+        let body = br#"{"input":"a","user":"u","task":"x","model":"g/e","input_type":null}"#;
+        let unsaid = write(body, &TARGET, Api::Gemini).expect("fine").unsaid;
+        let unsaid: Vec<_> = unsaid.iter().map(|unsaid| (unsaid.name.as_ref(), unsaid.hint)).collect();
+        assert_eq!(unsaid, [("user", true), ("task", false)]);
     }
 
     #[test]
@@ -334,7 +351,8 @@ mod tests {
     fn the_answer_is_a_list_in_the_encoding_that_was_asked_for() {
         let body = br#"{"embeddings":[{"values":[0.10,-2]},{"values":[]}]}"#;
         let list = |encoding| {
-            let (list, said) = read(body, (Api::Gemini, encoding), "g/e", 7).expect("fine");
+            let vectors = Vectors { api: Api::Gemini, count: 2, encoding };
+            let (list, said) = read(body, vectors, "g/e", 7).expect("fine");
             assert_eq!(said, None);
             String::from_utf8(list).expect("text")
         };
@@ -344,11 +362,16 @@ mod tests {
             BASE64_STANDARD.decode(value["data"][0]["embedding"].as_str().expect("text")).expect("base64");
         assert_eq!(bytes, [0.1f32.to_le_bytes(), (-2f32).to_le_bytes()].concat());
         let counted = br#"{"embeddings":[],"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#;
-        let float = |body, api| read(body, (api, Encoding::Float), "g/e", 7);
-        let (list, said) = float(counted, Api::Gemini).expect("fine");
+        let float =
+            |body, api, count| read(body, Vectors { api, count, encoding: Encoding::Float }, "g/e", 7);
+        let (list, said) = float(counted, Api::Gemini, 0).expect("fine");
         assert!(String::from_utf8(list).expect("text").contains(r#""prompt_tokens":3"#) && said == Some(3));
         for api in [Api::Gemini, Api::Vertex] {
-            assert!(float(br#"{"error":{}}"#, api).is_err());
+            assert!(float(br#"{"error":{}}"#, api, 0).is_err());
+        }
+        for count in [1, 3] {
+            let why = float(body, Api::Gemini, count).expect_err("another number").0;
+            assert_eq!(why, format!("it has 2 embeddings for {count} texts"));
         }
     }
 
@@ -359,10 +382,11 @@ mod tests {
         insta::assert_snapshot!(body, @r#"{"instances":[{"content":"a"},{"content":"b"}],"parameters":{"outputDimensionality":8}}"#);
         let answer = br#"{"predictions":[{"embeddings":{"statistics":{"token_count":2.0,"truncated":false},"values":[0.5]}},
             {"embeddings":{"statistics":{"token_count":3},"values":[1]}}]}"#;
-        let (list, said) = read(answer, (Api::Vertex, Encoding::Float), "g/e", 7).expect("fine");
+        let vectors = |count| Vectors { api: Api::Vertex, count, encoding: Encoding::Float };
+        let (list, said) = read(answer, vectors(2), "g/e", 7).expect("fine");
         insta::assert_snapshot!(String::from_utf8(list).expect("text"), @r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,"embedding":[1]}],"model":"g/e","usage":{"prompt_tokens":5,"total_tokens":5}}"#);
         assert_eq!(said, Some(5));
         let uncounted = br#"{"predictions":[{"embeddings":{"values":[]}}]}"#;
-        assert_eq!(read(uncounted, (Api::Vertex, Encoding::Float), "g/e", 7).expect("fine").1, None);
+        assert_eq!(read(uncounted, vectors(1), "g/e", 7).expect("fine").1, None);
     }
 }

@@ -11,7 +11,10 @@ use crate::{
         loss::{Losses, Parameter, Unsupported},
         request::{Hints, Request},
     },
-    protocol::{gemini::wire::Content, translate::Target},
+    protocol::{
+        gemini::{egress::Api, wire::Content},
+        translate::Target,
+    },
 };
 
 mod config;
@@ -61,18 +64,18 @@ pub fn write(
 }
 
 /// The body of a request to `countTokens`, which takes nothing that does not change the count. Nothing is lost by that.
-/// `vertex`: for Vertex, which takes the parts of a request where the Gemini API takes a whole one.
 ///
 /// # Errors
 /// See [`write`].
-pub fn write_count(request: &Request<'_>, target: &Target<'_>, vertex: bool) -> Result<Vec<u8>, Unsupported> {
+pub fn write_count(request: &Request<'_>, target: &Target<'_>, api: Api) -> Result<Vec<u8>, Unsupported> {
     let body =
         Body { tool_config: None, generation_config: None, ..body(request, target, &mut Losses::default())? };
-    let written = if vertex {
-        serde_json::to_vec(&body)
-    } else {
-        let model = format!("models/{}", target.model);
-        serde_json::to_vec(&Count { generate_content_request: Named { model, body } })
+    let written = match api {
+        Api::Vertex => serde_json::to_vec(&body),
+        Api::Gemini => {
+            let model = Api::model(target.model);
+            serde_json::to_vec(&Count { generate_content_request: Named { model, body } })
+        }
     };
     Ok(written.unwrap_or_default())
 }

@@ -10,7 +10,10 @@ use super::{
     said, stop, text,
 };
 use crate::{
-    chat::response::{Delta, Event, Stop},
+    chat::{
+        content::Media,
+        response::{Delta, Event, Stop},
+    },
     protocol::{
         gemini::{error, logprobs, usage},
         translate::{self, Frame, Unreadable},
@@ -99,8 +102,8 @@ impl Progress {
                 give(Delta::Call { index, id, name, custom: false, signature: signature.take() });
                 give(Delta::Input { index, text: args });
             }
-            // Images in an answer have no place in a stream; nobody can ask for them in another dialect.
-            Data::Text(_) | Data::Thought(_) | Data::Image { .. } => {}
+            Data::Image { mime, base64 } => give(Delta::Image(Media::Data { mime, base64 })),
+            Data::Text(_) | Data::Thought(_) => {}
         }
         if let Some(signature) = signature {
             give(Delta::Signature(signature));

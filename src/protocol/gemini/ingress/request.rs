@@ -4,7 +4,7 @@
 use self::content::History;
 use super::spelling;
 use crate::{
-    chat::request::{Hints, Message, Request, Role},
+    chat::request::{Hints, Message, Request, Role, Wishes},
     protocol::{
         json::Malformed,
         value::{Notes, Object},
@@ -75,6 +75,7 @@ fn request<'a>(body: &Object<'a, '_>, stream: bool) -> Result<Request<'a>, Malfo
         sampling: config.sampling,
         stream,
         hints,
+        wishes: Wishes::default(),
         unsaid: notes.into_unsaid(),
     })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     chat::{
-        content::{Content as Said, Reasoning},
+        content::{Content as Said, Media, Reasoning},
         json::Json,
         request::Expected,
         response::{Choice, Response, Stop},
@@ -16,8 +16,9 @@ use crate::{
         gemini::{
             logprobs,
             usage::Shown,
-            wire::{Content, Part, mark},
+            wire::{Content, Part, Payload, mark},
         },
+        media,
         translate::Asked,
     },
 };
@@ -108,11 +109,20 @@ fn parts<'r>(contents: &'r [Said<'_>], shown: bool) -> Vec<Part<'r>> {
             Said::Refusal(text) => parts.push(Part::text(text.as_ref())),
             Said::Reasoning(reasoning) => parts.extend(thought(reasoning, shown)),
             Said::Call(call) => parts.push(Part::call(call).signed(field(call.signature.as_ref()))),
+            Said::Image(image) => parts.push(self::image(&image.media)),
             // No model answers with these in a format that is read here.
-            Said::Image(_) | Said::Document(_) | Said::Audio(_) | Said::Result(_) => {}
+            Said::Document(_) | Said::Audio(_) | Said::Result(_) => {}
         }
     }
     parts
+}
+
+/// An image: its bytes, or words that tell where it is.
+pub(super) fn image<'r>(media: &'r Media<'_>) -> Part<'r> {
+    match media {
+        Media::Data { mime, base64 } => Payload::InlineData { mime_type: mime, data: base64 }.into(),
+        Media::Url(_) | Media::Id(_) => Part::text(media::markdown(media)),
+    }
 }
 
 /// A signature in the field that is there for it.

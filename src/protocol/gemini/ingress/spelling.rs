@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::protocol::{
-    json::Malformed,
+    json::{self, Malformed},
     value::{Object, Value},
 };
 
@@ -40,6 +40,21 @@ pub(super) fn count(value: &Value<'_, '_>) -> Result<u64, Malformed> {
     let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
     let count = whole.parse().ok().filter(|_| rest.bytes().all(|byte| byte == b'0'));
     count.ok_or_else(|| value.wrong("a whole number, not negative"))
+}
+
+/// A dotted name of Google's as the client writes it, if it stands in `raw`, of which lists are no part of the name. As deep
+/// as the name has parts, and the body lists within lists, which is bounded when it is read.
+pub(super) fn written(raw: &str, dotted: &str) -> Option<String> {
+    if let Some(mut items) = json::cut::elements(raw) {
+        return items.find_map(|item| written(item, dotted));
+    }
+    let (own, rest) = dotted.split_once('.').map_or((dotted, None), |(own, rest)| (own, Some(rest)));
+    let mut members = json::cut::members(raw)?.filter(|(_, value)| *value != "null");
+    let (name, value) = members.find(|(name, _)| camel(Cow::Borrowed(name)) == own)?;
+    match rest {
+        Some(rest) => written(value, rest).map(|rest| format!("{name}.{rest}")),
+        None => Some(name.into_owned()),
+    }
 }
 
 /// Google's own name of a member, where the client's may be another one.

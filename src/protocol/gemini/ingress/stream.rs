@@ -5,7 +5,7 @@
 //! of one array. Sizes are bytes.
 
 use self::waiting::{TooMuch, Waiting};
-use super::response::{Answer, Candidate, field, finish_reason, is_shown, signature};
+use super::response::{Answer, Candidate, field, finish_reason, image, is_shown, signature};
 use crate::{
     chat::{
         fault::FaultKind,
@@ -126,6 +126,7 @@ impl Encoder {
             Delta::Reasoning(text) if self.shown => self.part(choice, Part::thought(text, None), out),
             Delta::Signature(signed) => self.part(choice, signature(&signed, false), out),
             Delta::Redacted(signed) => self.part(choice, signature(&signed, true), out),
+            Delta::Image(media) => self.part(choice, image(&media), out),
             Delta::Logprobs(json) => self.logprobs(choice, &json, out),
             Delta::Reasoning(_) | Delta::Call { .. } | Delta::Input { .. } => {}
         }
@@ -193,6 +194,10 @@ impl translate::Encoder for Encoder {
     }
 
     /// The last chunk: why each answer ends, and what it all cost.
+    fn held(&self) -> usize {
+        self.choices.iter().map(|choice| choice.waiting.held()).sum()
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.over {
             return;

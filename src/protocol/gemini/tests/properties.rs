@@ -149,9 +149,11 @@ proptest! {
             let _ = ingress::request::read(body, true);
             let _ = ingress::request::read_count(body);
             let _ = egress::response::read(body, "u");
-            for api in [egress::embeddings::Api::Gemini, egress::embeddings::Api::Vertex] {
+            for api in [egress::Api::Gemini, egress::Api::Vertex] {
                 let _ = egress::embeddings::write(body, &TARGET, api);
-                let _ = egress::embeddings::read(body, (api, egress::embeddings::Encoding::Base64), "m", 1);
+                let encoding = egress::embeddings::Encoding::Base64;
+                let vectors = egress::embeddings::Vectors { api, count: 1, encoding };
+                let _ = egress::embeddings::read(body, vectors, "m", 1);
             }
             let _ = passing::request::Request::parse_count(body);
             let _ = passing::response::parse(body);

@@ -9,10 +9,14 @@ use serde_json::value::RawValue;
 
 use crate::{
     chat::{
+        content::Media,
         response::Stop,
         signature::{Maker, Signature},
     },
-    protocol::json::{each, text},
+    protocol::{
+        json::{each, text},
+        media,
+    },
 };
 
 type Raw<'a> = Option<&'a RawValue>;
@@ -30,9 +34,11 @@ pub(super) struct Said<'a> {
     /// DeepSeek and those who follow it.
     #[serde(borrow)]
     reasoning_content: Raw<'a>,
-    /// OpenRouter.
+    /// OpenRouter, as are the images.
     #[serde(borrow)]
-    reasoning_details: Raw<'a>,
+    pub(super) reasoning_details: Raw<'a>,
+    #[serde(borrow)]
+    images: Raw<'a>,
     #[serde(borrow)]
     tool_calls: Raw<'a>,
     #[serde(borrow)]
@@ -44,6 +50,7 @@ pub(super) struct Said<'a> {
 /// A piece of a message that is no call; none is empty.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
+    Image(Media<'a>),
     Text(Cow<'a, str>),
     Reasoning(Cow<'a, str>),
     Refusal(Cow<'a, str>),
@@ -72,6 +79,14 @@ struct Entry<'a> {
     thinking: Raw<'a>,
     #[serde(borrow)]
     summary: Raw<'a>,
+    #[serde(borrow)]
+    image_url: Raw<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Address<'a> {
+    #[serde(borrow)]
+    url: Raw<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -104,7 +119,7 @@ impl<'a> Said<'a> {
         object(raw)
     }
 
-    /// Reasoning, text and refusal, in this order. Reasoning is told in one spelling, if several say it.
+    /// Reasoning, text, refusal and images, in this order. Reasoning is told in one spelling, if several say it.
     pub(super) fn pieces(&self, out: &mut dyn FnMut(Piece<'a>)) {
         let reasoning = [string(self.reasoning_content), string(self.reasoning)].into_iter().flatten();
         match reasoning.into_iter().find(|text| !text.is_empty()) {
@@ -123,6 +138,10 @@ impl<'a> Said<'a> {
             }),
         }
         put(Piece::Refusal, string(self.refusal), out);
+        entries(self.images, &mut |entry| {
+            let url = entry.image_url.and_then(|image| filled(object::<Address<'_>>(image).url));
+            url.and_then(media::of).into_iter().for_each(|media| out(Piece::Image(media)));
+        });
     }
 
     /// The calls. One in the form from before there were tools comes last.

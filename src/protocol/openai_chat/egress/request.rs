@@ -1,7 +1,7 @@
 //! Writes a request for a provider.
 //!
-//! Only what chat completions know is written: reasoning of earlier turns has no place in them and is left out, as it is
-//! the model's thought and no content of the conversation.
+//! Only what chat completions know is written. Reasoning of earlier turns goes back to those who gave `reasoning_details`
+//! with it, in that list; all other has no place, and is left out.
 
 use std::borrow::Cow;
 
@@ -79,6 +79,8 @@ struct OutSampling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<&'a Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<&'a Number>,
@@ -98,6 +100,8 @@ struct OutSampling<'a> {
     top_logprobs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logit_bias: Option<&'a Json<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -138,7 +142,7 @@ pub fn write(
         parallel_tool_calls: request.parallel_calls.filter(|_| any),
         response_format: request.format.as_ref().map(format),
         reasoning_effort: effort(request, losses),
-        sampling: sampling(&request.sampling, losses),
+        sampling: sampling(&request.sampling, target, losses),
         hints: hints(&request.hints, losses),
         stream: request.stream,
         stream_options: (request.stream && target.stream_usage)
@@ -188,11 +192,13 @@ fn effort(request: &Request<'_>, losses: &mut Losses) -> Option<&'static str> {
     }
 }
 
-fn sampling<'a>(sampling: &'a Sampling<'_>, losses: &mut Losses) -> OutSampling<'a> {
+fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Losses) -> OutSampling<'a> {
     losses.lose_if(sampling.top_k.is_some(), Parameter::TopK);
     losses.lose_if(sampling.stop.len() > MOST_STOPS, Parameter::Stop);
+    let likeliest = sampling.top_logprobs.is_some_and(|top| top > 0);
     OutSampling {
-        max_completion_tokens: sampling.max_tokens,
+        max_completion_tokens: sampling.max_tokens.filter(|_| target.max_completion_tokens),
+        max_tokens: sampling.max_tokens.filter(|_| !target.max_completion_tokens),
         temperature: sampling.temperature.as_ref(),
         top_p: sampling.top_p.as_ref(),
         stop: &sampling.stop[..sampling.stop.len().min(MOST_STOPS)],
@@ -200,9 +206,11 @@ fn sampling<'a>(sampling: &'a Sampling<'_>, losses: &mut Losses) -> OutSampling<
         frequency_penalty: sampling.frequency_penalty.as_ref(),
         presence_penalty: sampling.presence_penalty.as_ref(),
         n: sampling.choices.filter(|&choices| choices != 1),
-        logprobs: sampling.logprobs,
+        // OpenAI refuses the one without the other.
+        logprobs: sampling.logprobs.or_else(|| likeliest.then_some(true)),
         top_logprobs: sampling.top_logprobs,
         logit_bias: sampling.logit_bias.as_ref(),
+        verbosity: sampling.verbosity.as_deref(),
     }
 }
 

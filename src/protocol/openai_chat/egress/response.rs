@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{Called, Piece, Said, filled, stop, string};
+use super::{
+    answer::{Called, Piece, Said, filled, stop, string},
+    details::Details,
+};
 use crate::{
     chat::{
-        content::{Call, Content, Input, Reasoning, Text},
+        content::{Call, Content, Image, Input, Reasoning, Text},
         json::Json,
         response::{Choice, Response, Stop},
+        signature::Signature,
     },
     protocol::{
         openai_chat::{error, usage},
@@ -92,8 +96,14 @@ fn read_choice<'a>(choice: BodyChoice<'a>, index: usize, unique: &str) -> Choice
             Piece::Text(text) => Content::text(text),
             Piece::Reasoning(text) => Content::Reasoning(Reasoning { text, ..Reasoning::default() }),
             Piece::Refusal(text) => Content::Refusal(text),
+            Piece::Image(media) => Content::Image(Image { media, detail: None, cache: None }),
         });
     });
+    let mut details = Details::default();
+    said.reasoning_details.into_iter().for_each(|list| details.add(list));
+    if let Some(signature) = details.take() {
+        sign(signature, &mut content);
+    }
     if let Some(Content::Text(Text { signature, .. })) =
         content.iter_mut().rfind(|part| matches!(part, Content::Text(_)))
     {
@@ -111,6 +121,17 @@ fn read_choice<'a>(choice: BodyChoice<'a>, index: usize, unique: &str) -> Choice
         stop => stop,
     };
     Choice { content, stop, stop_sequence: None, logprobs: choice.logprobs.map(Json::borrowed) }
+}
+
+/// What the provider wants back goes with its reasoning, though that may not be shown.
+fn sign<'a>(signature: Signature<'a>, content: &mut Vec<Content<'a>>) {
+    let shown = content.iter_mut().rfind(|part| matches!(part, Content::Reasoning(_)));
+    if let Some(Content::Reasoning(reasoning)) = shown {
+        reasoning.signature = Some(signature);
+    } else {
+        content
+            .insert(0, Content::Reasoning(Reasoning { signature: Some(signature), ..Reasoning::default() }));
+    }
 }
 
 /// A whole call; one without a name is none.

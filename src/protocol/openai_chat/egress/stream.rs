@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use self::calls::Calls;
-use super::answer::{Piece, Said, filled, stop, string};
+use super::{
+    answer::{Piece, Said, filled, stop, string},
+    details::Details,
+};
 use crate::{
     chat::{
         json::Json,
@@ -49,6 +52,8 @@ struct ChoiceState {
     begun: bool,
     finished: bool,
     refused: bool,
+    /// Of the reasoning that goes on.
+    details: Details,
     calls: Calls,
 }
 
@@ -180,12 +185,19 @@ impl ChoiceState {
         put: &mut dyn FnMut(Delta<'_>),
     ) -> Result<(), Unreadable> {
         let said = Said::read(delta);
-        said.pieces(&mut |piece| match piece {
-            Piece::Text(text) => put(Delta::Text(text)),
-            Piece::Reasoning(text) => put(Delta::Reasoning(text)),
-            Piece::Refusal(text) => {
-                self.refused = true;
-                put(Delta::Refusal(text));
+        said.reasoning_details.into_iter().for_each(|list| self.details.add(list));
+        said.pieces(&mut |piece| {
+            if !matches!(piece, Piece::Reasoning(_)) {
+                self.thought(put);
+            }
+            match piece {
+                Piece::Text(text) => put(Delta::Text(text)),
+                Piece::Reasoning(text) => put(Delta::Reasoning(text)),
+                Piece::Refusal(text) => {
+                    self.refused = true;
+                    put(Delta::Refusal(text));
+                }
+                Piece::Image(media) => put(Delta::Image(media)),
             }
         });
         if let Some(signature) = said.signature() {
@@ -193,6 +205,7 @@ impl ChoiceState {
         }
         let mut result = Ok(());
         said.calls(&mut |called| {
+            self.thought(put);
             if result.is_ok() {
                 result = self.calls.push(called, |number| format!("call_{unique}_{choice}_{number}"), put);
             }
@@ -200,8 +213,16 @@ impl ChoiceState {
         result
     }
 
+    /// The reasoning before what comes now is over: what the provider wants back of it is its signature.
+    fn thought(&mut self, put: &mut dyn FnMut(Delta<'_>)) {
+        if let Some(signature) = self.details.take() {
+            put(Delta::Signature(signature));
+        }
+    }
+
     fn finish(&mut self, choice: u32, stop: Stop, each: &mut dyn FnMut(Event<'_>)) {
         self.finished = true;
+        self.thought(&mut |delta| each(Event::Delta { choice, delta }));
         self.calls.finish(&mut |delta| each(Event::Delta { choice, delta }));
         let stop = match stop.with_calls(self.calls.any()) {
             Stop::End if self.refused => Stop::Filter,
@@ -236,6 +257,10 @@ impl translate::Decoder for Decoder {
 
     fn is_over(&self) -> bool {
         self.done
+    }
+
+    fn held(&self) -> usize {
+        self.choices.iter().map(|choice| choice.calls.held()).sum()
     }
 
     fn finish(&mut self, _: &mut dyn FnMut(Event<'_>)) -> bool {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking},
+    chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking, Wishes},
     protocol::{
         json::Malformed,
         value::{Notes, Object},
@@ -16,7 +16,7 @@ mod message;
 mod tools;
 
 /// The keys that are read; every other one is noted.
-const KNOWN: [&str; 35] = [
+const KNOWN: [&str; 36] = [
     "audio",
     "frequency_penalty",
     "function_call",
@@ -51,6 +51,7 @@ const KNOWN: [&str; 35] = [
     "top_logprobs",
     "top_p",
     "user",
+    "verbosity",
     "web_search_options",
 ];
 
@@ -66,9 +67,10 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     let messages = message::read(&body, &mut notes)?;
     let tools = tools::read(&body, &mut notes)?;
     let tool_choice = tools::choice(&body, &mut notes)?;
+    let wishes = wishes(&body)?;
     let parallel_calls = match flag(&body, "parallel_tool_calls")? {
         // An answer has room for one `function_call`.
-        None if body.get("functions").is_some() && body.get("tools").is_none() => Some(false),
+        None if wishes.functions => Some(false),
         said => said,
     };
     let format = format(&body, &mut notes)?;
@@ -88,8 +90,18 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
         sampling,
         stream,
         hints,
+        wishes,
         unsaid,
     })
+}
+
+/// Usage in a chunk of its own; calls as `function_call`, where the client has defined `functions` only.
+fn wishes(body: &Object<'_, '_>) -> Result<Wishes, Malformed> {
+    let usage = match body.get("stream_options") {
+        Some(options) => options.object()?.get("include_usage").is_some_and(|value| value.raw() == "true"),
+        None => false,
+    };
+    Ok(Wishes { usage, functions: body.get("functions").is_some() && body.get("tools").is_none() })
 }
 
 fn flag(body: &Object<'_, '_>, key: &str) -> Result<Option<bool>, Malformed> {
@@ -149,6 +161,7 @@ fn sampling<'a>(body: &Object<'a, '_>) -> Result<Sampling<'a>, Malformed> {
         choices: count("n")?.filter(|&choices| choices != 1),
         logprobs: flag(body, "logprobs")?,
         top_logprobs: count("top_logprobs")?,
+        verbosity: body.text("verbosity")?,
     })
 }
 

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::wishes::Wishes;
 use crate::{
     chat::{
         content::{Call, Content, Input, Reasoning},
@@ -14,7 +13,7 @@ use crate::{
         signature::Maker,
     },
     protocol::{
-        openai_chat::wire::{ExtraContent, FunctionCall, ReasoningDetail, ToolCall, UsageReport},
+        openai_chat::wire::{ExtraContent, FunctionCall, OutImage, ReasoningDetail, ToolCall, UsageReport},
         translate::Asked,
     },
 };
@@ -56,19 +55,19 @@ struct Message<'a> {
     function_call: Option<FunctionCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<OutImage<'a>>,
 }
 
 /// The answer, as the request expects it.
 pub fn write(response: &Response<'_>, expected: Expected, asked: &Asked<'_>) -> Vec<u8> {
-    // Who has no tools gets no calls, in whatever form.
-    let functions = expected.tools && Wishes::of(asked.body).functions;
     let choices = response.choices.iter().enumerate();
     let body = Body {
         id: id(&response.id, asked),
         object: "chat.completion",
         created: response.created.unwrap_or(asked.now),
         model: asked.model,
-        choices: choices.map(|(index, choice)| body_choice(index, choice, functions)).collect(),
+        choices: choices.map(|(index, choice)| body_choice(index, choice, &expected)).collect(),
         usage: response.usage.map(UsageReport::of),
         service_tier: response.service_tier.as_deref(),
     };
@@ -97,13 +96,14 @@ pub(super) fn finish_reason(stop: Stop, refused: bool, functions: bool) -> &'sta
     }
 }
 
-fn body_choice<'a>(index: usize, choice: &'a Choice<'_>, functions: bool) -> BodyChoice<'a> {
-    let message = message(choice, functions);
+fn body_choice<'a>(index: usize, choice: &'a Choice<'_>, expected: &Expected) -> BodyChoice<'a> {
+    let message = message(choice, expected);
+    let functions = expected.wishes.functions;
     let finish_reason = finish_reason(choice.stop(), message.refusal.is_some(), functions);
     BodyChoice { index, message, logprobs: choice.logprobs.as_ref(), finish_reason }
 }
 
-fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
+fn message<'a>(choice: &'a Choice<'_>, expected: &Expected) -> Message<'a> {
     let mut message = Message {
         role: "assistant",
         content: None,
@@ -113,6 +113,7 @@ fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
         tool_calls: Vec::new(),
         function_call: None,
         extra_content: None,
+        images: Vec::new(),
     };
     for part in &choice.content {
         match part {
@@ -127,12 +128,16 @@ fn message<'a>(choice: &'a Choice<'_>, functions: bool) -> Message<'a> {
                 let index = u32::try_from(message.reasoning_details.len()).unwrap_or(u32::MAX);
                 message.reasoning_details.extend(detail(index, reasoning));
             }
-            Content::Call(call) if functions => {
+            Content::Call(call) if expected.wishes.functions => {
                 message.function_call = message.function_call.or_else(|| Some(function_call(call)));
             }
-            Content::Call(call) => message.tool_calls.push(tool_call(call)),
+            Content::Call(call) => message.tool_calls.push(tool_call(call, expected)),
+            Content::Image(image) => {
+                let index = u32::try_from(message.images.len()).unwrap_or(u32::MAX);
+                message.images.push(OutImage::of(index, &image.media));
+            }
             // Models answer with none of these here.
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
+            Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
         }
     }
     if message.refusal.is_none() && message.tool_calls.is_empty() && message.function_call.is_none() {
@@ -151,9 +156,10 @@ fn detail<'a>(index: u32, reasoning: &'a Reasoning<'_>) -> Option<ReasoningDetai
     })
 }
 
-fn tool_call<'a>(call: &'a Call<'_>) -> ToolCall<'a> {
+fn tool_call<'a>(call: &'a Call<'_>, expected: &Expected) -> ToolCall<'a> {
     let extra_content = call.signature.as_ref().map(ExtraContent::of);
-    ToolCall { extra_content, ..ToolCall::of(call, Cow::Borrowed(&call.id)) }
+    let free = expected.takes_text(&call.name);
+    ToolCall { extra_content, ..ToolCall::of(call, Cow::Borrowed(&call.id), free) }
 }
 
 fn function_call<'a>(call: &'a Call<'_>) -> FunctionCall<'a> {

@@ -2,16 +2,14 @@
 //!
 //! A choice begins with a delta of role and empty content, goes on by deltas of one kind each, and ends with an empty delta
 //! and its reason. Usage comes in a chunk of its own before the terminator, if the client asked. Nothing is held back but
-//! the text of reasoning that may yet be signed, [`MOST_REASONING`] bytes of it.
+//! the text of reasoning that may yet be signed, [`MOST_REASONING`] bytes of it, and free text that comes in an object.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{
-    response::{finish_reason, id},
-    wishes::Wishes,
-};
+use self::wrapped::Wrapped;
+use super::response::{finish_reason, id};
 use crate::{
     chat::{
         fault::FaultKind,
@@ -24,11 +22,15 @@ use crate::{
     protocol::{
         openai_chat::{
             error,
-            wire::{CustomCall, ExtraContent, FunctionCall, ReasoningDetail, ToolCall, UsageReport},
+            wire::{
+                CustomCall, ExtraContent, FunctionCall, OutImage, ReasoningDetail, ToolCall, UsageReport,
+            },
         },
         translate::{self, Asked},
     },
 };
+
+mod wrapped;
 
 /// Reasoning beyond this, in bytes, is shown but cannot come back.
 const MOST_REASONING: usize = 8 << 20;
@@ -42,18 +44,25 @@ pub struct Encoder {
     id: Cow<'static, str>,
     created: u64,
     model: String,
-    wishes: Wishes,
+    expected: Expected,
     usage: Option<Usage>,
     /// Choices that have begun, and that the model declined, by index; there are at most 128.
     begun: u128,
     refused: u128,
     /// Calls of custom tools, by choice and index.
     custom: Vec<(u32, u32)>,
+    wrapped: Wrapped,
     thought: Thought,
     /// Pieces of signed reasoning so far, by choice.
-    details: Vec<u32>,
+    details: Counts,
+    /// And images.
+    images: Counts,
     over: bool,
 }
+
+/// How many of something there are, by choice.
+#[derive(Debug, Default)]
+struct Counts(Vec<u32>);
 
 /// The reasoning that goes on.
 #[derive(Debug, Default)]
@@ -103,30 +112,32 @@ struct Change<'a> {
     function_call: Option<FunctionCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<[OutImage<'a>; 1]>,
 }
 
 impl Encoder {
     /// A stream, as its request expects it.
     pub fn new(expected: Expected, asked: &Asked<'_>) -> Self {
-        let mut wishes = Wishes::of(asked.body);
-        wishes.functions &= expected.tools;
         Self {
             id: id("", asked),
             created: asked.now,
             model: asked.model.to_owned(),
-            wishes,
+            expected,
             usage: None,
             begun: 0,
             refused: 0,
             custom: Vec::new(),
+            wrapped: Wrapped::default(),
             thought: Thought::default(),
-            details: Vec::new(),
+            details: Counts::default(),
+            images: Counts::default(),
             over: false,
         }
     }
 
     fn chunk(&self, choices: &[ChunkChoice<'_>], usage: Option<UsageReport>, out: &mut Vec<u8>) {
-        let usage = self.wishes.usage.then_some(usage);
+        let usage = self.expected.wishes.usage.then_some(usage);
         let (id, created, model) = (self.id.as_ref(), self.created, self.model.as_str());
         let chunk = Chunk { id, object: "chat.completion.chunk", created, model, choices, usage };
         out.extend_from_slice(b"data: ");
@@ -158,7 +169,7 @@ impl Encoder {
             Delta::Reasoning(text) => Change { reasoning_content: Some(text), ..Change::default() },
             Delta::Signature(signature) => return self.signature(choice, signature, out),
             Delta::Redacted(signature) => {
-                let index = self.place(choice);
+                let index = self.details.next(choice);
                 let detail = ReasoningDetail::Encrypted { index, data: signature.marked(Maker::OpenAi) };
                 Change { reasoning_details: Some([detail]), ..Change::default() }
             }
@@ -168,10 +179,11 @@ impl Encoder {
                     None => return,
                 }
             }
-            Delta::Input { index, text } => match self.input(choice, *index, text) {
-                Some(change) => change,
-                None => return,
-            },
+            Delta::Input { index, text } => return self.input(choice, *index, text, out),
+            Delta::Image(media) => {
+                let image = OutImage::of(self.images.next(choice), media);
+                Change { images: Some([image]), ..Change::default() }
+            }
             Delta::Logprobs(logprobs) => {
                 let delta = Change::default();
                 let logprobs = Some(logprobs);
@@ -197,7 +209,9 @@ impl Encoder {
                 text.push_str(if *cut { "" } else { more });
             }
             Delta::Refusal(_) => self.refused |= bit(choice),
-            Delta::Text(_) | Delta::Call { .. } | Delta::Redacted(_) => self.thought = Thought::default(),
+            Delta::Text(_) | Delta::Call { .. } | Delta::Redacted(_) | Delta::Image(_) => {
+                self.thought = Thought::default()
+            }
             Delta::Signature(_) | Delta::Input { .. } | Delta::Logprobs(_) => {}
         }
     }
@@ -215,21 +229,10 @@ impl Encoder {
             change.extra_content = Some(ExtraContent::of(signature));
         } else {
             let signature = signature.marked(Maker::OpenAi);
-            let index = self.place(choice);
+            let index = self.details.next(choice);
             change.reasoning_details = Some([ReasoningDetail::Text { index, text: &text, signature }]);
         }
         self.change(choice, change, out);
-    }
-
-    /// The place of the next piece of signed reasoning. Clients put the pieces of a stream together by it.
-    fn place(&mut self, choice: u32) -> u32 {
-        let choice = choice.min(MOST_CHOICES - 1) as usize;
-        if self.details.len() <= choice {
-            self.details.resize(choice + 1, 0);
-        }
-        let next = self.details[choice];
-        self.details[choice] = next.saturating_add(1);
-        next
     }
 
     /// The beginning of a call; `None` where the client has room for one only, and has it.
@@ -240,48 +243,78 @@ impl Encoder {
         (id, name, custom): (&'a str, &'a str, bool),
         signature: Option<&'a Signature<'_>>,
     ) -> Option<Change<'a>> {
-        if custom {
-            self.custom.push((choice, index));
-        }
-        if self.wishes.functions {
+        if self.expected.wishes.functions {
             let call = FunctionCall { name: Some(name), arguments: "" };
             return (index == 0).then(|| Change { function_call: Some(call), ..Change::default() });
+        }
+        let wrapped = !custom && self.expected.takes_text(name);
+        if wrapped {
+            self.wrapped.begin((choice, index));
+        }
+        let custom = custom || wrapped;
+        if custom {
+            self.custom.push((choice, index));
         }
         let call = ToolCall {
             index: Some(index),
             id: Some(Cow::Borrowed(id)),
             kind: Some(if custom { "custom" } else { "function" }),
             function: (!custom).then_some(FunctionCall { name: Some(name), arguments: "" }),
-            custom: custom.then_some(CustomCall { name: Some(name), input: "" }),
+            custom: custom.then_some(CustomCall { name: Some(name), input: Cow::Borrowed("") }),
             extra_content: signature.map(ExtraContent::of),
         };
         Some(Change { tool_calls: Some([call]), ..Change::default() })
     }
 
-    fn input<'a>(&self, choice: u32, index: u32, text: &'a str) -> Option<Change<'a>> {
-        let function = FunctionCall { name: None, arguments: text };
-        if self.wishes.functions {
-            return (index == 0).then(|| Change { function_call: Some(function), ..Change::default() });
+    fn input(&mut self, choice: u32, index: u32, text: &str, out: &mut Vec<u8>) {
+        if let Some(text) = self.wrapped.push((choice, index), text) {
+            self.say(choice, index, text, out);
         }
-        let custom = self.custom.contains(&(choice, index));
-        let call = ToolCall {
-            index: Some(index),
-            id: None,
-            kind: None,
-            function: (!custom).then_some(function),
-            custom: custom.then_some(CustomCall { name: None, input: text }),
-            extra_content: None,
-        };
-        Some(Change { tool_calls: Some([call]), ..Change::default() })
+    }
+
+    /// A piece of a call's input.
+    fn say(&self, choice: u32, index: u32, text: Cow<'_, str>, out: &mut Vec<u8>) {
+        if self.expected.wishes.functions {
+            if index == 0 {
+                let function = FunctionCall { name: None, arguments: &text };
+                self.change(choice, Change { function_call: Some(function), ..Change::default() }, out);
+            }
+            return;
+        }
+        let (mut function, mut custom) = (None, None);
+        if self.custom.contains(&(choice, index)) {
+            custom = Some(CustomCall { name: None, input: text });
+        } else {
+            function = Some(FunctionCall { name: None, arguments: &text });
+        }
+        let index = Some(index);
+        let call = ToolCall { index, id: None, kind: None, function, custom, extra_content: None };
+        self.change(choice, Change { tool_calls: Some([call]), ..Change::default() }, out);
     }
 
     fn end(&mut self, choice: u32, stop: Stop, out: &mut Vec<u8>) {
         self.begin(choice, out);
+        for (index, text) in self.wrapped.finish(choice) {
+            self.say(choice, index, text.into(), out);
+        }
         let refused = self.refused & bit(choice) != 0;
-        let reason = finish_reason(stop, refused, self.wishes.functions);
+        let reason = finish_reason(stop, refused, self.expected.wishes.functions);
         let delta = Change::default();
         let last = ChunkChoice { index: choice, delta, logprobs: None, finish_reason: Some(reason) };
         self.chunk(&[last], None, out);
+    }
+}
+
+impl Counts {
+    /// The number of the next, from 0. Clients put the pieces of a stream together by it.
+    fn next(&mut self, choice: u32) -> u32 {
+        let choice = choice.min(MOST_CHOICES - 1) as usize;
+        if self.0.len() <= choice {
+            self.0.resize(choice + 1, 0);
+        }
+        let next = self.0[choice];
+        self.0[choice] = next.saturating_add(1);
+        next
     }
 }
 
@@ -300,18 +333,20 @@ impl translate::Encoder for Encoder {
             Event::Delta { choice, delta } => self.delta(choice, &delta, out),
             Event::Finish { choice, stop, .. } => self.end(choice, stop, out),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Error(fault) => {
-                self.over = true;
-                out.extend_from_slice(&error::event(fault.kind, fault.kind.status(), &fault.message));
-            }
+            // It is told by `fail`.
+            Event::Error(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        self.thought.text.len()
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        if let Some(usage) = self.usage.filter(|_| self.wishes.usage) {
+        if let Some(usage) = self.usage.filter(|_| self.expected.wishes.usage) {
             self.chunk(&[], Some(UsageReport::of(usage)), out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");

@@ -90,7 +90,7 @@ impl Dialect for Chunks {
         }
     }
 
-    fn error(status: u16, message: &str) -> Bytes {
+    fn error(&self, status: u16, message: &str) -> Bytes {
         error::event(FaultKind::of_status(status), status, message)
     }
 

@@ -67,6 +67,12 @@ pub(super) enum Item<'r> {
         #[serde(flatten)]
         called: Called<'r>,
     },
+    ImageGenerationCall {
+        id: String,
+        status: &'static str,
+        /// Base64; `null` while it is in progress.
+        result: Option<&'r str>,
+    },
     CustomToolCall {
         id: String,
         status: &'static str,
@@ -171,17 +177,4 @@ impl<'r> Logprobs<'r> {
 /// The id of the item at `index` of the answer `unique`.
 pub(super) fn id(prefix: &str, unique: &str, index: u32) -> String {
     format!("{prefix}_{unique}{index:04x}")
-}
-
-/// The free text in the arguments of a function that stands for a custom tool, `{"input":"…"}`; whatever else a model
-/// wrote, as it is.
-pub(super) fn unwrapped(arguments: Cow<'_, str>) -> Cow<'_, str> {
-    #[derive(serde::Deserialize)]
-    struct Wrapped {
-        input: String,
-    }
-    match serde_json::from_str::<Wrapped>(&arguments) {
-        Ok(Wrapped { input }) => Cow::Owned(input),
-        Err(_) => arguments,
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::names::{Names, added};
 use crate::{
-    chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking},
+    chat::request::{Amount, Effort, Format, Hints, Request, Sampling, Thinking, Wishes},
     protocol::{
         json::Malformed,
         value::{Notes, Object},
@@ -79,7 +79,7 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     let format = format(&body, &mut notes)?;
     let reasoning = reasoning(&body, &mut notes)?;
     let logprobs = include(&body, &mut notes)?;
-    let sampling = sampling(&body, logprobs, &mut notes)?;
+    let sampling = sampling(&body, logprobs)?;
     let stream = flag(&body, "stream")?.unwrap_or(false);
     let hints = hints(&body, &mut notes)?;
     unsaid(&body, &mut notes)?;
@@ -94,6 +94,7 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
         sampling,
         stream,
         hints,
+        wishes: Wishes::default(),
         unsaid,
     })
 }
@@ -117,7 +118,7 @@ fn stateless(body: &Object<'_, '_>) -> Result<(), Malformed> {
 fn format<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Format<'a>>, Malformed> {
     let Some(text) = body.get("text") else { return Ok(None) };
     let text = text.object()?;
-    text.rest(&["format"], notes);
+    text.rest(&["format", "verbosity"], notes);
     let Some(value) = text.get("format") else { return Ok(None) };
     let format = value.object()?;
     match format.need("type")?.text()?.as_ref() {
@@ -173,24 +174,20 @@ fn include<'a>(body: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<bool, Mal
     Ok(logprobs)
 }
 
-fn sampling<'a>(
-    body: &Object<'a, '_>,
-    logprobs: bool,
-    notes: &mut Notes<'a>,
-) -> Result<Sampling<'a>, Malformed> {
+fn sampling<'a>(body: &Object<'a, '_>, logprobs: bool) -> Result<Sampling<'a>, Malformed> {
     let number = |key: &str| body.get(key).map(|value| value.number()).transpose();
     let count = |key: &str| body.get(key).map(|value| value.count()).transpose();
-    let top_logprobs = count("top_logprobs")?;
-    if !logprobs && top_logprobs.is_some_and(|count| count > 0) {
-        // Without the `include` nobody gets to see them.
-        body.unsaid("top_logprobs", true, notes);
-    }
+    let verbosity = match body.get("text") {
+        Some(text) => text.object()?.text("verbosity")?,
+        None => None,
+    };
     Ok(Sampling {
         max_tokens: count("max_output_tokens")?,
         temperature: number("temperature")?,
         top_p: number("top_p")?,
         logprobs: logprobs.then_some(true),
-        top_logprobs: top_logprobs.filter(|_| logprobs),
+        top_logprobs: count("top_logprobs")?,
+        verbosity,
         ..Sampling::default()
     })
 }

@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use super::{
-    item::{self, Answer, Called, End, Item, Logprobs, Part, unwrapped},
+    item::{self, Answer, Called, End, Item, Logprobs, Part},
     names::Names,
     repeated::Repeated,
 };
 use crate::{
     chat::{
-        content::{Call, Content, Input, Reasoning},
+        content::{Call, Content, Input, Media, Reasoning},
         response::{Choice, Response},
         signature::{Maker, Signature},
     },
-    protocol::translate::Asked,
+    protocol::{call::free_text, media, translate::Asked},
 };
 
 /// The items of an answer as they are put together.
@@ -48,7 +48,7 @@ impl<'r> Output<'r> {
     fn add(&mut self, content: &'r Content<'_>) {
         match content {
             Content::Text(text) => {
-                self.say(&text.text);
+                self.say(text.text.as_ref());
                 text.signature.iter().for_each(|signature| self.signature(signature));
             }
             Content::Refusal(refusal) => {
@@ -60,8 +60,9 @@ impl<'r> Output<'r> {
                 call.signature.iter().for_each(|signature| self.signature(signature));
                 self.call(call);
             }
+            Content::Image(image) => self.image(&image.media),
             // No model answers with these in a format that is read here.
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
+            Content::Document(_) | Content::Audio(_) | Content::Result(_) => {}
         }
     }
 
@@ -75,16 +76,28 @@ impl<'r> Output<'r> {
     }
 
     /// Text; pieces that follow one another are one message, as in a stream.
-    fn say(&mut self, more: &'r str) {
+    fn say(&mut self, more: impl Into<Cow<'r, str>>) {
+        let more = more.into();
         if more.is_empty() {
             return;
         }
         if let Some(Item::Message { content, .. }) = self.items.last_mut()
             && let Some(Part::OutputText { text, .. }) = content.last_mut()
         {
-            return text.to_mut().push_str(more);
+            return text.to_mut().push_str(&more);
         }
         self.message(Part::text(more));
+    }
+
+    /// An image: its bytes, or words that tell where it is.
+    fn image(&mut self, media: &'r Media<'_>) {
+        match media {
+            Media::Data { base64, .. } => {
+                let (id, status) = (self.id("ig"), "completed");
+                self.items.push(Item::ImageGenerationCall { id, status, result: Some(base64) });
+            }
+            Media::Url(_) | Media::Id(_) => self.say(media::markdown(media)),
+        }
     }
 
     /// A summary tells that there is thinking even where it is empty: what is redacted has none.
@@ -121,7 +134,7 @@ impl<'r> Output<'r> {
             Input::Json(json) if known.is_some_and(|known| known.custom) => Item::CustomToolCall {
                 id: self.id("ctc"),
                 status,
-                input: unwrapped(Cow::Borrowed(json)),
+                input: free_text(Cow::Borrowed(json)),
                 called,
             },
             Input::Json(json) => {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     chat::{
+        content::Media,
         fault::FaultKind,
         response::{Delta, Event, Stop},
         signature::{Maker, Signature},
@@ -24,6 +25,7 @@ use crate::{
     },
     protocol::{
         json::compact,
+        media,
         openai_responses::error,
         translate::{
             self, Asked,
@@ -100,8 +102,9 @@ struct AboutItem<I> {
     item: I,
 }
 
-/// The most that is kept of an answer, its text and its items together: ten times the longest that any model gives.
-const MOST: usize = 16 << 20;
+/// The most that is kept of an answer, its text and its items together: ten times the longest text that any model gives, or
+/// two of the largest images.
+const MOST: usize = 32 << 20;
 
 impl Encoder {
     /// A stream that answers this request.
@@ -176,6 +179,12 @@ impl Encoder {
                 self.open(body, out);
             }
             Delta::Input { text, .. } => self.add(&text, out),
+            // Kept once it is done: by its item.
+            Delta::Image(Media::Data { base64, .. }) => {
+                self.open(Body::Image(base64.into_owned()), out);
+                self.close(out);
+            }
+            Delta::Image(media) => self.write(Delta::Text(media::markdown(&media).into()), out),
             Delta::Logprobs(json) => {
                 self.kept += json.text().len();
                 if let Some(open) = &mut self.open {
@@ -213,7 +222,7 @@ impl Encoder {
             Maker::OpenAi => false,
             // Google signs calls and texts, too.
             Maker::Google => alone || !of_shown,
-            Maker::Anthropic | Maker::Bedrock => alone,
+            Maker::Anthropic | Maker::Bedrock | Maker::Details => alone,
         };
         if apart {
             self.close(out);
@@ -286,7 +295,7 @@ impl Encoder {
     fn fault(&mut self, kind: FaultKind, message: &str, out: &mut Vec<u8>) {
         if self.phase != Phase::Over {
             self.phase = Phase::Over;
-            out.extend_from_slice(&error::numbered(Some(self.lines.next), kind, message));
+            out.extend_from_slice(&error::event(self.lines.next, kind, message));
         }
     }
 }
@@ -310,9 +319,13 @@ impl translate::Encoder for Encoder {
                 self.complete(out);
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Error(fault) => self.fault(fault.kind, &fault.message, out),
-            Event::Delta { .. } | Event::Finish { .. } => {}
+            // An error is told by `fail`.
+            Event::Error(_) | Event::Delta { .. } | Event::Finish { .. } => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        self.order.held() + self.kept
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

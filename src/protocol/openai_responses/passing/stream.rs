@@ -26,12 +26,16 @@ pub type Stream = passing::Stream<Events>;
 pub struct Events {
     /// Where the stream may be cut.
     answer: Option<Box<Answer>>,
+    /// The number of the next event.
+    next: u64,
 }
 
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sequence_number: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -76,6 +80,9 @@ impl Dialect for Events {
             seen.output |= frame.data.trim_ascii() != b"[DONE]";
             return Reading::default();
         };
+        // The oldest have no numbers, and are counted.
+        let number = data.sequence_number.and_then(|number| number.get().parse().ok());
+        self.next = number.unwrap_or(self.next).saturating_add(1);
         let response: Response<'a> = inner(data.response);
         if let Some(report) = response.usage {
             seen.report(usage::read(report));
@@ -104,8 +111,8 @@ impl Dialect for Events {
         reading
     }
 
-    fn error(status: u16, message: &str) -> Bytes {
-        error::event(FaultKind::of_status(status), status, message)
+    fn error(&self, status: u16, message: &str) -> Bytes {
+        error::event(self.next, FaultKind::of_status(status), message)
     }
 
     fn may_be_cut(&mut self) {

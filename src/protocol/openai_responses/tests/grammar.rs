@@ -97,6 +97,7 @@ fn item(events: &[Value]) -> Value {
             &["response.custom_tool_call_input.done"][..],
             &last["input"],
         ),
+        "image_generation_call" => ("", &[][..], &Value::Null),
         _ if last["summary"] == json!([]) => ("", &[][..], &Value::Null),
         _ => (
             "response.reasoning_summary_text.delta",

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
-use crate::chat::{json::Json, response::Delta, signature::Signature};
+use crate::chat::{content::Media, json::Json, response::Delta, signature::Signature};
 
 /// What waits, in the order in which it came.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub(super) enum Block {
     Reasoning(String),
     Signature(Signature<'static>),
     Redacted(Signature<'static>),
+    Image(Media<'static>),
     /// JSON as text.
     Logprobs(String),
 }
@@ -46,6 +47,11 @@ const MOST: usize = 8 << 20;
 const MOST_BLOCKS: usize = 512;
 
 impl Waiting {
+    /// About what all of it takes, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Keeps a piece.
     ///
     /// # Errors
@@ -67,6 +73,7 @@ impl Waiting {
             Delta::Reasoning(text) => Block::Reasoning(text.into_owned()),
             Delta::Signature(signature) => Block::Signature(owned(signature)),
             Delta::Redacted(signature) => Block::Redacted(owned(signature)),
+            Delta::Image(media) => Block::Image(media.into_owned()),
         };
         self.take(block.size())?;
         let full = self.blocks.len() == MOST_BLOCKS;
@@ -116,6 +123,7 @@ impl Block {
                 text.len()
             }
             Self::Signature(signature) | Self::Redacted(signature) => signature.value.len(),
+            Self::Image(media) => media.size(),
         }
     }
 
@@ -134,6 +142,7 @@ impl Block {
             Self::Reasoning(text) => each(Delta::Reasoning(text.into())),
             Self::Signature(signature) => each(Delta::Signature(signature)),
             Self::Redacted(signature) => each(Delta::Redacted(signature)),
+            Self::Image(media) => each(Delta::Image(media)),
             // It was JSON when it came.
             Self::Logprobs(text) => {
                 Json::parse(text).into_iter().for_each(|json| each(Delta::Logprobs(json)))

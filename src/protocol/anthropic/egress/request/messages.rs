@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
-use super::id;
 use crate::{
     chat::{
         content::{Content, Document, DocumentSource, Image, Media, Output, Reasoning, ToolResult},
@@ -16,6 +15,7 @@ use crate::{
     protocol::{
         anthropic::wire::{Block, Blocks, Source},
         call,
+        claude::prefill,
     },
 };
 
@@ -52,6 +52,11 @@ pub(super) fn write<'r>(
             _ => turns.push((role, blocks)),
         }
     }
+    if let Some(("assistant", blocks)) = turns.last_mut()
+        && let Some(Block::Text { text, .. }) = blocks.last_mut()
+    {
+        prefill::end_in_a_word(text);
+    }
     let turns = turns.into_iter().map(|(role, mut blocks)| {
         // Stable: results first, each kind in its order.
         blocks.sort_by_key(|block| role == "user" && !matches!(block, Block::ToolResult { .. }));
@@ -82,18 +87,21 @@ fn blocks<'r>(message: &'r Message<'_>, losses: &mut Losses) -> Result<Vec<Block
     Ok(blocks)
 }
 
-/// One part; `None` for what is left out: empty text, which is refused, and thinking of other makers or unsigned.
+/// One part; `None` for what is left out: blank text, which is refused, and thinking of other makers or unsigned.
 fn block<'r>(
     content: &'r Content<'_>,
     role: Role,
     losses: &mut Losses,
 ) -> Result<Option<Block<'r>>, Refused> {
     Ok(Some(match content {
-        Content::Text(text) if text.text.is_empty() => return Ok(None),
+        Content::Text(text) if text.text.trim().is_empty() => {
+            losses.lose_if(text.cache.is_some(), Parameter::CacheControl);
+            return Ok(None);
+        }
         Content::Text(text) => {
             Block::Text { text: Cow::Borrowed(&text.text), cache_control: text.cache.as_ref() }
         }
-        Content::Refusal(text) if text.is_empty() => return Ok(None),
+        Content::Refusal(text) if text.trim().is_empty() => return Ok(None),
         Content::Refusal(text) => Block::text(text.as_ref()),
         _ if role == Role::System => {
             return Err(Refused("the system prompt of an Anthropic provider is text"));
@@ -101,9 +109,13 @@ fn block<'r>(
         Content::Image(image) => self::image(image, losses)?,
         Content::Document(document) => self::document(document)?,
         Content::Audio(_) => return Err(Refused("audio cannot be sent to an Anthropic provider")),
-        Content::Reasoning(reasoning) => return Ok(thinking(reasoning)),
+        Content::Reasoning(reasoning) => {
+            let thinking = thinking(reasoning);
+            losses.lose_if(thinking.is_none(), Parameter::Thought);
+            return Ok(thinking);
+        }
         Content::Call(called) => {
-            let (id, input) = (id::taken(&called.id), call::arguments(&called.input));
+            let (id, input) = (call::id(&called.id), call::arguments(&called.input));
             Block::ToolUse { id, name: &called.name, input }
         }
         Content::Result(result) => self::result(result, losses)?,
@@ -125,7 +137,7 @@ fn result<'r>(result: &'r ToolResult<'_>, losses: &mut Losses) -> Result<Block<'
     let mut content = Vec::with_capacity(result.content.len());
     for output in &result.content {
         content.push(match output {
-            Output::Text(text) if text.is_empty() => continue,
+            Output::Text(text) if text.trim().is_empty() => continue,
             Output::Text(text) => Block::text(text.as_ref()),
             Output::Json(json) => Block::text(json.text()),
             Output::Image(image) => self::image(image, losses)?,
@@ -133,7 +145,7 @@ fn result<'r>(result: &'r ToolResult<'_>, losses: &mut Losses) -> Result<Block<'
         });
     }
     Ok(Block::ToolResult {
-        tool_use_id: id::taken(&result.id),
+        tool_use_id: call::id(&result.id),
         content: (!content.is_empty()).then(|| Blocks::new(content)),
         is_error: result.error,
         cache_control: result.cache.as_ref(),

@@ -23,6 +23,18 @@ pub(super) struct Sampled<'r> {
 /// No number is in it.
 const NOTHING: RangeInclusive<f64> = 1.0..=0.0;
 
+/// What Anthropic has no word for.
+const NO_WORD: [Parameter; 8] = [
+    Parameter::Seed,
+    Parameter::FrequencyPenalty,
+    Parameter::PresencePenalty,
+    Parameter::LogitBias,
+    Parameter::Choices,
+    Parameter::Logprobs,
+    Parameter::TopLogprobs,
+    Parameter::Verbosity,
+];
+
 /// With thinking a model refuses another temperature than 1, `top_k`, and a `top_p` below 0.95; see the guide on extended
 /// thinking. OpenAI's temperature goes to 2: without it, it is 1 here, which is the nearest.
 pub(super) fn write<'r>(
@@ -47,7 +59,7 @@ pub(super) fn write<'r>(
     let stop: Vec<&str> =
         sampling.stop.iter().map(AsRef::as_ref).filter(|text| !text.trim().is_empty()).collect();
     losses.lose_if(stop.len() < sampling.stop.len(), Parameter::Stop);
-    lose_rest(sampling, losses);
+    sampling.lose(&NO_WORD, losses);
     Sampled { temperature, top_p, top_k: top_k.filter(|_| !fixed), stop }
 }
 
@@ -64,20 +76,6 @@ fn keep<'r>(
     }
     losses.lose_if(value != Some(1.0), parameter);
     None
-}
-
-/// What Anthropic has no word for.
-fn lose_rest(sampling: &Sampling<'_>, losses: &mut Losses) {
-    let says =
-        |penalty: &Option<Number>| penalty.as_ref().is_some_and(|penalty| penalty.as_f64() != Some(0.0));
-    losses.lose_if(sampling.seed.is_some(), Parameter::Seed);
-    losses.lose_if(says(&sampling.frequency_penalty), Parameter::FrequencyPenalty);
-    losses.lose_if(says(&sampling.presence_penalty), Parameter::PresencePenalty);
-    let biased = sampling.logit_bias.as_ref().is_some_and(|bias| bias.text() != "{}");
-    losses.lose_if(biased, Parameter::LogitBias);
-    losses.lose_if(sampling.choices.is_some_and(|choices| choices > 1), Parameter::Choices);
-    let logprobs = sampling.logprobs == Some(true) || sampling.top_logprobs.is_some_and(|top| top > 0);
-    losses.lose_if(logprobs, Parameter::Logprobs);
 }
 
 #[cfg(test)]
@@ -103,13 +101,5 @@ mod tests {
         assert_eq!(sent("claude-3-7-sonnet", true, 0.5, 0.96), (None, Some(0.96), 1));
         assert_eq!(sent("claude-3-7-sonnet", true, 1.0, 0.9), (Some(1.0), None, 1));
         assert_eq!(sent("claude-opus-4-8", false, 0.5, 0.9), (None, None, 2));
-    }
-
-    #[test]
-    fn a_penalty_of_nothing_is_no_loss() {
-        let mut losses = Losses::default();
-        let zero = Number::from_f64(0.0);
-        lose_rest(&Sampling { frequency_penalty: zero, ..Sampling::default() }, &mut losses);
-        assert_eq!(losses, Losses::default());
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     protocol::anthropic::{ingress, tests::golden},
 };
 
-const TARGET: Target<'_> = Target { model: "claude-sonnet-4-5", max_tokens: 4096, stream_usage: true };
+const TARGET: Target<'_> =
+    Target { model: "claude-sonnet-4-5", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
 
 fn message(role: Role, content: Vec<Content<'_>>) -> Message<'_> {
     Message { role, content, at: 0 }
@@ -89,7 +90,7 @@ fn the_conversation_is_put_as_anthropic_wants_it() {
         user(vec![Content::Image(image)]),
     ];
     let (body, lost) = sent(&Request { messages, ..Request::default() });
-    assert_eq!(lost, [Parameter::Detail]);
+    assert_eq!(lost, [Parameter::Thought, Parameter::Detail]);
     let conversation = json!({"system": body["system"], "messages": body["messages"]});
     golden("conversation", &serde_json::to_string_pretty(&conversation).unwrap());
 }
@@ -193,7 +194,7 @@ fn there_is_no_budget_while_calls_without_thinking_are_answered() {
         sent(&Request { messages, reasoning: reasoning.clone(), ..Request::default() })
     };
     let (body, lost) = turns(vec![]);
-    assert_eq!((&body["thinking"], lost), (&Value::Null, vec![Parameter::Reasoning]));
+    assert_eq!((&body["thinking"], lost), (&Value::Null, vec![Parameter::Effort]));
     let signature = Some(Signature::new(Maker::Anthropic, "EqQ"));
     let (body, lost) =
         turns(vec![Content::Reasoning(Reasoning { text: "".into(), signature, redacted: false })]);
@@ -250,11 +251,29 @@ fn a_count_is_asked_for_without_what_does_not_change_it() {
     assert_eq!(body, r#"{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"a"}]}"#);
 }
 
+#[test]
+fn an_answer_to_be_gone_on_with_ends_in_a_word_and_blanks_alone_are_no_part() {
+    let said = |role, text: &'static str| message(role, vec![Content::text(text)]);
+    let messages = vec![
+        user(vec![Content::text(" "), Content::text("a ")]),
+        said(Role::Assistant, "\n"),
+        said(Role::User, "b"),
+        message(Role::Assistant, vec![Content::text("one "), Content::text("two \n")]),
+    ];
+    let (body, lost) = sent(&Request { messages, ..Request::default() });
+    let expected = json!([
+        {"role": "user", "content": [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]},
+    ]);
+    assert_eq!((&body["messages"], lost), (&expected, vec![]));
+}
+
 /// A part of a message that both sides can say.
 fn content(role: Role) -> BoxedStrategy<Content<'static>> {
     let cache = prop::option::of(Just(()))
         .prop_map(|c| c.and_then(|()| Json::parse(r#"{"type":"ephemeral"}"#.to_owned())));
-    let text = ("[a-zü\"\\\\ ]{1,6}", cache.clone())
+    // Neither blank nor ending in blanks.
+    let text = ("[a-zü\"\\\\ ]{0,5}[a-zü]", cache.clone())
         .prop_map(|(text, cache)| Content::Text(Text { text: text.into(), cache, signature: None }));
     let image = ("[A-Z]{4}", cache).prop_map(|(data, cache)| {
         let media = Media::Data { mime: "image/png".into(), base64: data.into() };

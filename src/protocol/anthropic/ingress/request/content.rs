@@ -13,6 +13,7 @@ use crate::{
     },
     protocol::{
         json::{Malformed, compact},
+        signature,
         value::{Notes, Object, Value},
     },
 };
@@ -33,44 +34,10 @@ pub(super) fn read<'a>(
     let mut contents = Vec::new();
     value.items_unless_text(|_, block| {
         let content = self::block(&block, notes, history)?;
-        push(&mut contents, content);
+        signature::push(&mut contents, content);
         Ok(())
     })?;
     Ok(contents)
-}
-
-/// Adds a block. A signature of Google's stands in a block without thinking: right before the call that it is of, or right
-/// behind the text, where no call follows.
-fn push<'a>(contents: &mut Vec<Content<'a>>, content: Content<'a>) {
-    match content {
-        Content::Call(call) => {
-            let signature = take_signature(contents);
-            contents.push(Content::Call(Call { signature, ..call }));
-        }
-        content => match (googles(&content), contents.last_mut()) {
-            // The text has it for good if no call takes it.
-            (Some(signature), Some(Content::Text(text))) if text.signature.is_none() => {
-                text.signature = Some(signature);
-            }
-            _ => contents.push(content),
-        },
-    }
-}
-
-/// Takes the signature that stands last.
-fn take_signature<'a>(contents: &mut Vec<Content<'a>>) -> Option<Signature<'a>> {
-    if let Some(Content::Text(text)) = contents.last_mut() {
-        return text.signature.take();
-    }
-    let signature = contents.last().and_then(googles)?;
-    contents.pop();
-    Some(signature)
-}
-
-/// The signature of Google's that a block is nothing but.
-fn googles<'a>(content: &Content<'a>) -> Option<Signature<'a>> {
-    let Content::Reasoning(Reasoning { text, signature: Some(signature), .. }) = content else { return None };
-    (text.is_empty() && signature.maker == Maker::Google).then(|| signature.clone())
 }
 
 fn block<'a>(

@@ -158,7 +158,7 @@ fn a_signature_of_googles_goes_to_the_call_behind_it_or_the_text_before_it() {
 #[test]
 fn tools_and_choices_are_read_and_foreign_ones_are_noted() {
     let body = r#"{"messages":[],"tools":[{"name":"f","input_schema":{"type":"object","x":1e2},"defer_loading":true,"strict":true},
-        {"type":"custom","name":"g","description":"d","input_examples":[]},{"type":"web_search_20250305","name":"web_search"},{"type":"mcp_toolset"}],
+        {"type":"custom","name":"g","description":"d","input_examples":[{}]},{"type":"web_search_20250305","name":"web_search"},{"type":"mcp_toolset"}],
         "tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true}}"#;
     let request = request(body);
     let ToolInput::Schema(Some(schema)) = &request.tools[0].input else { panic!() };
@@ -207,7 +207,7 @@ fn thinking_and_effort_are_one_amount() {
 #[test]
 fn the_rest_is_read_or_noted() {
     let body = r#"{"messages":[{"role":"user","content":"a","name":"n"}],"temperature":0.70,"top_k":5,"stop_sequences":["x","y"],"stream":true,
-        "metadata":{"user_id":"u","x":1},"service_tier":"standard_only","cache_control":{"type":"ephemeral"},"container":"c","mcp_servers":[],
+        "metadata":{"user_id":"u","x":1},"service_tier":"standard_only","cache_control":{"type":"ephemeral"},"container":"c","mcp_servers":[{}],
         "context_management":null,"inference_geo":"eu","output_format":{"type":"json_schema","schema":{"type":"object"}}}"#;
     let request = request(body);
     assert_eq!(request.sampling.temperature.as_ref().map(ToString::to_string).as_deref(), Some("0.7"));
@@ -263,7 +263,7 @@ fn what_cannot_be_read_is_refused_by_name() {
         let message = refused(&with(&format!(r#"{{"type":"text","text":""}},{{"type":"{kind}"}}"#)));
         assert!(message.contains("messages[0].content[1]") && message.contains(kind), "{message}");
     }
-    let many = format!(r#"{{"messages":[],{}"x":1}}"#, r#""x":1,"#.repeat(2000));
+    let many = format!(r#"{{"messages":[],{}"x":1}}"#, r#""x":1,"#.repeat(1 << 16));
     assert!(refused(&many).contains("members"));
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     chat::{
-        content::{Call, Input, Text},
+        content::{Call, Image, Input, Media, Text},
         usage::Usage,
     },
     protocol::anthropic::tests::{ASKED, golden},
@@ -89,4 +89,12 @@ fn what_another_maker_encrypted_travels_marked() {
 #[test]
 fn a_count_is_a_number() {
     assert_eq!(count(14), br#"{"input_tokens":14}"#);
+}
+
+#[test]
+fn an_image_is_told_in_words_that_hold_it() {
+    let media = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let image = Content::Image(Image { media, detail: None, cache: None });
+    let message = written(Choice { content: vec![image], ..Choice::default() });
+    assert_eq!(message["content"][0]["text"], "![image](data:image/png;base64,AA==)");
 }

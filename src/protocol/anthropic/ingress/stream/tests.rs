@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    chat::fault::Fault,
+    chat::content::Media,
     protocol::{
         anthropic::tests::{ASKED, golden, grammar},
         translate::Encoder as _,
@@ -137,15 +137,17 @@ fn log_probabilities_take_no_room_behind_an_open_call() {
 
 #[test]
 fn an_error_is_the_last_event() {
-    let fault = Fault { kind: FaultKind::Overloaded, message: "busy".into() };
-    let events =
-        vec![start(), delta(Delta::Text("a".into())), Event::Error(fault), delta(Delta::Text("b".into()))];
-    let events = grammar::events(&stream(events));
-    assert_eq!(events.last().unwrap()["error"], json!({"type": "overloaded_error", "message": "busy"}));
     let (mut encoder, mut out) = (encoder(), Vec::new());
+    encoder.push(start(), &mut out);
+    encoder.push(delta(Delta::Text("a".into())), &mut out);
+    encoder.fail(529, "busy", &mut out);
+    let written = out.len();
     encoder.fail(504, "slow", &mut out);
-    encoder.fail(504, "slow", &mut out);
-    assert_eq!(grammar::events(&out).len(), 1);
+    encoder.push(delta(Delta::Text("b".into())), &mut out);
+    encoder.finish(&mut out);
+    assert_eq!(out.len(), written);
+    let events = grammar::events(&out);
+    assert_eq!(events.last().unwrap()["error"], json!({"type": "overloaded_error", "message": "busy"}));
 }
 
 #[test]
@@ -230,4 +232,11 @@ proptest! {
         let text: String = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
         prop_assert_eq!(text, "t".repeat(texts_sent));
     }
+}
+
+#[test]
+fn an_image_is_told_in_words_that_hold_it() {
+    let image = Delta::Image(Media::Data { mime: "image/png".into(), base64: "AA==".into() });
+    let out = String::from_utf8(stream(vec![start(), delta(image), end(Stop::End)])).unwrap();
+    assert!(out.contains(r#""type":"text_delta","text":"![image](data:image/png;base64,AA==)""#), "{out}");
 }

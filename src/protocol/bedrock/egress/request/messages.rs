@@ -19,7 +19,7 @@ use crate::{
         request::{Message, Request, Role},
         signature::Maker,
     },
-    protocol::call,
+    protocol::{call, claude::prefill},
 };
 
 /// A turn.
@@ -68,6 +68,11 @@ pub(super) fn write<'r>(
             Some((last, into)) if *last == role => into.append(&mut parts),
             _ => turns.push((role, parts)),
         }
+    }
+    if let (Family::Claude(_), Some(("assistant", parts))) = (family, turns.last_mut())
+        && let Some(Part { block: Block::Text(text), .. }) = parts.last_mut()
+    {
+        prefill::end_in_a_word(text);
     }
     let turns = turns.into_iter().map(|(role, mut parts)| {
         // Stable: results first, each kind in its order.
@@ -127,6 +132,7 @@ impl Writer<'_> {
             Content::Audio(_) => return Err(Refused::new("audio cannot be sent to a Bedrock provider")),
             Content::Reasoning(reasoning) => {
                 let reasoning = self.reasoning(reasoning).map(Block::ReasoningContent);
+                self.losses.lose_if(reasoning.is_none(), Parameter::Thought);
                 return Ok(reasoning.map(|block| Part { block, cache: None }));
             }
             Content::Call(called) => {
@@ -145,7 +151,7 @@ impl Writer<'_> {
         let value = match signature.maker {
             Maker::Anthropic if !matches!(self.family, Family::Claude(_)) => return None,
             Maker::Anthropic | Maker::Bedrock => signature.value.as_ref(),
-            Maker::Google | Maker::OpenAi => return None,
+            Maker::Google | Maker::OpenAi | Maker::Details => return None,
         };
         Some(match (reasoning.redacted, signature.maker) {
             (false, _) => wire::Reasoning::ReasoningText { text: &reasoning.text, signature: value },

@@ -65,7 +65,11 @@ fn document(mime: &'static str, name: Option<&'static str>) -> Document<'static>
 }
 
 fn written(request: &Request<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Unsupported> {
-    write(request, &Target { model, max_tokens: 4096, stream_usage: true }, losses)
+    write(
+        request,
+        &Target { model, max_tokens: 4096, stream_usage: true, max_completion_tokens: true },
+        losses,
+    )
 }
 
 #[track_caller]
@@ -127,7 +131,7 @@ fn the_conversation_is_put_as_bedrock_wants_it() {
         ]),
     ];
     let (body, lost) = sent(&of(messages));
-    assert_eq!(lost, []);
+    assert_eq!(lost, [Parameter::Thought]);
     golden("conversation", &serde_json::to_string_pretty(&body).unwrap());
 }
 
@@ -149,6 +153,23 @@ fn models_that_know_no_mark_are_told_an_error_in_words() {
         json!({"toolUseId": "t", "content": [{"text": "Error: boom"}]})
     );
     assert_eq!(content(&failed(vec![])), json!({"toolUseId": "t", "content": [{"text": "Error:"}]}));
+}
+
+#[test]
+fn an_answer_that_a_claude_is_to_go_on_with_ends_in_a_word() {
+    let request = of(vec![
+        assistant(vec![Content::text("a ")]),
+        user(vec![Content::text("b ")]),
+        assistant(vec![Content::text("c "), Content::text("d \n")]),
+    ]);
+    let texts = |model| {
+        let (body, lost) = sent_to(model, &request);
+        let all =
+            body["messages"].as_array().unwrap().iter().flat_map(|turn| turn["content"].as_array().unwrap());
+        (all.map(|block| block["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("|"), lost)
+    };
+    assert_eq!(texts(CLAUDE), ("a |b |c |d".to_owned(), vec![]));
+    assert_eq!(texts(LLAMA), ("a |b |c |d \n".to_owned(), vec![]));
 }
 
 #[test]
@@ -308,6 +329,38 @@ fn what_bedrock_cannot_say_is_named() {
 }
 
 #[test]
+fn what_every_model_does_anyway_is_no_loss() {
+    let (zero, one) = (Number::from_f64(0.0), Some(1.into()));
+    let sampling = Sampling {
+        top_p: one.clone(),
+        temperature: one,
+        frequency_penalty: zero.clone(),
+        presence_penalty: zero,
+        logit_bias: Json::parse("{}".to_owned()),
+        choices: Some(1),
+        ..Sampling::default()
+    };
+    let request = Request { sampling, ..of(vec![]) };
+    assert_eq!(sent_to("anthropic.claude-opus-4-7", &request).1, []);
+}
+
+#[test]
+fn metadata_goes_along_where_it_would_not_be_refused() {
+    for (metadata, taken) in [
+        (r#"{"team":"a/b","run":"7"}"#, true),
+        (r#"{"empty":""}"#, true),
+        ("{}", false),
+        (r#"{"n":1}"#, false),
+        (r#"{"name":"Zoë"}"#, false),
+    ] {
+        let hints = Hints { metadata: Json::parse(metadata.to_owned()), ..Hints::default() };
+        let (body, lost) = sent(&Request { hints, ..of(vec![]) });
+        assert_eq!(body["requestMetadata"].is_object(), taken, "{metadata}");
+        assert_eq!(lost.contains(&Parameter::Metadata), !taken, "{metadata}");
+    }
+}
+
+#[test]
 fn a_claude_thinks_and_others_are_not_told() {
     let reasoning = Some(Asked { amount: Some(Amount::Effort(Effort::High)), ..Asked::default() });
     let sampling = Sampling { top_k: Some(5.into()), ..Sampling::default() };
@@ -323,7 +376,7 @@ fn a_claude_thinks_and_others_are_not_told() {
     let thinking = json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}});
     assert_eq!(body["additionalModelRequestFields"], thinking);
     assert_eq!(body["inferenceConfig"], Value::Null);
-    assert!(sent_to(NOVA, &request).1.contains(&Parameter::Reasoning));
+    assert!(sent_to(NOVA, &request).1.contains(&Parameter::Effort));
     let off =
         Request { reasoning: Some(Asked { amount: Some(Amount::Off), ..Asked::default() }), ..of(vec![]) };
     assert_eq!(sent_to(NOVA, &off).1, []);

@@ -66,9 +66,10 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
     let stop = sampling.stop.iter().map(AsRef::as_ref).filter(|text: &&str| !text.is_empty());
     let stop_sequences: Vec<&str> = stop.take(STOPS).collect();
     losses.lose_if(stop_sequences.len() < sampling.stop.len(), Parameter::Stop);
-    losses.lose_if(sampling.logit_bias.is_some(), Parameter::LogitBias);
+    sampling.lose(&[Parameter::LogitBias, Parameter::Verbosity], losses);
     let (response_mime_type, response_json_schema) = format(request.format.as_ref());
     let logprobs = sampling.top_logprobs.filter(|top| *top > 0);
+    let asks = |parameter| sampling.asks(parameter);
     let config = Config {
         temperature: sampling.temperature.as_ref(),
         top_p: sampling.top_p.as_ref(),
@@ -77,9 +78,10 @@ pub(super) fn write<'r>(request: &'r Request<'_>, model: Model, losses: &mut Los
         max_output_tokens: sampling.max_tokens,
         stop_sequences,
         seed: sampling.seed.as_ref(),
-        presence_penalty: sampling.presence_penalty.as_ref(),
-        frequency_penalty: sampling.frequency_penalty.as_ref(),
-        response_logprobs: sampling.logprobs == Some(true) || logprobs.is_some(),
+        // Models that have no penalties refuse one of 0 too.
+        presence_penalty: sampling.presence_penalty.as_ref().filter(|_| asks(Parameter::PresencePenalty)),
+        frequency_penalty: sampling.frequency_penalty.as_ref().filter(|_| asks(Parameter::FrequencyPenalty)),
+        response_logprobs: asks(Parameter::Logprobs),
         logprobs,
         response_mime_type,
         response_json_schema,
@@ -104,7 +106,7 @@ fn thinking(request: &Request<'_>, model: Model, losses: &mut Losses) -> Option<
     let off = asked.amount == Some(Amount::Off);
     if !model.thinks() {
         let on = asked.amount.is_some() && !off || asked.shown == Some(true);
-        losses.lose_if(on, Parameter::Reasoning);
+        losses.lose_if(on, asked.parameter());
         return None;
     }
     // What cannot be silent thinks as little as it can.

@@ -126,7 +126,11 @@ impl<'r> Writer<'r, '_> {
             Said::Audio(audio) => {
                 into.push(Payload::InlineData { mime_type: &audio.mime, data: &audio.base64 }.into());
             }
-            Said::Reasoning(reasoning) => into.extend(thought(reasoning)),
+            Said::Reasoning(reasoning) => {
+                let thought = thought(reasoning);
+                self.losses.lose_if(thought.is_none(), Parameter::Thought);
+                into.extend(thought);
+            }
             Said::Call(call) => into.push(Part::call(call).signed(own(call.signature.as_ref()))),
             Said::Result(result) => self.result(result, into)?,
         }

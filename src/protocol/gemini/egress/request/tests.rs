@@ -11,7 +11,8 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'_> = Target { model: "gemini-2.5-flash", max_tokens: 1, stream_usage: true };
+const TARGET: Target<'_> =
+    Target { model: "gemini-2.5-flash", max_tokens: 1, stream_usage: true, max_completion_tokens: true };
 
 fn message(role: Role, content: Vec<Said<'static>>) -> Message<'static> {
     Message { role, content, at: 3 }
@@ -87,20 +88,18 @@ fn only_googles_signatures_are_restored() {
     let reasoning = |text: &'static str, signature| {
         Said::Reasoning(Reasoning { text: text.into(), signature, redacted: false })
     };
-    insta::assert_snapshot!(
-        contents(vec![message(
-            Role::Assistant,
-            vec![
-                reasoning("google's", sig(Maker::Google)),
-                reasoning("", sig(Maker::Google)),
-                reasoning("unsigned", None),
-                reasoning("anthropic's", sig(Maker::Anthropic)),
-                Said::Text(Text { text: "a".into(), cache: None, signature: sig(Maker::Anthropic) }),
-                call("a", sig(Maker::Google)),
-            ],
-        )]),
-        @r#"{"contents":[{"parts":[{"text":"google's","thought":true,"thoughtSignature":"sig"},{"text":"","thoughtSignature":"sig"},{"text":"a"},{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"sig"}],"role":"model"}]}"#
-    );
+    let said = vec![
+        reasoning("google's", sig(Maker::Google)),
+        reasoning("", sig(Maker::Google)),
+        reasoning("unsigned", None),
+        reasoning("anthropic's", sig(Maker::Anthropic)),
+        Said::Text(Text { text: "a".into(), cache: None, signature: sig(Maker::Anthropic) }),
+        call("a", sig(Maker::Google)),
+    ];
+    let messages = vec![message(Role::Assistant, said)];
+    let (body, lost) = written(&Request { messages, ..Request::default() }, &TARGET);
+    assert_eq!(lost, [Parameter::Thought]);
+    insta::assert_snapshot!(body, @r#"{"contents":[{"parts":[{"text":"google's","thought":true,"thoughtSignature":"sig"},{"text":"","thoughtSignature":"sig"},{"text":"a"},{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"sig"}],"role":"model"}]}"#);
 }
 
 #[test]
@@ -211,12 +210,15 @@ fn tools_the_form_and_the_sampling_are_said_in_googles_words() {
     let (body, lost) = written(&request, &TARGET);
     assert_eq!(lost, []);
     insta::assert_snapshot!(body, @r#"{"contents":[{"parts":[{"text":"a"}],"role":"user"}],"tools":[{"functionDeclarations":[{"name":"a","parametersJsonSchema":{"additionalProperties":false}},{"name":"b"},{"name":"c","parametersJsonSchema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["a"]}},"generationConfig":{"temperature":0.1,"candidateCount":2,"maxOutputTokens":9,"stopSequences":["x"],"seed":7,"responseLogprobs":true,"logprobs":2,"responseMimeType":"application/json","responseJsonSchema":{"type":"object"}}}"#);
-    let count = |vertex| String::from_utf8(write_count(&request, &TARGET, vertex).unwrap()).unwrap();
+    let count = |api| String::from_utf8(write_count(&request, &TARGET, api).unwrap()).unwrap();
     assert!(
-        count(false)
+        count(Api::Gemini)
             .starts_with(r#"{"generateContentRequest":{"model":"models/gemini-2.5-flash","contents":["#)
     );
-    assert!(count(true).starts_with(r#"{"contents":["#) && !count(true).contains("generationConfig"));
+    assert!(
+        count(Api::Vertex).starts_with(r#"{"contents":["#)
+            && !count(Api::Vertex).contains("generationConfig")
+    );
 }
 
 #[test]
@@ -227,7 +229,7 @@ fn what_is_dropped_is_named() {
         parallel_calls: Some(false),
         sampling: Sampling {
             stop: ["", "1", "2", "3", "4", "5", "6"].map(Into::into).to_vec(),
-            logit_bias: Some(json("{}")),
+            logit_bias: Some(json(r#"{"5":1}"#)),
             ..Sampling::default()
         },
         hints: Hints { store: Some(true), ..Hints::default() },
@@ -239,5 +241,27 @@ fn what_is_dropped_is_named() {
     assert_eq!(
         body,
         r#"{"contents":[{"parts":[{"text":"only"}],"role":"user"}],"generationConfig":{"stopSequences":["1","2","3","4","5"]}}"#
+    );
+}
+
+#[test]
+fn a_default_is_neither_sent_to_be_refused_nor_lost() {
+    let zero = Some(0.into());
+    let request = Request {
+        messages: vec![message(Role::User, vec![Said::text("a")])],
+        sampling: Sampling {
+            frequency_penalty: zero.clone(),
+            presence_penalty: zero,
+            logit_bias: Some(json("{}")),
+            choices: Some(1),
+            logprobs: Some(false),
+            ..Sampling::default()
+        },
+        ..Request::default()
+    };
+    let (body, lost) = written(&request, &TARGET);
+    assert_eq!(
+        (body.as_str(), lost.as_slice()),
+        (r#"{"contents":[{"parts":[{"text":"a"}],"role":"user"}]}"#, [].as_slice())
     );
 }

@@ -76,3 +76,11 @@ fn an_error_in_the_stream_is_told_by_meaning_and_nonsense_is_unreadable() {
     let mut decoder = Decoder::new("u");
     assert!(decoder.push(Frame { name: None, data: b"[DONE]x" }, &mut |_| ()).is_err());
 }
+
+#[test]
+fn an_image_comes_whole() {
+    let (events, _) = decoded(&[
+        r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]},"finishReason":"STOP"}]}"#,
+    ]);
+    assert_eq!(events[1], r#"Image(Data { mime: "image/png", base64: "AA==" })"#);
+}

@@ -78,6 +78,7 @@ fn sampling<'a>(config: &Object<'a, '_>) -> Result<Sampling<'a>, Malformed> {
         choices: count("candidateCount")?,
         logprobs: config.get("responseLogprobs").map(|value| value.flag()).transpose()?,
         top_logprobs: count("logprobs")?,
+        verbosity: None,
     })
 }
 
@@ -108,6 +109,7 @@ fn format<'a>(config: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<F
         Some(_) => {
             config.unsaid("responseMimeType", false, notes);
             config.unsaid("responseSchema", false, notes);
+            config.unsaid("responseJsonSchema", false, notes);
             Ok(None)
         }
     }
@@ -128,7 +130,11 @@ fn thinking<'a>(config: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option
     thinking.rest(&["includeThoughts", "thinkingBudget", "thinkingLevel"], notes);
     let mut amount = None;
     if let Some(level) = thinking.get("thinkingLevel") {
-        amount = Effort::of_name(&level.text()?).map(Amount::Effort);
+        let level = level.text()?;
+        amount = Effort::of_name(&level).map(Amount::Effort);
+        if amount.is_none() && !level.eq_ignore_ascii_case("THINKING_LEVEL_UNSPECIFIED") {
+            thinking.unsaid("thinkingLevel", false, notes);
+        }
     }
     if let Some(budget) = thinking.get("thinkingBudget") {
         amount = Some(match budget.raw() {

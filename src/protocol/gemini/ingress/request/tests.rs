@@ -198,10 +198,10 @@ fn thinking_runs_on_up_to_its_signature_whoever_signed_it() {
 #[test]
 fn what_the_neutral_form_cannot_say_is_noted_by_name() {
     let read = request(
-        r#"{"contents":[{"parts":[{"text":"a","video_metadata":{}}]}],"safetySettings":[],"labels":{"a":"b"},
+        r#"{"contents":[{"parts":[{"text":"a","video_metadata":{}}]}],"safetySettings":[{}],"labels":{"a":"b"},
         "tools":[{"googleSearch":{}},{"functionDeclarations":[{"name":"f","response":{}}],"code_execution":{}}],
         "toolConfig":{"retrievalConfig":{}},"serviceTier":"STANDARD",
-        "generationConfig":{"speechConfig":{},"responseModalities":["TEXT","IMAGE"],"thinkingConfig":{"x":1}}}"#,
+        "generationConfig":{"speechConfig":{},"responseModalities":["TEXT","IMAGE"],"thinkingConfig":{"x":1,"thinkingLevel":"NEW"}}}"#,
     );
     assert_eq!(read.hints.service_tier.as_deref(), Some("default"));
     assert_eq!(
@@ -215,9 +215,18 @@ fn what_the_neutral_form_cannot_say_is_noted_by_name() {
             ("generationConfig.speechConfig", false),
             ("generationConfig.responseModalities", false),
             ("generationConfig.thinkingConfig.x", false),
+            ("generationConfig.thinkingConfig.thinkingLevel", false),
             ("labels", true),
             ("safetySettings", false),
         ]
+    );
+    let plain = request(
+        r#"{"contents":[],"safetySettings":[],"generationConfig":{"responseModalities":[],"responseMimeType":"text/x.enum",
+        "response_json_schema":{},"thinkingConfig":{"thinkingLevel":"THINKING_LEVEL_UNSPECIFIED"}}}"#,
+    );
+    assert_eq!(
+        noted(&plain),
+        [("generationConfig.responseMimeType", false), ("generationConfig.response_json_schema", false)]
     );
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     chat::{
-        content::{Call, Input, Text},
+        content::{Call, Image, Input, Text},
         usage::Usage,
     },
     protocol::gemini::tests::ASKED,
@@ -65,4 +65,12 @@ fn a_refusal_is_text_that_ends_for_safety() {
     assert!(blocked.contains(r#""content":{"role":"model"},"finishReason":"SAFETY""#), "{blocked}");
     assert!(written(Vec::new(), Stop::Length, false).contains("MAX_TOKENS"));
     assert_eq!(count(7), br#"{"totalTokens":7}"#);
+}
+
+#[test]
+fn an_image_is_a_part() {
+    let media = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let image = Said::Image(Image { media, detail: None, cache: None });
+    let out = written(vec![Said::text("a"), image], Stop::End, false);
+    assert!(out.contains(r#"{"text":"a"},{"inlineData":{"mimeType":"image/png","data":"AA=="}}]"#), "{out}");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    chat::fault::Fault,
+    chat::{content::Media, fault::Fault},
     protocol::{
         gemini::tests::{ASKED, grammar},
         translate::Encoder as _,
@@ -122,4 +122,13 @@ fn several_choices_are_told_apart_and_end_together() {
     assert_eq!(answer["candidates"][0]["finishReason"], "STOP");
     assert_eq!(answer["candidates"][1]["finishReason"], "SAFETY");
     assert_eq!(answer["candidates"][1]["content"]["parts"][0]["text"], "aa");
+}
+
+#[test]
+fn an_image_is_a_part() {
+    let data = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let out = push(&mut encoder(Framing::Sse), Delta::Image(data));
+    assert!(out.contains(r#""parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]"#), "{out}");
+    let out = push(&mut encoder(Framing::Sse), Delta::Image(Media::Url("https://a/b".into())));
+    assert!(out.contains(r#""parts":[{"text":"![image](https://a/b)"}]"#), "{out}");
 }

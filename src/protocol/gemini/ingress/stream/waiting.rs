@@ -39,6 +39,11 @@ const MOST: usize = 8 << 20;
 const MOST_BLOCKS: usize = 512;
 
 impl Waiting {
+    /// About what all of it takes, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
@@ -123,6 +128,7 @@ impl Block {
             }
             Self::Other(Delta::Text(text) | Delta::Refusal(text) | Delta::Reasoning(text)) => text.len(),
             Self::Other(Delta::Signature(signature) | Delta::Redacted(signature)) => signed(signature),
+            Self::Other(Delta::Image(media)) => media.size(),
             Self::Other(Delta::Logprobs(json)) => json.text().len(),
             Self::Other(Delta::Call { .. } | Delta::Input { .. }) => 0,
         }
@@ -138,6 +144,7 @@ fn kept(delta: Delta<'_>) -> Delta<'static> {
         Delta::Reasoning(said) => Delta::Reasoning(text(said)),
         Delta::Signature(signature) => Delta::Signature(owned(signature)),
         Delta::Redacted(signature) => Delta::Redacted(owned(signature)),
+        Delta::Image(media) => Delta::Image(media.into_owned()),
         Delta::Logprobs(Json(raw)) => Delta::Logprobs(Json(Cow::Owned(raw.into_owned()))),
         Delta::Call { index, id, name, custom, signature } => {
             Delta::Call { index, id: text(id), name: text(name), custom, signature: signature.map(owned) }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::content::{self, Part};
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
         loss::{Losses, Parameter, Unsupported},
         request::{Message as Turn, Role},
     },
-    protocol::{json::compact, openai_chat::wire::ToolCall},
+    protocol::{
+        json::compact,
+        openai_chat::{egress::details, wire::ToolCall},
+    },
 };
 
 /// The longest id of a call that OpenAI takes, in bytes.
@@ -31,6 +35,8 @@ pub(super) enum Message<'a> {
         content: Option<Parts<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         refusal: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        reasoning_details: Vec<&'a RawValue>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall<'a>>,
     },
@@ -164,6 +170,7 @@ fn assistant<'a>(
     refuse: impl Fn(usize, Cow<'static, str>) -> Unsupported,
 ) -> Result<Message<'a>, Unsupported> {
     let (mut said, mut declined, mut tool_calls) = (Vec::new(), None, Vec::new());
+    let mut reasoning_details = Vec::new();
     for (at, content) in contents.iter().enumerate() {
         match content {
             Content::Text(text) => {
@@ -171,8 +178,15 @@ fn assistant<'a>(
                 said.push(Part::text(Cow::Borrowed(&text.text)));
             }
             Content::Refusal(text) => append(&mut declined, text),
-            Content::Call(call) => tool_calls.push(ToolCall::of(call, id(&call.id))),
-            Content::Reasoning(_) => {}
+            Content::Call(call) => tool_calls.push(ToolCall::of(call, id(&call.id), false)),
+            Content::Reasoning(reasoning) => {
+                let before = reasoning_details.len();
+                reasoning
+                    .signature
+                    .iter()
+                    .for_each(|signature| details::read(signature, &mut reasoning_details));
+                losses.lose_if(reasoning_details.len() == before, Parameter::Thought);
+            }
             other => {
                 let why = format!("{} in an assistant's turn cannot be sent to this provider", other.kind());
                 return Err(refuse(at, why.into()));
@@ -184,7 +198,7 @@ fn assistant<'a>(
     }
     let something = !said.is_empty() || (declined.is_none() && tool_calls.is_empty());
     let content = something.then(|| Parts::of(said));
-    Ok(Message::Assistant { content, refusal: declined, tool_calls })
+    Ok(Message::Assistant { content, refusal: declined, reasoning_details, tool_calls })
 }
 
 fn append<'a>(to: &mut Option<Cow<'a, str>>, text: &'a str) {

@@ -12,7 +12,8 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'static> = Target { model: "up", max_tokens: 4096, stream_usage: true };
+const TARGET: Target<'static> =
+    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
 
 fn turn(role: Role, content: Vec<Content<'static>>) -> Turn<'static> {
     Turn { role, content, at: 2 }
@@ -213,4 +214,42 @@ fn content_that_cannot_be_carried_is_refused_by_its_place() {
     );
     let audio = Audio { mime: "audio/ogg".into(), base64: "A".into() };
     assert!(refused(Content::Audio(audio)).why.contains("audio/ogg"));
+}
+
+#[test]
+fn the_length_of_an_answer_goes_by_the_name_that_the_provider_knows() {
+    let sampling = Sampling { max_tokens: Some(9), ..Sampling::default() };
+    let request = Request { sampling, ..Request::default() };
+    let written = |target: &Target<'_>| {
+        String::from_utf8(write(&request, target, &mut Losses::default()).unwrap()).unwrap()
+    };
+    let all = r#"{"model":"up","messages":[],"max_completion_tokens":9}"#;
+    assert_eq!(written(&TARGET), all);
+    let others = Target { max_completion_tokens: false, ..TARGET };
+    assert_eq!(written(&others), all.replace("max_completion_tokens", "max_tokens"));
+}
+
+#[test]
+fn reasoning_details_go_back_to_those_who_gave_them() {
+    let reasoning = |maker, list: &'static str| {
+        let signature = Some(Signature::new(maker, list));
+        Content::Reasoning(Reasoning { text: "t".into(), signature, redacted: false })
+    };
+    let said = vec![
+        reasoning(Maker::Details, r#"[{"a": 1.0},{"b":2}]"#),
+        reasoning(Maker::Anthropic, "[3]"),
+        Content::text("x"),
+        reasoning(Maker::Details, "[4]"),
+    ];
+    let expected = r#"[{"role":"assistant","content":"x","reasoning_details":[{"a": 1.0},{"b":2},4]}]"#;
+    assert_eq!(messages(vec![turn(Role::Assistant, said)]), expected);
+}
+
+#[test]
+fn the_likeliest_tokens_take_log_probabilities_and_verbosity_passes() {
+    let verbosity = Some("low".into());
+    let sampling = Sampling { top_logprobs: Some(2), verbosity, ..Sampling::default() };
+    let (body, losses) = written(&Request { sampling, ..Request::default() });
+    assert!(body.ends_with(r#""logprobs":true,"top_logprobs":2,"verbosity":"low"}"#), "{body}");
+    assert!(losses.is_empty());
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::chat::content::Media;
 use crate::chat::signature::{Maker, Signature};
 
 fn choice(message: &str, reason: &str) -> Choice<'static> {
@@ -51,8 +52,6 @@ fn reasoning_is_read_in_every_spelling_and_once() {
     for message in [
         r#"{"content":"b","reasoning_content":"a"}"#,
         r#"{"content":"b","reasoning":"a"}"#,
-        r#"{"content":"b","reasoning":"a","reasoning_details":[{"type":"reasoning.text","text":"a"}]}"#,
-        r#"{"content":"b","reasoning_details":[{"type":"reasoning.text","text":"a"}]}"#,
         r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"a"}]},{"type":"text","text":"b"}]}"#,
     ] {
         assert_eq!(choice(message, "\"stop\"").content, [reasoning("a"), text.clone()], "{message}");
@@ -107,4 +106,36 @@ proptest! {
         let members: Vec<_> = keys.iter().map(|key| format!("\"{key}\":{value}")).collect();
         choice(&format!("{{{}}}", members.join(",")), value);
     }
+}
+
+#[test]
+fn what_openrouter_wants_back_is_the_signature_of_the_reasoning_and_comes_back() {
+    let list =
+        r#"[{"type":"reasoning.text","text":"a","signature":"S"},{"type":"reasoning.encrypted","data":"D"}]"#;
+    let read = |said: &str| {
+        let said = format!(r#"{{"content":"b",{said}"reasoning_details":{list}}}"#);
+        choice(&said, "\"stop\"").content
+    };
+    let signature = Some(Signature::new(Maker::Details, list));
+    let expected = Reasoning { text: "a".into(), signature, redacted: false };
+    for said in ["", r#""reasoning":"a","#] {
+        let content = read(said);
+        let Content::Reasoning(reasoning) = &content[0] else { panic!("{content:?}") };
+        assert_eq!((&reasoning.text, content.len()), (&expected.text, 2));
+        assert_eq!(list_of(reasoning), serde_json::from_str::<serde_json::Value>(list).unwrap());
+    }
+    let hidden = choice(r#"{"content":"b","reasoning_details":[{"data":"D"}]}"#, "\"stop\"").content;
+    assert!(matches!(&hidden[..], [Content::Reasoning(Reasoning { text, .. }), _] if text.is_empty()));
+}
+
+fn list_of(reasoning: &Reasoning<'_>) -> serde_json::Value {
+    serde_json::from_str(&reasoning.signature.as_ref().unwrap().value).unwrap()
+}
+
+#[test]
+fn an_image_of_an_answer_is_read() {
+    let image = r#"{"content":"b","images":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}},{"image_url":5}]}"#;
+    let media = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let expected = Content::Image(Image { media, detail: None, cache: None });
+    assert_eq!(choice(image, "\"stop\"").content, [Content::text("b"), expected]);
 }

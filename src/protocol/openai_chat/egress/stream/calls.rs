@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use super::MOST_HELD;
 use crate::{
     chat::{response::Delta, signature::Signature},
-    protocol::{openai_chat::egress::answer::Called, translate::Unreadable},
+    protocol::{
+        openai_chat::egress::answer::Called,
+        translate::{Unreadable, order::progress::Progress},
+    },
 };
 
 /// Calls a choice may have.
@@ -22,11 +25,15 @@ struct Call {
     id: String,
     /// Whether the provider said its id.
     named_id: bool,
+    /// Empty until it comes.
+    name: String,
     /// It has been told.
     begun: bool,
     custom: bool,
     /// Some input has been told.
     filled: bool,
+    /// How far its input is.
+    progress: Progress,
     /// Input from before its name came.
     held: String,
     signature: Option<Signature<'static>>,
@@ -36,6 +43,11 @@ impl Calls {
     /// Whether there are any that a client has been told of.
     pub(super) fn any(&self) -> bool {
         self.0.iter().any(|call| call.begun)
+    }
+
+    /// Bytes of input that wait for a name.
+    pub(super) fn held(&self) -> usize {
+        self.0.iter().map(|call| call.held.len()).sum()
     }
 
     /// Takes a piece. `made` makes the id of the call of a number, where it has none.
@@ -62,6 +74,7 @@ impl Calls {
             call.begin(index, &name, put);
         }
         let Some(input) = called.input.filter(|input| !input.is_empty()) else { return Ok(()) };
+        call.progress.push(&input);
         if call.begun {
             call.filled = true;
             put(Delta::Input { index, text: input });
@@ -86,11 +99,14 @@ impl Calls {
     }
 
     /// The call that a piece goes on with: by its index, by its id, or the last one. Some give every call the index 0: one
-    /// with a name and another id begins.
+    /// with a name and another id begins, or without an id where the call before it is complete.
     fn find(&self, called: &Called<'_>) -> Option<usize> {
         let begins = called.name.is_some();
         let differs = |call: &Call| {
-            let other = called.id.as_deref().is_some_and(|id| call.named_id && call.id != id);
+            let other = match called.id.as_deref() {
+                Some(id) => call.named_id && call.id != id,
+                None => call.is_over(called),
+            };
             begins && call.begun && other
         };
         if called.index.is_some() {
@@ -115,9 +131,11 @@ impl Calls {
             index: called.index,
             named_id: id.is_some(),
             id: id.unwrap_or_else(|| made(number)),
+            name: String::new(),
             begun: false,
             custom: called.custom,
             filled: false,
+            progress: Progress::default(),
             held: String::new(),
             signature: None,
         });
@@ -126,8 +144,15 @@ impl Calls {
 }
 
 impl Call {
+    /// Whether a piece with a name and no id cannot belong to it. Some repeat the name, with nothing beside it.
+    fn is_over(&self, called: &Called<'_>) -> bool {
+        let more = called.input.as_deref().is_some_and(|input| !input.trim().is_empty());
+        let other = called.name.as_deref().is_some_and(|name| name != self.name);
+        !self.custom && self.progress.is_complete() && (more || other)
+    }
+
     fn begin(&mut self, index: u32, name: &str, put: &mut dyn FnMut(Delta<'_>)) {
-        self.begun = true;
+        (self.begun, self.name) = (true, name.to_owned());
         put(Delta::Call {
             index,
             id: Cow::Borrowed(&self.id),

@@ -36,6 +36,7 @@ fn short_delta(delta: &Delta<'_>) -> String {
         Delta::Redacted(signature) => format!("redacted {}", signature.value),
         Delta::Call { index, id, name, custom, .. } => format!("call {index} {id} {name} {custom}"),
         Delta::Input { index, text } => format!("input {index} {text}"),
+        Delta::Image(media) => format!("image {media:?}"),
         Delta::Logprobs(json) => format!("logprobs {}", json.text()),
     }
 }
@@ -88,6 +89,24 @@ fn calls_without_index_or_type_or_id_are_told_apart() {
     assert_eq!(
         events(&[same("a"), same("b")])[1..],
         ["0 call 0 a f false", "0 input 0 {}", "0 call 1 b f false", "0 input 1 {}"]
+    );
+    // And no id to any of them.
+    let same = |function: &str| {
+        chunk(&format!(r#"{{"tool_calls":[{{"index":0,"function":{{{function}}}}}]}}"#), "null")
+    };
+    let (first, rest) = (r#""name":"f","arguments":"{\"a\"""#, r#""name":"f","arguments":":1}""#);
+    let repeated = r#""name":"f","arguments":"""#;
+    let more = [first, rest, repeated, r#""name":"f","arguments":"{}""#, r#""name":"g""#];
+    assert_eq!(
+        events(&more.map(same))[1..],
+        [
+            "0 call 0 call_u_0_0 f false",
+            "0 input 0 {\"a\"",
+            "0 input 0 :1}",
+            "0 call 1 call_u_0_1 f false",
+            "0 input 1 {}",
+            "0 call 2 call_u_0_2 g false"
+        ]
     );
 }
 
@@ -188,6 +207,33 @@ fn choices_are_told_apart_and_there_is_an_end_to_them() {
         "null",
     );
     assert!(decoder.push(Frame { name: None, data: held.as_bytes() }, &mut |_| ()).is_err());
+}
+
+#[test]
+fn what_openrouter_wants_back_comes_behind_the_reasoning_and_images_as_they_come() {
+    let all = events(&[
+        chunk(
+            r#"{"reasoning":"a","reasoning_details":[{"type":"reasoning.text","text":"a","index":0}]}"#,
+            "null",
+        ),
+        chunk(
+            r#"{"reasoning":"b","reasoning_details":[{"type":"reasoning.text","text":"b","index":0}]}"#,
+            "null",
+        ),
+        chunk(r#"{"reasoning_details":[{"type":"reasoning.text","signature":"S","index":0}]}"#, "null"),
+        chunk(r#"{"content":"c"}"#, "null"),
+        chunk(r#"{"images":[{"type":"image_url","image_url":{"url":"https://a/b"}}]}"#, "null"),
+        chunk(r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"D"}]}"#, "\"stop\""),
+    ]);
+    let signature = all[3].strip_prefix("0 signature ").unwrap();
+    let expected =
+        serde_json::json!([{"type": "reasoning.text", "text": "ab", "index": 0, "signature": "S"}]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(signature).unwrap(), expected);
+    assert_eq!(all[1..3], ["0 reasoning a", "0 reasoning b"]);
+    assert_eq!(all[4..6], ["0 text c", "0 image Url(\"https://a/b\")"]);
+    let encrypted = serde_json::json!([{"type": "reasoning.encrypted", "data": "D"}]);
+    let signature = all[6].strip_prefix("0 signature ").unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(signature).unwrap(), encrypted);
 }
 
 #[test]

@@ -64,8 +64,9 @@ fn text<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Text<'a>, Ma
     Ok(Text { text: part.need("text")?.text()?, cache: part.json("cache_control")?, signature: None })
 }
 
-fn image<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Image<'a>, Malformed> {
-    part.rest(&["type", "image_url", "cache_control"], notes);
+/// An image by its address; one of an answer has an index too.
+pub(super) fn image<'a>(part: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Image<'a>, Malformed> {
+    part.rest(&["type", "image_url", "index", "cache_control"], notes);
     let value = part.need("image_url")?;
     let cache = part.json("cache_control")?;
     if value.is_text() {

@@ -72,6 +72,7 @@ fn assistant<'a>(
         "content",
         "extra_content",
         "function_call",
+        "images",
         "name",
         "reasoning",
         "reasoning_content",
@@ -97,6 +98,12 @@ fn assistant<'a>(
     }
     if let Some(refusal) = message.text("refusal")? {
         all.push(Content::Refusal(refusal));
+    }
+    if let Some(images) = message.get("images") {
+        images.items(|_, value| {
+            all.push(Content::Image(content::image(&value.object()?, notes)?));
+            Ok(())
+        })?;
     }
     calls(message, at, &mut all, history, notes)?;
     Ok(all)
@@ -162,8 +169,8 @@ fn calls<'a>(
     notes: &mut Notes<'a>,
 ) -> Result<(), Malformed> {
     if let Some(calls) = message.get("tool_calls") {
-        calls.items(|index, value| {
-            let call = call(&value, at, index, notes)?;
+        calls.items(|_, value| {
+            let call = call(&value, notes)?;
             history.names.insert(call.id.clone(), call.name.clone());
             all.push(Content::Call(call));
             Ok(())
@@ -179,16 +186,11 @@ fn calls<'a>(
     Ok(())
 }
 
-fn call<'a>(
-    value: &Value<'a, '_>,
-    at: usize,
-    index: usize,
-    notes: &mut Notes<'a>,
-) -> Result<Call<'a>, Malformed> {
+fn call<'a>(value: &Value<'a, '_>, notes: &mut Notes<'a>) -> Result<Call<'a>, Malformed> {
     let call = value.object()?;
     call.rest(&["id", "type", "index", "function", "custom", "extra_content"], notes);
-    let id = call.text("id")?.filter(|id| !id.is_empty());
-    let id = id.unwrap_or_else(|| format!("call_{at}_{index}").into());
+    // Without one it gets one together with its result, once all is read.
+    let id = call.text("id")?.unwrap_or_default();
     let signature = google_signature(&call)?;
     if let Some(custom) = call.get("custom") {
         let custom = custom.object()?;

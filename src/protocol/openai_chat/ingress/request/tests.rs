@@ -7,7 +7,7 @@ use crate::chat::{
     content::{
         Call, Content, Document, DocumentSource, Image, Input, Media, Output, Reasoning, Text, ToolResult,
     },
-    request::{Role, ToolChoice, ToolInput, Unsaid},
+    request::{Expected, Role, ToolChoice, ToolInput, Unsaid},
     signature::{Maker, Signature},
 };
 
@@ -201,7 +201,7 @@ fn parameters_have_one_meaning_however_they_are_said() {
 #[test]
 fn what_no_other_format_can_say_is_named_as_the_client_named_it() {
     let request = with(
-        r#","modalities":["text","audio"],"audio":{},"prediction":{},"web_search_options":{},"verbosity":"low",
+        r#","modalities":["text","audio"],"audio":{},"prediction":{},"web_search_options":{},
             "stream_options":{"include_usage":true,"include_obfuscation":false},"user":"u","safety_identifier":"s",
             "enable_thinking":true,"x":null"#,
     );
@@ -212,7 +212,6 @@ fn what_no_other_format_can_say_is_named_as_the_client_named_it() {
         ("web_search_options", false),
         ("prediction", true),
         ("stream_options.include_obfuscation", true),
-        ("verbosity", false),
         ("enable_thinking", false),
     ];
     assert_eq!(unsaid(&request), expected.map(|(name, hint)| (name.to_owned(), hint)));
@@ -265,4 +264,20 @@ fn json() -> impl Strategy<Value = String> {
             }),
         ]
     })
+}
+
+#[test]
+fn the_wishes_of_a_client_are_found_at_the_top_of_its_body_only() {
+    let of = |more: &str| {
+        let body = format!(r#"{{"messages":[]{more}}}"#);
+        let Expected { wishes: Wishes { usage, functions }, custom, .. } =
+            read(body.as_bytes()).unwrap().expected();
+        (usage, functions, custom.len())
+    };
+    let functions = r#","functions":[{"name":"f"}]"#;
+    assert_eq!(of(&format!(r#","stream_options":{{"include_usage":true}}{functions}"#)), (true, true, 0));
+    assert_eq!(of(r#","stream_options":{"include_usage":false},"functions":null"#), (false, false, 0));
+    assert_eq!(of(r#","functions":[]"#), (false, false, 0), "no tools, no calls");
+    let custom = r#","tools":[{"type":"custom","custom":{"name":"f"}}]"#;
+    assert_eq!(of(&format!("{functions}{custom}")), (false, false, 1));
 }

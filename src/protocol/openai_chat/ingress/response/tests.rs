@@ -1,7 +1,12 @@
 //! Answers as clients get them.
 
 use super::*;
-use crate::chat::{content::Text, signature::Signature, usage::Usage};
+use crate::chat::{
+    content::{Image, Media, Text},
+    request::Wishes,
+    signature::Signature,
+    usage::Usage,
+};
 
 const ASKED: Asked<'static> =
     Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 17, body: b"{}" };
@@ -56,9 +61,9 @@ fn calls_reasoning_and_signatures_stand_in_their_fields() {
 
 #[test]
 fn a_client_that_has_functions_gets_a_function_call() {
-    let expected = Expected { tools: true, ..Expected::default() };
-    let asked = Asked { body: br#"{"functions":[{"name":"f"}]}"#, ..ASKED };
-    let text = written(Choice { content: vec![call("f"), call("g")], ..Choice::default() }, expected, &asked);
+    let wishes = Wishes { usage: false, functions: true };
+    let expected = Expected { wishes, ..Expected::default() };
+    let text = written(Choice { content: vec![call("f"), call("g")], ..Choice::default() }, expected, &ASKED);
     assert!(
         text.contains(r#""content":null,"refusal":null,"function_call":{"name":"f","arguments":"{}"}}"#),
         "{text}"
@@ -86,4 +91,22 @@ fn a_refusal_ends_as_any_answer_and_a_filter_does_not() {
         &ASKED,
     );
     assert!(text.contains(r#""extra_content":{"google":{"thought_signature":"S="}}"#), "{text}");
+}
+
+#[test]
+fn free_text_in_an_object_and_images_are_told_as_the_client_knows_them() {
+    let media = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let image = Content::Image(Image { media, detail: None, cache: None });
+    let input = Input::Json(r#"{"input": "*** a\n"}"#.into());
+    let patch = Content::Call(Call { id: "c".into(), name: "patch".into(), input, signature: None });
+    let choice = Choice { content: vec![image, patch, call("f")], ..Choice::default() };
+    let expected = Expected { custom: Box::new([Box::from("patch")]), ..Expected::default() };
+    let text = written(choice, expected, &ASKED);
+    for part in [
+        r#"{"id":"c","type":"custom","custom":{"name":"patch","input":"*** a\n"}}"#,
+        r#"{"id":"id_f","type":"function","function":{"name":"f","arguments":"{}"}}"#,
+        r#""images":[{"type":"image_url","index":0,"image_url":{"url":"data:image/png;base64,AA=="}}]"#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

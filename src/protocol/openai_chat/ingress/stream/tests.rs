@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    chat::fault::Fault,
+    chat::{content::Media, request::Wishes},
     protocol::{
         sse::{self, Splitter},
         translate::Encoder as _,
@@ -16,7 +16,11 @@ use crate::{
 
 const ASKED: Asked<'static> =
     Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 17, body: b"{}" };
-const WITH_USAGE: &[u8] = br#"{"stream_options":{"include_usage":true}}"#;
+
+/// What a client expects that asks for `usage`, or not.
+fn expected(usage: bool) -> Expected {
+    Expected { wishes: Wishes { usage, functions: false }, ..Expected::default() }
+}
 
 fn delta(delta: Delta<'_>) -> Event<'_> {
     Event::Delta { choice: 0, delta }
@@ -30,8 +34,8 @@ fn start() -> Event<'static> {
     Event::Start { id: "msg_1".into(), created: None, model: Some("up".into()) }
 }
 
-fn written(body: &[u8], events: Vec<Event<'_>>) -> String {
-    let mut encoder = Encoder::new(Expected::default(), &Asked { body, ..ASKED });
+fn written(expected: Expected, events: Vec<Event<'_>>) -> String {
+    let mut encoder = Encoder::new(expected, &ASKED);
     let mut out = Vec::new();
     events.into_iter().for_each(|event| encoder.push(event, &mut out));
     encoder.finish(&mut out);
@@ -48,7 +52,7 @@ fn choices(stream: &str) -> String {
 fn a_text_with_usage_is_written_as_openai_does() {
     let usage = Usage { input: Some(3), output: Some(1), ..Usage::default() };
     let events = vec![start(), delta(Delta::Text("a".into())), Event::Usage(usage), finish(Stop::End)];
-    insta::assert_snapshot!(choices(&written(WITH_USAGE, events)), @r#"
+    insta::assert_snapshot!(choices(&written(expected(true), events)), @r#"
     data: "choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}
     data: "choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":null}
     data: "choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}
@@ -72,7 +76,7 @@ fn calls_may_be_interleaved() {
         input(1, "x"),
         finish(Stop::Calls),
     ];
-    insta::assert_snapshot!(choices(&written(b"{}", events)), @r#"
+    insta::assert_snapshot!(choices(&written(expected(false), events)), @r#"
     data: "choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"c1","type":"custom","custom":{"name":"g","input":""}}]},"finish_reason":null}]}
@@ -96,7 +100,7 @@ fn signed_reasoning_comes_whole_with_its_signature() {
         delta(signature(Maker::Google)),
         finish(Stop::End),
     ];
-    insta::assert_snapshot!(choices(&written(b"{}", events)), @r#"
+    insta::assert_snapshot!(choices(&written(expected(false), events)), @r#"
     data: "choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"reasoning_content":"a"},"finish_reason":null}]}
     data: "choices":[{"index":0,"delta":{"reasoning_content":"b"},"finish_reason":null}]}
@@ -111,24 +115,41 @@ fn signed_reasoning_comes_whole_with_its_signature() {
 
 #[test]
 fn after_an_error_nothing_follows() {
-    let fault = Fault { kind: FaultKind::Overloaded, message: "busy".into() };
-    let stream = written(b"{}", vec![start(), Event::Error(fault), delta(Delta::Text("a".into()))]);
-    assert_eq!(
-        stream,
-        "data: {\"error\":{\"message\":\"busy\",\"type\":\"overloaded_error\",\"code\":529}}\n\n"
-    );
     let mut encoder = Encoder::new(Expected::default(), &ASKED);
     let mut out = Vec::new();
     encoder.fail(502, "cut", &mut out);
     encoder.fail(502, "cut", &mut out);
+    encoder.push(delta(Delta::Text("a".into())), &mut out);
     encoder.finish(&mut out);
     assert_eq!(out, b"data: {\"error\":{\"message\":\"cut\",\"type\":\"api_error\",\"code\":502}}\n\n");
 }
 
 #[test]
+fn free_text_in_an_object_and_images_are_told_as_the_client_knows_them() {
+    let custom = Box::new([Box::from("patch")]);
+    let call = Delta::Call { index: 0, id: "c".into(), name: "patch".into(), custom: false, signature: None };
+    let image = || Delta::Image(Media::Data { mime: "image/png".into(), base64: "AA==".into() });
+    let mut events = vec![delta(image()), delta(image()), delta(call)];
+    for text in [r#"{"input": "*** a"#, r#"\n"}"#, " "] {
+        events.push(delta(Delta::Input { index: 0, text: text.into() }));
+    }
+    events.push(finish(Stop::Calls));
+    let stream = written(Expected { custom, ..Expected::default() }, events);
+    for part in [
+        r#"{"images":[{"type":"image_url","index":0,"image_url":{"url":"data:image/png;base64,AA=="}}]}"#,
+        r#"{"images":[{"type":"image_url","index":1,"#,
+        r#"{"tool_calls":[{"index":0,"id":"c","type":"custom","custom":{"name":"patch","input":""}}]}"#,
+        r#"{"tool_calls":[{"index":0,"custom":{"input":"*** a\n"}}]}"#,
+    ] {
+        assert!(stream.contains(part), "{part}: {stream}");
+    }
+    assert_eq!(stream.matches("tool_calls\":[").count(), 2, "{stream}");
+}
+
+#[test]
 fn a_client_that_has_functions_is_told_one_call() {
-    let mut encoder = Encoder::new(Expected::default(), &ASKED);
-    encoder.wishes.functions = true;
+    let wishes = Wishes { usage: false, functions: true };
+    let mut encoder = Encoder::new(Expected { wishes, ..Expected::default() }, &ASKED);
     let mut out = Vec::new();
     for index in 0..2 {
         let call = Delta::Call { index, id: "c".into(), name: "f".into(), custom: false, signature: None };
@@ -216,8 +237,7 @@ proptest! {
         asked in any::<bool>(),
         reported in any::<bool>(),
     ) {
-        let body = if asked { WITH_USAGE } else { b"{}" };
-        let mut encoder = Encoder::new(Expected::default(), &Asked { body, ..ASKED });
+        let mut encoder = Encoder::new(expected(asked), &ASKED);
         let mut out = Vec::new();
         encoder.push(start(), &mut out);
         let count = choices.len();

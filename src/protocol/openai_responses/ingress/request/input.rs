@@ -9,13 +9,14 @@ use std::{
 use super::{content, tools};
 use crate::{
     chat::{
-        content::{Call, Content, Input, Reasoning, Text, ToolResult},
+        content::{Call, Content, Image, Input, Media, Reasoning, ToolResult},
         request::{Message, Role, Tool},
         signature::{Maker, Signature},
     },
     protocol::{
         json::Malformed,
         openai_responses::ingress::names::{ADDED, Names},
+        signature,
         value::{Notes, Object, Value},
     },
 };
@@ -51,7 +52,7 @@ pub(super) fn read<'a>(
         let Some((role, content)) = item(&value, &mut history, notes)? else { return Ok(()) };
         match messages.last_mut() {
             Some(last) if last.role == role && goes_on(last, &content) => {
-                content.into_iter().for_each(|content| push(&mut last.content, content));
+                content.into_iter().for_each(|content| signature::push(&mut last.content, content));
             }
             _ => messages.push(Message { role, content, at }),
         }
@@ -72,36 +73,6 @@ fn goes_on(last: &Message<'_>, content: &[Content<'_>]) -> bool {
     }
 }
 
-/// Adds to a turn of the model's. A signature of Google's stands in an item without thinking: right before the call that it
-/// is of, or right behind the text, where no call follows.
-fn push<'a>(contents: &mut Vec<Content<'a>>, mut content: Content<'a>) {
-    if let Content::Call(call) = &mut content {
-        call.signature = match contents.last_mut() {
-            Some(Content::Reasoning(reasoning)) if is_of_google(reasoning) => {
-                let signature = reasoning.signature.take();
-                contents.pop();
-                signature
-            }
-            Some(Content::Text(text)) => text.signature.take(),
-            _ => None,
-        };
-    }
-    if let Content::Reasoning(reasoning) = &mut content
-        && is_of_google(reasoning)
-        && let Some(Content::Text(Text { signature: signature @ None, .. })) = contents.last_mut()
-    {
-        // Kept until a call takes it: the text has it for good if none follows.
-        *signature = reasoning.signature.take();
-        return;
-    }
-    contents.push(content);
-}
-
-fn is_of_google(reasoning: &Reasoning<'_>) -> bool {
-    reasoning.text.is_empty()
-        && reasoning.signature.as_ref().is_some_and(|signature| signature.maker == Maker::Google)
-}
-
 fn item<'a>(
     value: &Value<'a, '_>,
     history: &mut History<'a, '_>,
@@ -118,6 +89,10 @@ fn item<'a>(
         }
         Some("reasoning") => match reasoning(&item, notes)? {
             Some(reasoning) => Content::Reasoning(reasoning),
+            None => return Ok(None),
+        },
+        Some("image_generation_call") => match image(&item, notes)? {
+            Some(image) => Content::Image(image),
             None => return Ok(None),
         },
         Some(ADDED) => {
@@ -200,6 +175,20 @@ fn result<'a>(
     Ok(ToolResult { id, name, content, error: false, cache: None })
 }
 
+/// An image of an earlier answer, if it came to one. It says no media type, but its first bytes do.
+fn image<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Image<'a>>, Malformed> {
+    let known = ["type", "id", "status", "result", "background", "output_format", "quality", "size"];
+    item.rest(&known, notes);
+    let Some(base64) = item.text("result")? else { return Ok(None) };
+    let mime = match base64.get(..4) {
+        Some("/9j/") => "image/jpeg",
+        Some("UklG") => "image/webp",
+        Some("R0lG") => "image/gif",
+        _ => "image/png",
+    };
+    Ok(Some(Image { media: Media::Data { mime: mime.into(), base64 }, detail: None, cache: None }))
+}
+
 /// Reasoning, unless it is only the mark of some: that a provider keeps the rest does not help another one.
 fn reasoning<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<Reasoning<'a>>, Malformed> {
     item.rest(&["type", "id", "summary", "content", "encrypted_content", "status"], notes);
@@ -212,7 +201,7 @@ fn reasoning<'a>(item: &Object<'a, '_>, notes: &mut Notes<'a>) -> Result<Option<
     let redacted = match signature.as_ref().map(|signature| signature.maker) {
         Some(Maker::OpenAi) => true,
         Some(Maker::Anthropic | Maker::Bedrock) => parts == 0,
-        Some(Maker::Google) | None => false,
+        Some(Maker::Google | Maker::Details) | None => false,
     };
     let is_something = signature.is_some() || !text.is_empty();
     Ok(is_something.then_some(Reasoning { text, signature, redacted }))

@@ -262,15 +262,14 @@ fn the_rest_is_read_or_noted() {
     );
     let sampling = &request.sampling;
     assert_eq!(
-        (sampling.max_tokens, sampling.logprobs, sampling.top_logprobs),
-        (Some(9), Some(true), Some(2))
+        (sampling.max_tokens, sampling.logprobs, sampling.top_logprobs, sampling.verbosity.as_deref()),
+        (Some(9), Some(true), Some(2), Some("low"))
     );
     assert!(
         matches!(&request.format, Some(Format::Schema { name: Some(name), strict: Some(true), .. }) if name == "n")
     );
     assert_eq!((request.hints.user.as_deref(), request.hints.store), (Some("u"), Some(false)));
     let expected = [
-        ("text.verbosity", false),
         ("reasoning.context", false),
         ("include", true),
         ("safety_identifier", true),
@@ -344,4 +343,21 @@ proptest! {
         let item = format!(r#"{{"type":"{kind}","role":"user","call_id":"c","name":"n","content":{value},"output":{value},"summary":{value}}}"#);
         let _ = read(with(&item).as_bytes());
     }
+}
+
+#[test]
+fn the_likeliest_tokens_are_wanted_though_nothing_else_says_so() {
+    let request = read(br#"{"input":"x","top_logprobs":2}"#).unwrap();
+    assert_eq!((request.sampling.logprobs, request.sampling.top_logprobs), (None, Some(2)));
+    assert!(request.unsaid.is_empty());
+}
+
+#[test]
+fn an_image_of_an_earlier_answer_is_the_models() {
+    let body = r#"{"input":[{"type":"image_generation_call","id":"ig_1","status":"completed","result":"/9j/AA=="},
+        {"type":"image_generation_call","id":"ig_2","status":"failed","result":null}]}"#;
+    let request = read(body.as_bytes()).unwrap();
+    let media = Media::Data { mime: "image/jpeg".into(), base64: "/9j/AA==".into() };
+    let image = Content::Image(Image { media, detail: None, cache: None });
+    assert_eq!((request.messages[0].role, &request.messages[0].content), (Role::Assistant, &vec![image]));
 }

@@ -4,7 +4,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    chat::{content::Text, json::Json, response::Stop, usage::Usage},
+    chat::{
+        content::{Image, Text},
+        json::Json,
+        response::Stop,
+        usage::Usage,
+    },
     protocol::openai_responses::{ingress::request, tests::ASKED},
 };
 
@@ -100,4 +105,15 @@ fn what_is_cut_off_or_filtered_is_incomplete_and_a_refusal_is_not() {
     assert_eq!((&refused["status"], &refused["incomplete_details"]), (&json!("completed"), &Value::Null));
     assert_eq!(refused["output"][0]["content"], json!([{ "type": "refusal", "refusal": "no" }]));
     assert_eq!((&refused["usage"], &refused["temperature"]), (&Value::Null, &json!(0.5)));
+}
+
+#[test]
+fn an_image_is_an_item_of_its_own_and_an_address_of_one_is_told() {
+    let image = |media| Content::Image(Image { media, detail: None, cache: None });
+    let data = Media::Data { mime: "image/png".into(), base64: "AA==".into() };
+    let answer = answer(vec![image(data), image(Media::Url("https://a/b".into()))], Stop::End);
+    let id = format!("ig_{}0000", ASKED.unique);
+    let item = json!({"type": "image_generation_call", "id": id, "status": "completed", "result": "AA=="});
+    assert_eq!(answer["output"][0], item);
+    assert_eq!(answer["output"][1]["content"][0]["text"], "![image](https://a/b)");
 }

@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{
-        item::{self, Called, Item, Logprobs, Part, unwrapped},
+        item::{self, Called, Item, Logprobs, Part},
         names::Name,
     },
     Lines,
 };
+use crate::protocol::call::free_text;
 
 /// An item that is not done.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) enum Body {
         logprobs: Vec<Box<RawValue>>,
     },
     Refusal(String),
+    /// An image, base64, which comes whole.
+    Image(String),
     Call {
         called: Called<'static>,
         input: String,
@@ -98,6 +101,7 @@ impl Body {
         match self {
             Self::Reasoning { .. } => "rs",
             Self::Text { .. } | Self::Refusal(_) => "msg",
+            Self::Image(_) => "ig",
             Self::Call { custom: true, .. } => "ctc",
             Self::Call { .. } => "fc",
         }
@@ -123,6 +127,9 @@ impl Open {
             Body::Text { .. } | Body::Refusal(_) => {
                 Item::Message { id, status, role: "assistant", content: part() }
             }
+            Body::Image(base64) => {
+                Item::ImageGenerationCall { id, status, result: is_done.then_some(base64.as_str()) }
+            }
             Body::Call { called, input, custom: false, .. } => {
                 Item::FunctionCall { id, status, arguments: input.into(), called: called.clone() }
             }
@@ -135,7 +142,7 @@ impl Open {
     /// The part of it as far as it came; a call has none.
     fn part(&self) -> Option<Part<'_>> {
         match &self.body {
-            Body::Reasoning { shown: false, .. } | Body::Call { .. } => None,
+            Body::Reasoning { shown: false, .. } | Body::Call { .. } | Body::Image(_) => None,
             Body::Reasoning { text, .. } => Some(Part::SummaryText { text: text.into() }),
             Body::Text { text, logprobs } => {
                 let logprobs = Logprobs(logprobs.iter().map(AsRef::as_ref).collect());
@@ -150,7 +157,7 @@ impl Open {
         let (content_index, summary_index) = match &self.body {
             Body::Reasoning { .. } => (None, Some(0)),
             Body::Text { .. } | Body::Refusal(_) => (Some(0), None),
-            Body::Call { .. } => (None, None),
+            Body::Call { .. } | Body::Image(_) => (None, None),
         };
         Piece {
             item_id: &self.id,
@@ -191,7 +198,7 @@ impl Open {
                 lines.line("response.output_text.delta", piece, out);
             }
             Body::Refusal(_) => lines.line("response.refusal.delta", piece, out),
-            Body::Call { wrapped: true, .. } => {}
+            Body::Call { wrapped: true, .. } | Body::Image(_) => {}
             Body::Call { custom: true, .. } => {
                 lines.line("response.custom_tool_call_input.delta", piece, out)
             }
@@ -203,7 +210,7 @@ impl Open {
     fn body_text(&mut self) -> &mut String {
         match &mut self.body {
             Body::Reasoning { text, .. } | Body::Text { text, .. } | Body::Refusal(text) => text,
-            Body::Call { input, .. } => input,
+            Body::Call { input, .. } | Body::Image(input) => input,
         }
     }
 
@@ -231,7 +238,7 @@ impl Open {
         self.settle(lines, out);
         let at = self.at();
         match &self.body {
-            Body::Reasoning { shown: false, .. } => {}
+            Body::Reasoning { shown: false, .. } | Body::Image(_) => {}
             Body::Reasoning { text, .. } => {
                 lines.line("response.reasoning_summary_text.done", Piece { text: Some(text), ..at }, out);
                 let piece = Piece { part: self.part(), ..self.at() };
@@ -261,7 +268,7 @@ impl Open {
     fn settle(&mut self, lines: &mut Lines, out: &mut Vec<u8>) {
         let Body::Call { input, custom, wrapped, .. } = &mut self.body else { return };
         let whole = match (&wrapped, input.is_empty()) {
-            (true, _) => unwrapped(Cow::Owned(std::mem::take(input))).into_owned(),
+            (true, _) => free_text(Cow::Owned(std::mem::take(input))).into_owned(),
             (false, true) if !*custom => "{}".to_owned(),
             (false, _) => return,
         };

@@ -67,6 +67,20 @@ fn a_stream_has_every_event() {
     insta::assert_snapshot!(short.collect::<Vec<_>>().join("\n"));
 }
 
+fn image() -> Delta<'static> {
+    Delta::Image(Media::Data { mime: "image/png".into(), base64: "AA==".into() })
+}
+
+#[test]
+fn an_image_is_an_item_of_its_own() {
+    let answer = answer([Delta::Text("a".into()), image(), Delta::Text("b".into())], Stop::End);
+    let id = format!("ig_{}0001", ASKED.unique);
+    let item = json!({"type": "image_generation_call", "id": id, "status": "completed", "result": "AA=="});
+    assert_eq!((&answer["output"][1], answer["output"].as_array().unwrap().len()), (&item, 3));
+    let begun = String::from_utf8(stream([image()], Stop::End)).unwrap();
+    assert!(begun.contains(r#""status":"in_progress","result":null"#), "{begun}");
+}
+
 #[test]
 fn calls_that_come_side_by_side_are_items_one_behind_the_other() {
     let answer = answer(
@@ -200,7 +214,7 @@ fn an_answer_that_breaks_off_ends_with_an_error_and_nothing_else() {
 fn an_answer_without_an_end_is_broken_off() {
     let (mut encoder, mut out) = (encoder(), Vec::new());
     let long = "x".repeat(1 << 20);
-    for _ in 0..20 {
+    for _ in 0..40 {
         out.clear();
         encoder.push(Event::Delta { choice: 0, delta: Delta::Text(long.as_str().into()) }, &mut out);
     }

@@ -59,4 +59,8 @@ fn an_answer_that_fails_or_breaks_off_is_no_clean_end() {
     let (mut cut, _) = pass(&[CREATED, DELTA]);
     let (last, ending) = cut.finish();
     assert!(last.starts_with(b"event: error\n") && ending == Ending::Broken);
+    assert!(String::from_utf8_lossy(&last).contains(r#""sequence_number":2,"#), "they are counted");
+    let numbered = DELTA.replace("\"delta\":", "\"sequence_number\":41,\"delta\":");
+    let (last, _) = pass(&[CREATED, &numbered]).0.finish();
+    assert!(String::from_utf8_lossy(&last).contains(r#""sequence_number":42,"#), "they say it");
 }
