@@ -24,6 +24,7 @@ mod echo;
 mod edge;
 mod edges;
 mod embeddings;
+mod examples;
 mod golden;
 mod gone;
 mod google_embeddings;
