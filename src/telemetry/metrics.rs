@@ -37,9 +37,12 @@ const TOKENS: [f64; 14] = [
 ];
 
 /// All families, and the handles of every target.
+#[derive(Clone)]
 pub struct Metrics {
     registry: prometheus::Registry,
     duration: HistogramVec,
+    tokens: HistogramVec,
+    first_token: HistogramVec,
     targets: Vec<[OfTarget; Call::ALL.len()]>,
     admitted: IntCounter,
     refused: IntCounter,
@@ -50,6 +53,7 @@ pub struct Metrics {
 }
 
 /// The handles of one model under one operation.
+#[derive(Clone)]
 struct OfTarget {
     duration: Histogram,
     input: Histogram,
@@ -79,11 +83,11 @@ pub struct Outcome<'a> {
 }
 
 impl Metrics {
-    /// The families, with handles for these targets (in order of their index).
+    /// The families, without a target.
     ///
     /// # Errors
     /// When a family's definition is refused, which is a bug.
-    pub fn new(targets: &[std::sync::Arc<Target>]) -> Result<Self, prometheus::Error> {
+    pub fn new() -> Result<Self, prometheus::Error> {
         let registry = prometheus::Registry::new();
         let model = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
         let with = |more: &'static str| [&model[..], &[more]].concat();
@@ -122,20 +126,37 @@ impl Metrics {
         };
         let in_flight = gauge("nexus_calls_in_flight", "Calls whose answer is not yet whole.")?;
         let connections = gauge("nexus_client_connections", "Open client connections.")?;
+        let decision = |name: &str| decisions.with_label_values(&["per_user", "input", name]);
+        let (admitted, refused) = (decision("admitted"), decision("refused"));
+        let targets = Vec::new();
+        Ok(Self {
+            registry,
+            duration,
+            tokens,
+            first_token,
+            targets,
+            admitted,
+            refused,
+            in_flight,
+            connections,
+        })
+    }
+
+    /// The same families, with handles for these targets (in order of their index). What was counted stays.
+    #[must_use]
+    pub fn of(&self, targets: &[std::sync::Arc<Target>]) -> Self {
         let handles = |target: &Target, call: Call| {
             let labels = [call.name(), &target.provider, &target.model];
             let and = |last: &'static str| [labels[0], labels[1], labels[2], last];
             OfTarget {
-                duration: duration.with_label_values(&and("")),
-                input: tokens.with_label_values(&and("input")),
-                output: tokens.with_label_values(&and("output")),
-                first_token: first_token.with_label_values(&labels),
+                duration: self.duration.with_label_values(&and("")),
+                input: self.tokens.with_label_values(&and("input")),
+                output: self.tokens.with_label_values(&and("output")),
+                first_token: self.first_token.with_label_values(&labels),
             }
         };
         let targets = targets.iter().map(|t| Call::ALL.map(|call| handles(t, call))).collect();
-        let decision = |name: &str| decisions.with_label_values(&["per_user", "input", name]);
-        let (admitted, refused) = (decision("admitted"), decision("refused"));
-        Ok(Self { registry, duration, targets, admitted, refused, in_flight, connections })
+        Self { targets, ..self.clone() }
     }
 
     /// A limit admitted a call.

@@ -30,7 +30,7 @@ use crate::principal::ClientId;
 #[derive(Clone, Debug)]
 pub struct Tracked {
     count: Arc<AtomicUsize>,
-    most: usize,
+    most: Arc<AtomicUsize>,
 }
 
 /// One shard's accounts. The hash is keyed at random, since ids are chosen by clients.
@@ -90,7 +90,7 @@ struct Sweep {
 impl Tracked {
     /// No clients yet, of at most `most`.
     pub fn new(most: usize) -> Self {
-        Self { count: Arc::default(), most }
+        Self { count: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
     }
 
     /// Clients remembered now.
@@ -98,8 +98,14 @@ impl Tracked {
         self.count.load(Relaxed)
     }
 
+    /// From now on at most `most` are let in; whoever is in stays.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Relaxed);
+    }
+
     fn enter(&self) -> bool {
-        let one_more = |count| (count < self.most).then_some(count + 1);
+        let most = self.most.load(Relaxed);
+        let one_more = |count| (count < most).then_some(count + 1);
         self.count.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
@@ -240,17 +246,29 @@ impl Clients {
     /// Takes up to `most` accounts out, to be moved to other shards. What has settled since they were asked for belongs
     /// to the new place as well: whoever moves them passes later messages on.
     pub fn export(&mut self, now: Tick, most: usize) -> Vec<Moved> {
+        self.hand_over(most).into_iter().map(|(id, account)| account.moved(&id, now)).collect()
+    }
+
+    /// As [`export`](Self::export), for shards of the same clock: the accounts themselves.
+    pub(super) fn hand_over(&mut self, most: usize) -> Vec<(AccountId, Account)> {
         self.sweep = Sweep::default();
         let from = self.all.len().saturating_sub(most);
         let taken = self.all.split_off(from);
         let clients = taken.keys().filter(|id| id.is_client()).count();
         self.clients -= clients;
         self.tracked.leave(clients);
-        let moved = |(id, account): (AccountId, Account)| {
-            self.counts.owed(-account.debt());
-            account.moved(&id, now)
-        };
-        taken.into_iter().map(moved).collect()
+        taken.values().for_each(|account| self.counts.owed(-account.debt()));
+        taken.into_iter().collect()
+    }
+
+    /// Whether there is nothing to hand over any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether the account is here.
+    pub(super) fn has(&self, id: &AccountId) -> bool {
+        self.all.contains_key(id)
     }
 
     /// Copies of all accounts, to be stored.
@@ -260,8 +278,12 @@ impl Clients {
 
     /// Takes in accounts of elsewhere; one that is here already is replaced. They are never refused for the cap.
     pub fn import(&mut self, now: Tick, moved: impl IntoIterator<Item = Moved>) {
-        for one in moved {
-            let (id, account) = Account::restored(one, now);
+        self.take_over(moved.into_iter().map(|one| Account::restored(one, now)));
+    }
+
+    /// As [`import`](Self::import), from shards of the same clock.
+    pub(super) fn take_over(&mut self, accounts: impl IntoIterator<Item = (AccountId, Account)>) {
+        for (id, account) in accounts {
             self.counts.owed(account.debt());
             if let Some(replaced) = self.all.get(&id) {
                 self.counts.owed(-replaced.debt());

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Refusal,
-    account::AccountId,
+    account::{Account, AccountId},
     booked::{Ask, Step, Target},
     clients::{Admitted, Clients, Refused, Tracked},
     counts::{Counts, Settled},
@@ -25,6 +25,7 @@ use crate::{
     guarded::State,
     observe::Own,
     principal::ClientId,
+    shards::Shards,
 };
 
 /// What a quota actor understands. Only this room makes them.
@@ -40,6 +41,10 @@ pub enum Message {
     Usage(Usage),
     /// Would it be admitted?
     Look(Look),
+    /// Hand over the next accounts to other shards, and from now on whatever is about accounts that are not here.
+    HandOver(HandOver),
+    /// An account that another shard has handed over.
+    TakeOver(Box<TakeOver>),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
@@ -100,6 +105,21 @@ pub struct Look {
     pub(super) reply: Reply<Option<Refusal>>,
 }
 
+/// Where accounts move to.
+#[derive(Debug)]
+pub struct HandOver {
+    pub(super) to: Shards<Message>,
+    /// Whether all are gone.
+    pub(super) reply: Reply<bool>,
+}
+
+/// An account on its way.
+#[derive(Debug)]
+pub struct TakeOver {
+    pub(super) account: AccountId,
+    pub(super) state: Account,
+}
+
 /// How something ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -112,9 +132,11 @@ pub(super) enum Ending {
 /// One shard's state.
 #[derive(Debug)]
 pub struct Shard {
-    clients: Clients,
+    pub(super) clients: Clients,
     clock: Clock,
     own: Own,
+    /// Where the accounts live that are not here, once they have begun to move.
+    pub(super) next: Option<Shards<Message>>,
 }
 
 /// Positions in [`State::OWN`] of a shard.
@@ -136,7 +158,7 @@ const SLICES: usize = 240;
 impl Shard {
     /// An empty shard. All shards of a server share `clock`, `tracked` and `counts`.
     pub fn new(clock: Clock, tracked: Tracked, counts: &Counts, own: Own) -> Self {
-        Self { clients: Clients::new(tracked, counts), clock, own }
+        Self { clients: Clients::new(tracked, counts), clock, own, next: None }
     }
 
     fn reserve(&mut self, reserve: Reserve) {
@@ -212,7 +234,7 @@ impl Shard {
         self.own.add(number as usize, 1);
     }
 
-    fn show_clients(&self) {
+    pub(super) fn show_clients(&self) {
         self.own.set(Number::Clients as usize, i64::try_from(self.clients.len()).unwrap_or(i64::MAX));
     }
 }
@@ -226,12 +248,15 @@ impl State for Shard {
         &["clients", "admitted", "short", "oversize", "crowded", "settled", "refunded"];
 
     fn handle(&mut self, message: Message) {
+        let Some(message) = self.pass_on(message) else { return };
         match message {
             Message::Reserve(reserve) => self.reserve(reserve),
             Message::Draw(draw) => self.draw(draw),
             Message::Settle(settle) => self.settle(settle),
             Message::Usage(usage) => self.usage(usage),
             Message::Look(look) => self.look(look),
+            Message::HandOver(hand_over) => self.hand_over(hand_over),
+            Message::TakeOver(parcel) => self.take_over(*parcel),
             #[cfg(test)]
             Message::Panic(_reply) => panic!("injected"),
         }
