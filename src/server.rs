@@ -86,13 +86,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, live: Live) {
 }
 
 /// Gives a connection a task of its own, if there is a place for it.
-fn connect(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<&Tls>,
-    live: &Live,
-    alive: mpsc::Sender<()>,
-) {
+fn connect(stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>, live: &Live, alive: mpsc::Sender<()>) {
     match live.now().connections.enter(1) {
         Some(place) => {
             let (tls, live) = (tls.map(Tls::calls), live.clone());

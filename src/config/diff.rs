@@ -90,18 +90,24 @@ impl Changes {
     fn provider(&mut self, name: &str, old: &Provider, new: &Provider) {
         self.limits(name, &old.limits, &new.limits);
         let (was, is) = (&old.models, &new.models);
-        self.named(&format!("{name}.models"), was, is, |model| &model.name, |changes, name, was, is| {
-            changes.limits(name, &was.limits, &is.limits);
-            // What follows from other tables is told there.
-            let apart = |model: &super::Model| super::Model {
-                budgets: super::budget::Budgets::default(),
-                limits: Limits::default(),
-                ..model.clone()
-            };
-            if apart(was) != apart(is) {
-                changes.changed.push(name.to_owned());
-            }
-        });
+        self.named(
+            &format!("{name}.models"),
+            was,
+            is,
+            |model| &model.name,
+            |changes, name, was, is| {
+                changes.limits(name, &was.limits, &is.limits);
+                // What follows from other tables is told there.
+                let apart = |model: &super::Model| super::Model {
+                    budgets: super::budget::Budgets::default(),
+                    limits: Limits::default(),
+                    ..model.clone()
+                };
+                if apart(was) != apart(is) {
+                    changes.changed.push(name.to_owned());
+                }
+            },
+        );
         let apart = |provider: &Provider| Provider {
             limits: Limits::default(),
             models: Vec::new(),
@@ -185,14 +191,23 @@ type = "echo"
     #[test]
     fn every_change_is_told_by_the_name_of_its_table_and_only_there() {
         let limit = changes(|text| text.replace("input_token_limit = 10", "input_token_limit = 20"));
-        assert_eq!(limit, Changes { changed: vec!["llm.providers.a.rate_limits".into()], ..Changes::default() });
+        assert_eq!(
+            limit,
+            Changes { changed: vec!["llm.providers.a.rate_limits".into()], ..Changes::default() }
+        );
         let tables = changes(|text| {
-            let text = text.replace("[llm.providers.b", "[llm.providers.c").replace("m]\n[llm.providers.a.models.\"n.1\"]", "m]\nrename = \"x\"");
+            let text = text
+                .replace("[llm.providers.b", "[llm.providers.c")
+                .replace("m]\n[llm.providers.a.models.\"n.1\"]", "m]\nrename = \"x\"");
             text.replace("max_in_flight = 10", "max_in_flight = 11").replace("X-User-Id", "X-Client")
         });
         let expected = Changes {
             added: vec!["llm.providers.c".into()],
-            changed: vec!["server.max_in_flight".into(), "identification".into(), "llm.providers.a.models.m".into()],
+            changed: vec![
+                "server.max_in_flight".into(),
+                "identification".into(),
+                "llm.providers.a.models.m".into(),
+            ],
             removed: vec!["llm.providers.a.models.\"n.1\"".into(), "llm.providers.b".into()],
             needs_restart: vec![],
         };

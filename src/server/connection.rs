@@ -106,13 +106,7 @@ async fn plain(stream: TcpStream, peer: SocketAddr, limits: Limits, way: &Way) {
 }
 
 /// A connection over TLS. The time limits lie beneath it, where every byte counts, whatever it means.
-async fn secure(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Arc<ServerConfig>,
-    limits: Limits,
-    way: &Way,
-) {
+async fn secure(stream: TcpStream, peer: SocketAddr, tls: Arc<ServerConfig>, limits: Limits, way: &Way) {
     // The version is known only after the handshake.
     let pulse = Arc::new(Pulse::new(Version::HTTP_11));
     let stream = Timed::new(stream, Arc::clone(&pulse), limits);
@@ -170,9 +164,7 @@ where
     });
     match version {
         // On the heap, so that the many connections of HTTP/1.1 do not take the space of one of HTTP/2.
-        Version::HTTP_2 => {
-            Box::pin(drive(h2(limits).serve_connection(io, service), left, &way.phases)).await
-        }
+        Version::HTTP_2 => Box::pin(drive(h2(limits).serve_connection(io, service), left, &way.phases)).await,
         _ => drive(h1(limits).serve_connection(io, service), left, &way.phases).await,
     }
 }

@@ -86,7 +86,8 @@ async fn shards_that_change_their_number_under_a_storm_keep_every_account_exact(
     }
     let pool_account = AccountId::Pool(Scope(1), Group::new("all"));
     settled(&quota, &pool_account, &pool, all).await;
-    assert_eq!(first.tracked.count(), taken.iter().filter(|taken| taken.load(SeqCst) > 0).count());
+    let seen = taken.iter().filter(|taken| taken.load(SeqCst) > 0).count();
+    assert!((seen..=CLIENTS).contains(&first.tracked.count()), "{} remembered", first.tracked.count());
 }
 
 /// What is used, once it is what it must be: the last settlements are still on their way.
