@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{StartError, crew::Crew, providers::Running};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, diff::Changes},
     protocol::Prefixes,
     route::Routes,
     server::{
@@ -142,7 +142,9 @@ impl Standing {
         let (added, changed, removed) =
             (changes.added.join(" "), changes.changed.join(" "), changes.removed.join(" "));
         let needs_restart = changes.needs_restart.join(" ");
-        if needs_restart.is_empty() {
+        if changes == Changes::default() {
+            tracing::info!("configuration reloaded: nothing has changed");
+        } else if needs_restart.is_empty() {
             tracing::info!(added, changed, removed, "configuration reloaded");
         } else {
             tracing::warn!(added, changed, removed, needs_restart, "configuration reloaded");

@@ -35,6 +35,7 @@ mod operations;
 mod overload;
 mod passthrough;
 mod quota;
+mod reload;
 mod routing;
 mod secrets;
 mod shutdown;
