@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{StartError, crew::Crew, providers::Running};
 use crate::{
-    config::{self, Config, diff::Changes},
+    config::{self, Config},
     protocol::Prefixes,
     route::Routes,
     server::{
@@ -134,15 +134,14 @@ impl Standing {
     /// began with, and its actors run until they have ended.
     pub(super) async fn adopt(&mut self, mut config: Config, live: &Live) {
         let changes = config.follow(&self.config);
-        if !changes.is_empty()
-            && let Err(StartError(error)) = self.go_over(config, live).await
-        {
+        let has_changed = config != self.config;
+        if has_changed && let Err(StartError(error)) = self.go_over(config, live).await {
             return tracing::error!("configuration not reloaded: {error}");
         }
         let (added, changed, removed) =
             (changes.added.join(" "), changes.changed.join(" "), changes.removed.join(" "));
         let needs_restart = changes.needs_restart.join(" ");
-        if changes == Changes::default() {
+        if !has_changed && needs_restart.is_empty() {
             tracing::info!("configuration reloaded: nothing has changed");
         } else if needs_restart.is_empty() {
             tracing::info!(added, changed, removed, "configuration reloaded");

@@ -15,93 +15,112 @@ async fn moved(quota: &Quota, shards: usize) -> (Quota, Supervisor) {
     (quota.reshard(&mut supervisor, "quota", count, 4_096).await, supervisor)
 }
 
+const CLIENTS: usize = 300;
+const TASKS: usize = 16;
+
+/// What the callers of a storm share, and what they have taken: input and output of each client.
+struct Storm {
+    way: watch::Receiver<Quota>,
+    over: AtomicBool,
+    taken: Vec<[AtomicU64; 2]>,
+}
+
+/// A limit that is met, output that flows, and calls in flight.
+fn own() -> Rules {
+    let rule = |kind, tokens| Rule::new(kind, limit(tokens, HOUR), "own");
+    Rules::new([rule(Kind::Input, 200), rule(Kind::Output, 1_000_000), rule(Kind::Concurrent, 1_000_000)])
+}
+
+fn pool() -> (AccountId, Rules) {
+    let rule = Rule::new(Kind::Input, limit(u64::MAX / 2, HOUR), "pool");
+    (AccountId::Pool(Scope(1), Group::new("all")), Rules::new([rule]))
+}
+
+fn client(which: usize) -> AccountId {
+    AccountId::Client(ClientId::new(&which.to_string()))
+}
+
+impl Storm {
+    async fn call(&self, which: usize, turn: usize, own: &Rules, (pool, pooled): &(AccountId, Rules)) {
+        let (quota, input) = (self.way.borrow().clone(), 1 + turn as u64 % 3);
+        let accounts = [(client(which), own), (pool.clone(), pooled)];
+        let demand = Demand { output: true, ..Demand::of_input(&accounts, input) };
+        let mut reservation = match quota.reserve(&demand).await {
+            Ok(unsent) if turn % 4 == 0 => return drop(unsent),
+            Ok(reservation) => reservation,
+            Err(Refusal::Short { .. } | Refusal::Oversize { .. }) => return,
+            Err(refusal) => panic!("{refusal:?}"),
+        };
+        // Some stay open over the moves.
+        for _ in 0..turn % 50 {
+            yield_now().await;
+        }
+        if reservation.produce(7) > 0 {
+            assert_eq!(reservation.draw(16).await, Drawn::Granted);
+        }
+        let input = input + turn as u64 % 2;
+        let [taken, flowed] = &self.taken[which];
+        taken.fetch_add(input, SeqCst);
+        flowed.fetch_add(reservation.produced(), SeqCst);
+        reservation.settle_as(&Actual { input: Some(input), ..Actual::default() });
+    }
+
+    async fn rage(self: Arc<Self>, task: usize) {
+        let (own, pool) = (own(), pool());
+        for turn in 0.. {
+            if self.over.load(SeqCst) {
+                break;
+            }
+            self.call((task * 37 + turn * 11) % CLIENTS, turn, &own, &pool).await;
+            yield_now().await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_that_change_their_number_under_a_storm_keep_every_account_exact() {
-    const CLIENTS: usize = 300;
     let first = running(2, 1_000).await;
-    let limit = limit(200, HOUR);
-    let pool: Rules = Rules::new([Rule::new(Kind::Input, super::limit(u64::MAX / 2, HOUR), "pool")]);
-    let (way, seen) = watch::channel(first.quota.clone());
-    let stop = Arc::new(AtomicBool::new(false));
-    let taken: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
-    let mut storm = JoinSet::new();
-    for task in 0..16 {
-        let (seen, stop, taken) = (seen.clone(), Arc::clone(&stop), Arc::clone(&taken));
-        let (limit, pool) = (limit.clone(), pool.clone());
-        storm.spawn(async move {
-            let rules = Rules::new([Rule::new(Kind::Input, limit, "own")]);
-            for turn in 0.. {
-                if stop.load(SeqCst) {
-                    break;
-                }
-                let which = (task * 37 + turn * 11) % CLIENTS;
-                let client = ClientId::new(&which.to_string());
-                let accounts = [
-                    (AccountId::Client(client), &rules),
-                    (AccountId::Pool(Scope(1), Group::new("all")), &pool),
-                ];
-                let quota = seen.borrow().clone();
-                let amount = 1 + turn as u64 % 3;
-                match quota.reserve(&Demand::of_input(&accounts, amount)).await {
-                    Ok(unsent) if turn % 4 == 0 => drop(unsent),
-                    Ok(reservation) => {
-                        // Some stay open over the moves.
-                        for _ in 0..turn % 50 {
-                            yield_now().await;
-                        }
-                        let input = Some(amount + turn as u64 % 2);
-                        taken[which].fetch_add(amount + turn as u64 % 2, SeqCst);
-                        reservation.settle_as(&Actual { input, ..Actual::default() });
-                    }
-                    Err(Refusal::Short { .. } | Refusal::Oversize { .. }) => {}
-                    Err(refusal) => panic!("{refusal:?}"),
-                }
-                if turn % 64 == 0 {
-                    yield_now().await;
-                }
-            }
-        });
-    }
+    let (send, way) = watch::channel(first.quota.clone());
+    let taken = (0..CLIENTS).map(|_| Default::default()).collect();
+    let storm = Arc::new(Storm { way, over: AtomicBool::new(false), taken });
+    let mut tasks: JoinSet<()> = (0..TASKS).map(|task| Arc::clone(&storm).rage(task)).collect();
     let mut supervisors = vec![];
-    let mut quota = first.quota.clone();
     for shards in [8, 1, 5, 2, 16, 1, 3] {
+        let quota = send.borrow().clone();
         let (next, supervisor) = moved(&quota, shards).await;
         assert_eq!(next.shards(), shards);
-        way.send_replace(next.clone());
+        send.send_replace(next);
         supervisors.push(supervisor);
-        quota = next;
         sleep(Duration::from_millis(30)).await;
     }
-    stop.store(true, SeqCst);
-    while let Some(task) = storm.join_next().await {
+    storm.over.store(true, SeqCst);
+    while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
-    let mut all = 0;
-    let rules = Rules::new([Rule::new(Kind::Input, limit.clone(), "own")]);
-    for (which, taken) in taken.iter().enumerate() {
-        let account = AccountId::Client(ClientId::new(&which.to_string()));
-        let used = settled(&quota, &account, &rules, taken.load(SeqCst)).await;
-        assert!(used <= 200 + 16, "client {which}: {used}, beyond what 16 corrections can add");
-        all += used;
+    let (quota, mut all) = (send.borrow().clone(), 0);
+    for (which, [input, output]) in storm.taken.iter().enumerate() {
+        let taken = [input.load(SeqCst), output.load(SeqCst), 0];
+        until_used(&quota, &client(which), &own(), &taken).await;
+        assert!(taken[0] <= 200 + TASKS as u64, "client {which}: beyond what corrections can add");
+        all += taken[0];
     }
-    let pool_account = AccountId::Pool(Scope(1), Group::new("all"));
-    settled(&quota, &pool_account, &pool, all).await;
-    let seen = taken.iter().filter(|taken| taken.load(SeqCst) > 0).count();
+    let (account, rules) = pool();
+    until_used(&quota, &account, &rules, &[all]).await;
+    let seen = storm.taken.iter().filter(|[input, _]| input.load(SeqCst) > 0).count();
     assert!((seen..=CLIENTS).contains(&first.tracked.count()), "{} remembered", first.tracked.count());
 }
 
-/// What is used, once it is what it must be: the last settlements are still on their way.
-async fn settled(quota: &Quota, account: &AccountId, rules: &Rules, taken: u64) -> u64 {
-    let mut used = 0;
+/// Waits until so much of each rule is used: the last settlements are still on their way.
+async fn until_used(quota: &Quota, account: &AccountId, rules: &Rules, taken: &[u64]) {
+    let mut used = Vec::new();
     for _ in 0..1_000 {
-        let level = quota.usage(account, rules).await.unwrap()[0];
-        used = level.used;
+        used = quota.usage(account, rules).await.unwrap().iter().map(|level| level.used).collect();
         if used == taken {
-            return used;
+            return;
         }
         sleep(Duration::from_millis(1)).await;
     }
-    panic!("{account:?}: {used} used, {taken} taken");
+    panic!("{account:?}: {used:?} used, {taken:?} taken");
 }
 
 #[tokio::test]
