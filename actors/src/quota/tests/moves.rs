@@ -46,7 +46,7 @@ impl Storm {
         let accounts = [(client(which), own), (pool.clone(), pooled)];
         let demand = Demand { output: true, ..Demand::of_input(&accounts, input) };
         let mut reservation = match quota.reserve(&demand).await {
-            Ok(unsent) if turn % 4 == 0 => return drop(unsent),
+            Ok(unsent) if turn.is_multiple_of(4) => return drop(unsent),
             Ok(reservation) => reservation,
             Err(Refusal::Short { .. } | Refusal::Oversize { .. }) => return,
             Err(refusal) => panic!("{refusal:?}"),
