@@ -19,8 +19,9 @@ use super::{
 };
 use crate::supervisor::Supervisor;
 
-/// Accounts that are handed over by one message: well under a millisecond of work.
-const SLICE: usize = 1_024;
+/// Accounts that are handed over by one message: well under a millisecond of work. Few in tests, which then see a shard
+/// that has some of its accounts still and others no more.
+const SLICE: usize = if cfg!(test) { 8 } else { 1_024 };
 /// After a shard did not answer, which has more to do at the moment.
 const BREATHE: Duration = Duration::from_millis(10);
 /// Between two looks whether old shards are still in use.
