@@ -95,6 +95,9 @@ pub struct ServeArgs {
     /// Where clients connect, over what the file says [default: 127.0.0.1:8000]
     #[arg(short, long, global = true, value_name = "IP:PORT", env = "NEXUS_LISTEN_ADDRESS")]
     pub listen_address: Option<SocketAddr>,
+    /// Read the file again whenever it changes, as on SIGHUP
+    #[arg(long, global = true)]
+    pub watch: bool,
     /// How logs are written.
     #[command(flatten)]
     pub log: LogOptions,
@@ -167,6 +170,10 @@ pub struct Serve {
     pub config: Config,
     /// The file it came from.
     pub file: PathBuf,
+    /// Where clients connect, whatever the file says.
+    pub listen_address: Option<SocketAddr>,
+    /// Whether the file is read again whenever it changes.
+    pub watch: bool,
     /// How logs are written.
     pub log: LogOptions,
     /// The warnings of the file: shown already, unless logs are JSON.
@@ -200,16 +207,23 @@ impl Cli {
             complain(&format!("There is no {DEFAULT_FILE} and no --config; {SMALLEST}\n"));
             return Err(FAILED.into());
         }
-        let (mut config, report) =
-            Config::load(&file, &Process::default()).map_err(|report| refuse(&report))?;
-        if self.serve.log.style != Some(Style::Json) {
-            show(&report);
+        let ServeArgs { listen_address, watch, log } = self.serve;
+        let (config, warnings) = read(&file, listen_address).map_err(|report| refuse(&report))?;
+        if log.style != Some(Style::Json) {
+            show(&warnings);
         }
-        if let Some(address) = self.serve.listen_address {
-            config.server.listen_address = address;
-        }
-        Ok(Serve { config, file, log: self.serve.log, warnings: report })
+        Ok(Serve { config, file, listen_address, watch, log, warnings })
     }
+}
+
+/// Reads a file that is to be served, at this address if there is one.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn read(file: &Path, listen_address: Option<SocketAddr>) -> Result<(Config, Report), Report> {
+    let (mut config, warnings) = Config::load(file, &Process::default())?;
+    config.server.listen_address = listen_address.unwrap_or(config.server.listen_address);
+    Ok((config, warnings))
 }
 
 fn check(args: &CheckArgs, file: &Path) -> ExitCode {
@@ -260,7 +274,8 @@ fn refuse(report: &Report) -> ExitCode {
     FAILED.into()
 }
 
-fn show(report: &Report) {
+/// Shows the problems of a file on standard error.
+pub fn show(report: &Report) {
     complain(&render::text(report, io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()));
 }
 

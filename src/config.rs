@@ -31,6 +31,7 @@ use self::{
 
 pub mod budget;
 pub mod diagnostic;
+pub mod diff;
 pub mod edge;
 pub mod environment;
 pub mod explain;
@@ -43,6 +44,7 @@ pub mod reference;
 pub mod render;
 pub mod schema;
 pub mod secret;
+pub mod watch;
 
 mod broken;
 mod kind;

@@ -31,9 +31,8 @@ mod tls;
 mod translation;
 mod usage;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
-use actors::gate::Gate;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
@@ -46,7 +45,7 @@ pub use self::{
     request_id::Ids,
     tls::{Tls, TlsError},
 };
-use self::{phase::Phase, router::Router};
+use self::{phase::Phase, router::Live};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -66,11 +65,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves clients, over TLS where it is configured, until the server drains; returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Arc<Router>) {
-    let gate = Gate::new(router.server.max_connections);
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, live: Live) {
+    let phases = live.now().phases.clone();
     // Every connection holds a sender; when the last is gone, the receiver sees the end.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let mut drain = std::pin::pin!(router.phases.reached(Phase::Draining));
+    let mut drain = std::pin::pin!(phases.reached(Phase::Draining));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -80,7 +79,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Arc<Router>)
             Ok((stream, peer)) => {
                 // A socket that is gone already fails here; its task finds out.
                 let _ = stream.set_nodelay(true);
-                connect(stream, peer, tls.as_ref(), &router, &gate, alive.clone());
+                connect(stream, peer, tls.as_ref(), &live, alive.clone());
             }
             Err(error) => breathe(&error).await,
         }
@@ -91,18 +90,11 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Arc<Router>)
 }
 
 /// Gives a connection a task of its own, if there is a place for it.
-fn connect(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<&Tls>,
-    router: &Arc<Router>,
-    gate: &Arc<Gate>,
-    alive: mpsc::Sender<()>,
-) {
-    match gate.enter(1) {
+fn connect(stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>, live: &Live, alive: mpsc::Sender<()>) {
+    match live.now().connections.enter(1) {
         Some(place) => {
-            let (tls, router) = (tls.map(Tls::calls), Arc::clone(router));
-            drop(tokio::spawn(connection::serve(stream, peer, tls, router, place, alive)));
+            let (tls, live) = (tls.map(Tls::calls), live.clone());
+            drop(tokio::spawn(connection::serve(stream, peer, tls, live, place, alive)));
         }
         // A handshake costs more than the answer is worth, and without one the client would not understand it.
         None if tls.is_some() => {}

@@ -112,6 +112,11 @@ impl<M: Send + 'static> Address<M> {
         }
     }
 
+    /// Whether nobody else has this address but the supervisor.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) <= 2
+    }
+
     /// The actor's numbers.
     pub fn gauges(&self) -> &Arc<Gauges> {
         &self.0.gauges

@@ -8,7 +8,7 @@ use std::sync::{
 /// Places (calls, connections, bytes) that can be taken while there are any left.
 #[derive(Debug)]
 pub struct Gate {
-    limit: usize,
+    limit: AtomicUsize,
     taken: AtomicUsize,
 }
 
@@ -22,12 +22,17 @@ pub struct Place {
 impl Gate {
     /// A gate with `limit` places.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, taken: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), taken: AtomicUsize::new(0) })
     }
 
     /// Takes `size` places, or none at all.
     pub fn enter(self: &Arc<Self>, size: usize) -> Option<Place> {
         self.take(size).then(|| Place { gate: Arc::clone(self), size })
+    }
+
+    /// Has `limit` places from now on. Where more are taken already, nobody enters until they are given back.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Places taken at this moment.
@@ -36,7 +41,8 @@ impl Gate {
     }
 
     fn take(&self, size: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= self.limit);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 }
@@ -96,6 +102,16 @@ mod tests {
         assert_eq!((held.size(), gate.taken()), (10, 10));
         assert!(!held.resize(11) && held.resize(3));
         assert_eq!((held.size(), gate.taken()), (3, 3));
+    }
+
+    #[test]
+    fn a_gate_with_a_smaller_limit_keeps_who_is_inside_and_lets_in_nobody_until_they_left() {
+        let gate = Gate::new(3);
+        let held: Vec<_> = (0..3).map_while(|_| gate.enter(1)).collect();
+        gate.set_limit(2);
+        assert!(gate.enter(1).is_none());
+        drop(held);
+        assert!(gate.enter(3).is_none() && gate.enter(2).is_some());
     }
 
     #[test]

@@ -210,6 +210,11 @@ impl Own {
 }
 
 impl Registry {
+    /// Whether it is the very same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The current numbers of every actor, in order; percentiles and share of time since the start.
     pub fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
         self.0.iter().map(|gauges| gauges.snapshot())

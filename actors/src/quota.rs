@@ -26,6 +26,7 @@ pub mod ledger;
 mod members;
 pub mod moving;
 mod reservation;
+mod reshard;
 pub mod rule;
 mod shard;
 mod store;
@@ -62,6 +63,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Quota {
     shards: Shards<Message>,
+    clock: Clock,
+    tracked: Tracked,
     counts: Counts,
 }
 
@@ -141,14 +144,13 @@ impl Quota {
         tracked: Tracked,
     ) -> Self {
         let (clock, counts) = (Clock::start(), Counts::default());
-        let own_counts = counts.clone();
-        let shard = move |own| Shard::new(clock.clone(), tracked.clone(), &own_counts, own);
-        Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await, counts)
+        let shards = spawn(supervisor, name, count, mailbox_limit, (&clock, &tracked, &counts)).await;
+        Self { shards, clock, tracked, counts }
     }
 
-    /// The way to these actors, which write these counters.
-    pub fn new(shards: Shards<Message>, counts: Counts) -> Self {
-        Self { shards, counts }
+    /// How many clients are remembered, and the most that may be.
+    pub fn tracked(&self) -> &Tracked {
+        &self.tracked
     }
 
     /// Takes what a call asks for, of all its accounts or of none. Dropping the future at any time takes nothing.
@@ -183,7 +185,7 @@ impl Quota {
                 let (account, rules, ask) = (account.clone(), (*rules).clone(), demand.ask());
                 Message::Look(Look { account, rules, ask, member, reply })
             };
-            refusals.push(self.home(account).call(ANSWER_WITHIN, look).await?);
+            refusals.push(home(&self.shards, account).call(ANSWER_WITHIN, look).await?);
         }
         Ok(refusals)
     }
@@ -194,14 +196,14 @@ impl Quota {
     /// Nobody knows at the moment.
     pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
         let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
-        self.home(account).call(ANSWER_WITHIN, usage).await
+        home(&self.shards, account).call(ANSWER_WITHIN, usage).await
     }
 
     /// Hands accounts out of a store to the actors that own them, ahead of whatever is asked of these later.
     fn restore(&self, accounts: Vec<Moved>) {
         let mut by_home: HashMap<_, (_, Vec<_>)> = HashMap::new();
         for account in accounts {
-            let home = self.home(&account.id());
+            let home = home(&self.shards, &account.id());
             by_home.entry(home.gauges().name()).or_insert_with(|| (home, Vec::new())).1.push(account);
         }
         by_home.into_values().for_each(|(home, accounts)| home.cast(Message::Restore(accounts)));
@@ -243,7 +245,7 @@ impl Quota {
         ask: Ask,
         member: Option<&ClientId>,
     ) -> Result<Part, Refusal> {
-        let shard = self.home(account);
+        let shard = home(&self.shards, account);
         // Who shares a pool is of no interest to others.
         let member = member.filter(|_| rules.share()).cloned();
         let reserve = |reply| {
@@ -252,17 +254,31 @@ impl Quota {
         };
         shard.call(ANSWER_WITHIN, reserve).await.unwrap_or_else(|gone| Err(Refusal::Unreachable(gone)))
     }
+}
 
-    fn home(&self, account: &AccountId) -> &Address<Message> {
-        match account {
-            AccountId::Client(client) => self.shards.of(client.as_str().as_bytes()),
-            AccountId::Pool(scope, group) => {
-                let mut key = SmallVec::<[u8; 64]>::from_slice(&scope.0.to_be_bytes());
-                key.extend_from_slice(group.as_str().as_bytes());
-                self.shards.of(&key)
-            }
-            AccountId::Total(scope) => self.shards.of(&scope.0.to_be_bytes()),
+/// Starts actors that share these.
+async fn spawn(
+    supervisor: &mut Supervisor,
+    name: &str,
+    count: NonZeroUsize,
+    mailbox_limit: usize,
+    (clock, tracked, counts): (&Clock, &Tracked, &Counts),
+) -> Shards<Message> {
+    let (clock, tracked, counts) = (clock.clone(), tracked.clone(), counts.clone());
+    let shard = move |own| Shard::new(clock.clone(), tracked.clone(), &counts, own);
+    supervisor.spawn_shards(name, count, mailbox_limit, shard).await
+}
+
+/// The one of these actors that owns an account.
+fn home<'a>(shards: &'a Shards<Message>, account: &AccountId) -> &'a Address<Message> {
+    match account {
+        AccountId::Client(client) => shards.of(client.as_str().as_bytes()),
+        AccountId::Pool(scope, group) => {
+            let mut key = SmallVec::<[u8; 64]>::from_slice(&scope.0.to_be_bytes());
+            key.extend_from_slice(group.as_str().as_bytes());
+            shards.of(&key)
         }
+        AccountId::Total(scope) => shards.of(&scope.0.to_be_bytes()),
     }
 }
 

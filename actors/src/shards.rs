@@ -21,6 +21,13 @@ struct Ring<M> {
     turn: AtomicUsize,
 }
 
+impl<M: Send + 'static> Shards<M> {
+    /// Whether nobody else has the address of any of them but their supervisor: no message can come any more.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && self.iter().all(Address::is_last)
+    }
+}
+
 impl<M> Shards<M> {
     /// These addresses, in the order that placement counts in. `None` when there is none.
     pub fn new(addresses: impl IntoIterator<Item = Address<M>>) -> Option<Self> {

@@ -8,9 +8,10 @@ use actors::{
         self, Endpoint, Worker,
         credential::{Credential, Source, aws, entra, google},
     },
+    supervisor::Supervisor,
 };
 
-use super::{StartError, Supervisors, at_least_one};
+use super::{StartError, crew::Crew, standing::at_least_one};
 use crate::{
     config::{self, AwsCredentials, ProviderKind},
     server::router::{Provider, Upstream},
@@ -18,62 +19,80 @@ use crate::{
     upstream::Server as Address,
 };
 
-impl Supervisors {
+/// What stands behind a provider, as long as it is reached the same way.
+pub(super) struct Running {
+    /// Its calls in flight.
+    pub(super) gate: Arc<Gate>,
+    actor: provider::Provider,
+    credential: Option<Credential>,
+}
+
+impl Running {
     /// Starts what stands behind a provider.
-    pub(super) async fn provider(
-        &mut self,
+    pub(super) async fn start(
         provider: &config::Provider,
         actors: &config::Actors,
-        counter: &Arc<Counter>,
-    ) -> Result<Provider, StartError> {
-        let fault = |what: String| StartError(format!("provider '{}': {what}", provider.name));
-        let (endpoint, upstream) = match &provider.kind {
-            ProviderKind::Echo { first_byte_delay, token_delay } => {
-                let (counter, first_byte_delay, token_delay) =
-                    (Arc::clone(counter), *first_byte_delay, *token_delay);
-                (None, Upstream::Echo { counter, first_byte_delay, token_delay })
+    ) -> Result<Crew<Self>, StartError> {
+        let mut supervisor = Supervisor::start("providers").await;
+        let remote = provider.kind.remote();
+        let endpoint = remote
+            .map(|remote| Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout))
+            .transpose()
+            .map_err(|error| fault(provider, &error.to_string()))?;
+        let credential = match source(&provider.kind) {
+            Some(source) => {
+                let spawned = Credential::spawn(&mut supervisor, &provider.name, source).await;
+                Some(spawned.map_err(|error| fault(provider, &error.to_string()))?)
             }
-            _ => {
-                let (endpoint, upstream) = self.remote(provider).await.map_err(fault)?;
-                (Some(Arc::new(endpoint)), upstream)
-            }
+            None => None,
         };
         let gate = Gate::new(provider.max_in_flight);
-        let workers = self
-            .providers
+        let places = Arc::clone(&gate);
+        let workers = supervisor
             .spawn_shards(
                 &format!("provider-{}", provider.name),
                 at_least_one(actors.provider_workers),
                 actors.mailbox_limit,
-                move |own| Worker::new(Arc::clone(&gate), own),
+                move |own| Worker::new(Arc::clone(&places), own),
             )
             .await;
-        let actor = provider::Provider::new(workers, endpoint);
-        let (first_byte_timeout, idle_timeout) = (provider.first_byte_timeout, provider.idle_timeout);
-        Ok(Provider { actor, upstream, first_byte_timeout, idle_timeout })
+        let actor = provider::Provider::new(workers, endpoint.map(Arc::new));
+        Ok(Crew::new(supervisor, Self { gate, actor, credential }))
     }
 
-    /// Where a provider is that is reached over HTTP, and how. The error is for the operator.
-    async fn remote(&mut self, provider: &config::Provider) -> Result<(Endpoint, Upstream), String> {
+    /// The provider as calls see it: how it is addressed, and within which time.
+    pub(super) fn serve(
+        &self,
+        provider: &config::Provider,
+        counter: &Arc<Counter>,
+    ) -> Result<Provider, StartError> {
+        let upstream = match &provider.kind {
+            ProviderKind::Echo { first_byte_delay, token_delay } => Upstream::Echo {
+                counter: Arc::clone(counter),
+                first_byte_delay: *first_byte_delay,
+                token_delay: *token_delay,
+            },
+            _ => self.remote(provider)?,
+        };
+        let (first_byte_timeout, idle_timeout) = (provider.first_byte_timeout, provider.idle_timeout);
+        Ok(Provider { actor: self.actor.clone(), upstream, first_byte_timeout, idle_timeout })
+    }
+
+    fn remote(&self, provider: &config::Provider) -> Result<Upstream, StartError> {
         let kind = &provider.kind;
         let models = provider.models.iter().map(|model| &*model.upstream_name);
-        let server = Address::new(kind, models).map_err(|error| error.to_string())?;
+        let server = Address::new(kind, models).map_err(|error| fault(provider, &error.to_string()))?;
         let (Some(server), Some(remote)) = (server, kind.remote()) else {
-            return Err("this kind of provider is not served".to_owned());
+            return Err(fault(provider, "this kind of provider is not served"));
         };
-        let endpoint = Endpoint::new(&remote.base_url, remote.ca_pem.as_deref(), provider.connect_timeout);
-        let endpoint = endpoint.map_err(|error| error.to_string())?;
-        let credential = match source(kind) {
-            Some(source) => {
-                let spawned = Credential::spawn(&mut self.providers, &provider.name, source).await;
-                Some(spawned.map_err(|error| error.to_string())?)
-            }
-            None => None,
-        };
-        let (key, forward_token) = (remote.api_key.clone(), provider.forward_token);
-        let stream_usage = kind.stream_usage();
-        Ok((endpoint, Upstream::Remote { server, key, credential, forward_token, stream_usage }))
+        let (key, credential) = (remote.api_key.clone(), self.credential.clone());
+        let (forward_token, stream_usage) = (provider.forward_token, kind.stream_usage());
+        Ok(Upstream::Remote { server, key, credential, forward_token, stream_usage })
     }
+}
+
+fn fault(provider: &config::Provider, what: &str) -> StartError {
+    StartError(format!("provider '{}': {what}", provider.name))
 }
 
 /// Where from comes what opens a provider that has more than a key.

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use actors::{
     gate::{Gate, Place},
-    observe::{Registry, Snapshot},
+    observe::Snapshot,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -24,7 +24,7 @@ use super::{
     edge::HEALTHY,
     explain,
     phase::{Phase, Phases},
-    router::Router,
+    router::{Live, Router},
     tls::Tls,
 };
 
@@ -36,8 +36,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What the operator's routes need; cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
-    router: Arc<Router>,
-    actors: Registry,
+    live: Live,
     started: Instant,
     phases: Phases,
 }
@@ -79,9 +78,9 @@ struct ProviderStatus<'a> {
 
 impl Admin {
     /// The operator's view of a server.
-    pub fn new(router: Arc<Router>, actors: Registry) -> Self {
-        let phases = router.phases.clone();
-        Self { router, actors, started: Instant::now(), phases }
+    pub fn new(live: Live) -> Self {
+        let phases = live.now().phases.clone();
+        Self { live, started: Instant::now(), phases }
     }
 
     /// Serves until the very end, so that a drain can be watched.
@@ -98,20 +97,21 @@ impl Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         }
+        let router = self.live.now();
         match request.uri().path() {
             "/live" => text(StatusCode::OK, "live\n"),
             "/ready" => match self.phases.now() {
-                Phase::Serving if !self.router.identity.is_ready() => {
+                Phase::Serving if !router.identity.is_ready() => {
                     text(StatusCode::SERVICE_UNAVAILABLE, "no keys to verify tokens yet\n")
                 }
                 Phase::Serving => text(StatusCode::OK, "ready\n"),
                 _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
-            "/metrics" => text(StatusCode::OK, self.metrics()),
-            "/status" => self.status(),
+            "/metrics" => text(StatusCode::OK, router.metrics_text()),
+            "/status" => self.status(&router),
             "/explain" => {
                 let query = request.uri().query().unwrap_or_default();
-                let (status, body) = explain::answer(&self.router, query).await;
+                let (status, body) = explain::answer(&router, query).await;
                 let mut response = json(body);
                 *response.status_mut() = status;
                 response
@@ -120,39 +120,34 @@ impl Admin {
         }
     }
 
-    fn metrics(&self) -> String {
-        let router = &*self.router;
-        router.metrics.text(&self.actors, &router.quota.counts().totals(), router.routes.all())
-    }
-
-    fn status(&self) -> Response<Full<Bytes>> {
+    fn status(&self, router: &Router) -> Response<Full<Bytes>> {
         let status = Status {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             phase: self.phases.now().name(),
-            in_flight: self.router.in_flight.taken(),
-            connections: self.router.metrics.connections.get(),
-            memory_bytes: self.router.memory.taken(),
-            actors: self.actors.snapshots().map(Actor::from).collect(),
-            providers: self.providers(),
+            in_flight: router.in_flight.taken(),
+            connections: router.metrics.connections.get(),
+            memory_bytes: router.memory.taken(),
+            actors: router.registry.snapshots().map(Actor::from).collect(),
+            providers: providers(router),
         };
         json(serde_json::to_string(&status).unwrap_or_default())
     }
+}
 
-    fn providers(&self) -> Vec<ProviderStatus<'_>> {
-        let mut providers: Vec<ProviderStatus<'_>> = Vec::new();
-        for target in self.router.routes.all() {
-            match providers.last_mut().filter(|last| *last.name == *target.provider) {
-                Some(last) => last.models.push(&target.model),
-                None => {
-                    let kind = self.router.provider(target).upstream.owner();
-                    let models = vec![&*target.model];
-                    providers.push(ProviderStatus { name: &target.provider, kind, models });
-                }
+fn providers(router: &Router) -> Vec<ProviderStatus<'_>> {
+    let mut providers: Vec<ProviderStatus<'_>> = Vec::new();
+    for target in router.routes.all() {
+        match providers.last_mut().filter(|last| *last.name == *target.provider) {
+            Some(last) => last.models.push(&target.model),
+            None => {
+                let kind = router.provider(target).upstream.owner();
+                let models = vec![&*target.model];
+                providers.push(ProviderStatus { name: &target.provider, kind, models });
             }
         }
-        providers
     }
+    providers
 }
 
 impl From<Snapshot> for Actor {

@@ -21,6 +21,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
+use prometheus::IntGauge;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
@@ -33,7 +34,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     phase::{Phase, Phases},
     pipeline::{self, MAX_HEAD, MAX_HEADERS},
-    router::Router,
+    router::Live,
     socket::{Limits, Pulse, Timed},
     stall::Streams,
     tls,
@@ -57,57 +58,61 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Between two looks at a preface that comes in pieces.
 const PREFACE_PIECE: Duration = Duration::from_millis(5);
 
+/// What the calls of a connection are served by, and the end of it.
+struct Way {
+    live: Live,
+    phases: Phases,
+}
+
 /// Serves a connection until it ends, the server drains, or the cut comes.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
-    router: Arc<Router>,
+    live: Live,
     place: Place,
     alive: Sender<()>,
 ) {
     let _alive = alive;
-    let _open = Open::count(&router, place);
+    let router = live.now();
+    let _open = Open::count(&router.metrics.connections, place);
     let limits = Limits {
         header: router.server.header_timeout,
         idle: router.server.idle_timeout,
         write: router.server.write_timeout,
     };
+    let way = Way { live, phases: router.phases.clone() };
+    // Each call takes its own: a connection that lasts does not keep alive what was configured when it began.
+    drop(router);
     match tls {
-        None => plain(stream, peer, limits, &router).await,
+        None => plain(stream, peer, limits, &way).await,
         // On the heap, so that plain connections do not take the space of those over TLS.
-        Some(tls) => Box::pin(secure(stream, peer, tls, limits, &router)).await,
+        Some(tls) => Box::pin(secure(stream, peer, tls, limits, &way)).await,
     }
 }
 
 /// A connection in plain text.
-async fn plain(stream: TcpStream, peer: SocketAddr, limits: Limits, router: &Arc<Router>) {
+async fn plain(stream: TcpStream, peer: SocketAddr, limits: Limits, way: &Way) {
     let version = tokio::select! {
         version = timeout(limits.idle, version(&stream)) => version,
-        () = router.phases.reached(Phase::Draining) => return,
+        () = way.phases.reached(Phase::Draining) => return,
     };
     let Ok(Ok(version)) = version else { return tracing::debug!(%peer, "no request") };
     let pulse = Arc::new(Pulse::new(version));
     let stream = Timed::new(stream, Arc::clone(&pulse), limits);
     let caller = Peer { address: peer.ip(), certificate: None };
-    let ended = speak(stream, version, &pulse, caller, None, limits, router).await;
+    let ended = speak(stream, version, &pulse, caller, None, limits, way).await;
     tracing::debug!(%peer, ?ended, "connection ended");
 }
 
 /// A connection over TLS. The time limits lie beneath it, where every byte counts, whatever it means.
-async fn secure(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Arc<ServerConfig>,
-    limits: Limits,
-    router: &Arc<Router>,
-) {
+async fn secure(stream: TcpStream, peer: SocketAddr, tls: Arc<ServerConfig>, limits: Limits, way: &Way) {
     // The version is known only after the handshake.
     let pulse = Arc::new(Pulse::new(Version::HTTP_11));
     let stream = Timed::new(stream, Arc::clone(&pulse), limits);
     let outcome = tokio::select! {
         ended = timeout(limits.header, handshake(stream, tls, &pulse)) => ended.unwrap_or_else(|late| Err(late.into())),
-        () = router.phases.reached(Phase::Draining) => return,
+        () = way.phases.reached(Phase::Draining) => return,
     };
     let mut stream = match outcome {
         Ok(stream) => stream,
@@ -121,7 +126,7 @@ async fn secure(
     let until = shown.as_ref().and_then(|shown| shown.until);
     let left = until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
     let caller = Peer { address: peer.ip(), certificate: shown.map(|shown| Arc::new(shown.names)) };
-    let ended = speak(stream, version, &pulse, caller, left, limits, router).await;
+    let ended = speak(stream, version, &pulse, caller, left, limits, way).await;
     tracing::debug!(%peer, ?ended, "connection ended");
 }
 
@@ -145,7 +150,7 @@ async fn speak<S>(
     caller: Peer,
     left: Option<Duration>,
     limits: Limits,
-    router: &Arc<Router>,
+    way: &Way,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -154,15 +159,13 @@ where
     let service = service_fn(|request| {
         let beat = pulse.begin(&request);
         // On the heap, since `hyper` keeps the place of a call's future as long as the connection lives.
-        let call = Box::pin(pipeline::serve(Arc::clone(router), request, caller.clone(), beat));
+        let call = Box::pin(pipeline::serve(way.live.now(), request, caller.clone(), beat));
         async move { Ok::<_, Infallible>(call.await) }
     });
     match version {
         // On the heap, so that the many connections of HTTP/1.1 do not take the space of one of HTTP/2.
-        Version::HTTP_2 => {
-            Box::pin(drive(h2(limits).serve_connection(io, service), left, &router.phases)).await
-        }
-        _ => drive(h1(limits).serve_connection(io, service), left, &router.phases).await,
+        Version::HTTP_2 => Box::pin(drive(h2(limits).serve_connection(io, service), left, &way.phases)).await,
+        _ => drive(h1(limits).serve_connection(io, service), left, &way.phases).await,
     }
 }
 
@@ -266,17 +269,17 @@ fn h2(limits: Limits) -> http2::Builder<Streams> {
 }
 
 /// Counts the connection in the metrics as long as it is open.
-struct Open(Arc<Router>, #[allow(dead_code, reason = "held until the connection ends")] Place);
+struct Open(IntGauge, #[allow(dead_code, reason = "held until the connection ends")] Place);
 
 impl Open {
-    fn count(router: &Arc<Router>, place: Place) -> Self {
-        router.metrics.connections.inc();
-        Self(Arc::clone(router), place)
+    fn count(connections: &IntGauge, place: Place) -> Self {
+        connections.inc();
+        Self(connections.clone(), place)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.metrics.connections.dec();
+        self.0.dec();
     }
 }

@@ -1,14 +1,18 @@
-//! What every connection shares: never changes while the server runs, and holds no state but atomics.
+//! What every call shares: made once for each configuration, never changed, with no state but atomics. Only [`Live`]
+//! changes: it leads new calls to the router of the newest configuration.
 
 use std::{sync::Arc, time::Duration};
 
 use actors::{
     gate::Gate,
     identity::Identity,
+    observe::Registry,
     provider::{self, credential::Credential},
     quota::Quota,
 };
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::mpsc;
 
 use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
@@ -24,6 +28,10 @@ use crate::{
     tokens::Counter,
     upstream::{Operation, Server, key},
 };
+
+/// The way to the router that serves new calls. A call keeps the one it began with; clones are one way.
+#[derive(Clone)]
+pub struct Live(Arc<ArcSwap<Router>>);
 
 /// The shared part of a server.
 pub struct Router {
@@ -47,6 +55,8 @@ pub struct Router {
     pub charging: config::Charging,
     /// Where tokens are counted.
     pub counting: Counting,
+    /// Client connections.
+    pub connections: Arc<Gate>,
     /// Calls in flight.
     pub in_flight: Arc<Gate>,
     /// Bytes of bodies.
@@ -56,9 +66,13 @@ pub struct Router {
     /// The server's life.
     pub phases: Phases,
     /// Makes request ids.
-    pub ids: Ids,
+    pub ids: Arc<Ids>,
     /// What stands before the steps.
     pub edge: Edge,
+    /// The numbers of all actors.
+    pub registry: Registry,
+    /// As long as these are held, the actors above run.
+    pub holds: Vec<mpsc::Sender<()>>,
 }
 
 /// A provider as the pipeline sees it.
@@ -99,7 +113,29 @@ pub enum Upstream {
     },
 }
 
+impl Live {
+    /// To this router, for now.
+    pub fn new(router: Router) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(router)))
+    }
+
+    /// What serves a call that begins now.
+    pub fn now(&self) -> Arc<Router> {
+        self.0.load_full()
+    }
+
+    /// From now on new calls are served by this one.
+    pub fn swap(&self, router: Router) {
+        self.0.store(Arc::new(router));
+    }
+}
+
 impl Router {
+    /// What Prometheus reads.
+    pub(super) fn metrics_text(&self) -> String {
+        self.metrics.text(&self.registry, &self.quota.counts().totals(), self.routes.all())
+    }
+
     /// The provider of a target.
     pub(super) fn provider(&self, target: &Target) -> &Provider {
         &self.providers[target.provider_index]

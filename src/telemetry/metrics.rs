@@ -39,9 +39,12 @@ const TOKENS: [f64; 14] = [
 ];
 
 /// All families, and the handles of every target.
+#[derive(Clone)]
 pub struct Metrics {
     registry: prometheus::Registry,
     duration: HistogramVec,
+    tokens: HistogramVec,
+    first_token: HistogramVec,
     targets: Vec<[OfTarget; Call::ALL.len()]>,
     ratios: GaugeVec,
     /// Calls whose answer is not yet whole.
@@ -51,6 +54,7 @@ pub struct Metrics {
 }
 
 /// The handles of one model under one operation.
+#[derive(Clone)]
 struct OfTarget {
     duration: Histogram,
     input: Histogram,
@@ -80,11 +84,11 @@ pub struct Outcome<'a> {
 }
 
 impl Metrics {
-    /// The families, with handles for these targets (in order of their index).
+    /// The families, without a target.
     ///
     /// # Errors
     /// When a family's definition is refused, which is a bug.
-    pub fn new(targets: &[Arc<Target>]) -> Result<Self, prometheus::Error> {
+    pub fn new() -> Result<Self, prometheus::Error> {
         let registry = prometheus::Registry::new();
         let model = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
         let with = |more: &'static str| [&model[..], &[more]].concat();
@@ -121,18 +125,25 @@ impl Metrics {
         let help = "Input tokens as estimated over those reported, as they were lately; 1 before any report.";
         let ratios = GaugeVec::new(Opts::new("nexus_estimate_ratio", help), &["provider", "model"])?;
         registry.register(Box::new(ratios.clone()))?;
+        let targets = Vec::new();
+        Ok(Self { registry, duration, tokens, first_token, targets, ratios, in_flight, connections })
+    }
+
+    /// The same families, with handles for these targets (in order of their index). What was counted stays.
+    #[must_use]
+    pub fn of(&self, targets: &[Arc<Target>]) -> Self {
         let handles = |target: &Target, call: Call| {
             let labels = [call.name(), &target.provider, &target.model];
             let and = |last: &'static str| [labels[0], labels[1], labels[2], last];
             OfTarget {
-                duration: duration.with_label_values(&and("")),
-                input: tokens.with_label_values(&and("input")),
-                output: tokens.with_label_values(&and("output")),
-                first_token: first_token.with_label_values(&labels),
+                duration: self.duration.with_label_values(&and("")),
+                input: self.tokens.with_label_values(&and("input")),
+                output: self.tokens.with_label_values(&and("output")),
+                first_token: self.first_token.with_label_values(&labels),
             }
         };
         let targets = targets.iter().map(|t| Call::ALL.map(|call| handles(t, call))).collect();
-        Ok(Self { registry, duration, targets, ratios, in_flight, connections })
+        Self { targets, ..self.clone() }
     }
 
     /// Records a call that is over.

@@ -38,6 +38,7 @@ mod output;
 mod overload;
 mod passthrough;
 mod quota;
+mod reload;
 mod routing;
 mod secrets;
 mod shutdown;

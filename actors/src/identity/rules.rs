@@ -8,7 +8,7 @@ pub use jsonwebtoken::Algorithm;
 use super::Networks;
 use crate::principal::{ClientId, Group};
 
-/// How callers are identified. Never changes while the server runs.
+/// How callers are identified. Never changes: other rules are other actors'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// What names the client; `None` when only tokens or keys are demanded and nobody is named by them.

@@ -16,7 +16,7 @@ use std::{
 use indexmap::IndexMap;
 
 use super::{
-    account::{Account, AccountId, Admission},
+    account::{Account, AccountId, Admission, Kept},
     booked::{Ask, Booked, Step, Target},
     changes::{Change, Changes},
     counts::{Counts, Decision, Own, Per, Settled},
@@ -32,7 +32,7 @@ use crate::principal::ClientId;
 #[derive(Clone, Debug)]
 pub struct Tracked {
     count: Arc<AtomicUsize>,
-    most: usize,
+    most: Arc<AtomicUsize>,
     stored: bool,
 }
 
@@ -95,7 +95,7 @@ struct Sweep {
 impl Tracked {
     /// No clients yet, of at most `most`.
     pub fn new(most: usize) -> Self {
-        Self { count: Arc::default(), most, stored: false }
+        Self { count: Arc::default(), most: Arc::new(AtomicUsize::new(most)), stored: false }
     }
 
     /// The same, of whom a store is told.
@@ -108,8 +108,14 @@ impl Tracked {
         self.count.load(Relaxed)
     }
 
+    /// From now on at most `most` are let in; whoever is in stays.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Relaxed);
+    }
+
     fn enter(&self) -> bool {
-        let one_more = |count| (count < self.most).then_some(count + 1);
+        let most = self.most.load(Relaxed);
+        let one_more = |count| (count < most).then_some(count + 1);
         self.count.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
@@ -272,17 +278,29 @@ impl Clients {
     /// Takes up to `most` accounts out, to be moved to other shards. What has settled since they were asked for belongs
     /// to the new place as well: whoever moves them passes later messages on.
     pub fn export(&mut self, now: Tick, most: usize) -> Vec<Moved> {
+        self.hand_over(most).into_iter().map(|(id, account)| account.moved(&id, now)).collect()
+    }
+
+    /// As [`export`](Self::export), for shards of the same clock: the accounts themselves.
+    pub(super) fn hand_over(&mut self, most: usize) -> Vec<(AccountId, Account)> {
         self.sweep = Sweep::default();
         let from = self.all.len().saturating_sub(most);
         let taken = self.all.split_off(from);
         let clients = taken.keys().filter(|id| id.is_client()).count();
         self.clients -= clients;
         self.tracked.leave(clients);
-        let moved = |(id, account): (AccountId, Account)| {
-            self.counts.owed(-account.debt());
-            account.moved(&id, now)
-        };
-        taken.into_iter().map(moved).collect()
+        taken.values().for_each(|account| self.counts.owed(-account.debt()));
+        taken.into_iter().collect()
+    }
+
+    /// Whether there is nothing to hand over any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether the account is here.
+    pub(super) fn has(&self, id: &AccountId) -> bool {
+        self.all.contains_key(id)
     }
 
     /// Copies of all accounts, to be stored.
@@ -292,30 +310,33 @@ impl Clients {
 
     /// Takes in accounts of elsewhere; one that is here already is replaced. They are never refused for the cap.
     pub fn import(&mut self, now: Tick, moved: impl IntoIterator<Item = Moved>) {
-        for one in moved {
-            let id = self.take_in(now, one);
+        self.take_over(moved.into_iter().map(|one| Account::restored(one, now)));
+    }
+
+    /// As [`import`](Self::import), from shards of the same clock.
+    pub(super) fn take_over(&mut self, accounts: impl IntoIterator<Item = (AccountId, Account)>) {
+        for (id, account) in accounts {
+            self.take_in(id.clone(), account);
             self.note(&id);
         }
     }
 
     /// As [`import`](Self::import), out of the very store that is told of changes.
     pub(super) fn restore(&mut self, now: Tick, stored: impl IntoIterator<Item = Moved>) {
-        for one in stored {
-            self.take_in(now, one);
+        for (id, account) in stored.into_iter().map(|one| Account::restored(one, now)) {
+            self.take_in(id, account);
         }
     }
 
-    fn take_in(&mut self, now: Tick, one: Moved) -> AccountId {
-        let (id, mut account) = Account::restored(one, now);
-        account.kept.stored = self.changes.is_some();
+    fn take_in(&mut self, id: AccountId, mut account: Account) {
+        account.kept = Kept { stored: self.changes.is_some(), changed: false };
         self.counts.owed(account.debt());
         if let Some(replaced) = self.all.get(&id) {
             self.counts.owed(-replaced.debt());
         } else if id.is_client() {
             self.tracked.return_to();
         }
-        self.insert(id.clone(), account);
-        id
+        self.insert(id, account);
     }
 
     /// Changes an account that is here, or was when the call was admitted.

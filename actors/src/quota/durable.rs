@@ -20,7 +20,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use self::{
     file::File,
-    writer::{Message, Source, Writer},
+    writer::{Message, Quotas, Source, Writer},
 };
 use super::Quota;
 use crate::{address::Address, supervisor::Supervisor};
@@ -35,9 +35,12 @@ pub struct Durable {
     path: Arc<Path>,
 }
 
-/// The way to the actor that writes the file. Clones are the same actor.
+/// The way to the actor that writes the file, and whose changes it writes. Clones are the same.
 #[derive(Clone)]
-pub struct Keeping(Address<Message>);
+pub struct Keeping {
+    writer: Address<Message>,
+    quotas: Arc<Quotas>,
+}
 
 /// Why the file cannot be used; for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,26 +78,36 @@ impl Durable {
         read.map_err(|why| Unusable { path: self.path.to_path_buf(), why })
     }
 
-    /// Starts the actor that writes to the file what changes in these quotas, each under the name from which it was
-    /// restored.
-    pub async fn keep(self, supervisor: &mut Supervisor, quotas: Vec<(&'static str, Quota)>) -> Keeping {
-        let home = Arc::new(OnceLock::new());
-        let source = Arc::new(Source { file: self.file, quotas, home: Arc::clone(&home) });
+    /// Starts the actor that writes to the file what changes in the quotas that it is told to [`follow`](Keeping::follow).
+    pub async fn keep(&self, supervisor: &mut Supervisor) -> Keeping {
+        let (home, quotas) = (Arc::new(OnceLock::new()), Arc::<Quotas>::default());
+        let source =
+            Source { file: Arc::clone(&self.file), quotas: Arc::clone(&quotas), home: Arc::clone(&home) };
+        let source = Arc::new(source);
         let writer =
             supervisor.spawn("quota-file", MAILBOX, move |own| Writer::new(Arc::clone(&source), own)).await;
         // It is set nowhere else.
         let _ = home.set(writer.clone());
-        Keeping(writer)
+        Keeping { writer, quotas }
     }
 }
 
 impl Keeping {
+    /// From now on what changes in `quota` is written under this name, in place of what had the name before: that has
+    /// handed over all it had.
+    pub fn follow(&self, name: &'static str, quota: &Quota) {
+        self.quotas.rcu(|quotas| {
+            let others = quotas.iter().filter(|(other, _)| *other != name).cloned();
+            others.chain([(name, quota.clone())]).collect::<Vec<_>>()
+        });
+    }
+
     /// Writes what has changed until now. For the end, when no call is under way.
     ///
     /// # Errors
     /// It is not all written `within` this time.
     pub async fn flush(&self, within: Duration) -> Result<(), String> {
-        match timeout(within, self.0.call(within, Message::Flush)).await {
+        match timeout(within, self.writer.call(within, Message::Flush)).await {
             Ok(Ok(flushed)) => flushed,
             Ok(Err(gone)) => Err(gone.to_string()),
             Err(_) => Err("not written in time".to_owned()),

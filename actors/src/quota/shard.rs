@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Refusal,
-    account::AccountId,
+    account::{Account, AccountId},
     booked::{Ask, Step, Target},
     changes::Change,
     clients::{Admitted, Clients, Refused, Tracked},
@@ -27,6 +27,7 @@ use crate::{
     guarded::State,
     observe::Own,
     principal::ClientId,
+    shards::Shards,
 };
 
 /// What a quota actor understands. Only this room makes them.
@@ -46,6 +47,10 @@ pub enum Message {
     Restore(Vec<Moved>),
     /// What has changed? So many accounts at most.
     Changes(usize, Reply<Vec<Change>>),
+    /// Hand over the next accounts to other shards, and from now on whatever is about accounts that are not here.
+    HandOver(HandOver),
+    /// An account that another shard has handed over.
+    TakeOver(Box<TakeOver>),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
@@ -106,6 +111,21 @@ pub struct Look {
     pub(super) reply: Reply<Option<Refusal>>,
 }
 
+/// Where accounts move to.
+#[derive(Debug)]
+pub struct HandOver {
+    pub(super) to: Shards<Message>,
+    /// Whether all are gone.
+    pub(super) reply: Reply<bool>,
+}
+
+/// An account on its way.
+#[derive(Debug)]
+pub struct TakeOver {
+    pub(super) account: AccountId,
+    pub(super) state: Account,
+}
+
 /// How something ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -118,9 +138,11 @@ pub(super) enum Ending {
 /// One shard's state.
 #[derive(Debug)]
 pub struct Shard {
-    clients: Clients,
+    pub(super) clients: Clients,
     clock: Clock,
     own: Own,
+    /// Where the accounts live that are not here, once they have begun to move.
+    pub(super) next: Option<Shards<Message>>,
 }
 
 /// Positions in [`State::OWN`] of a shard.
@@ -142,7 +164,7 @@ const SLICES: usize = 240;
 impl Shard {
     /// An empty shard. All shards of a server share `clock`, `tracked` and `counts`.
     pub fn new(clock: Clock, tracked: Tracked, counts: &Counts, own: Own) -> Self {
-        Self { clients: Clients::new(tracked, counts), clock, own }
+        Self { clients: Clients::new(tracked, counts), clock, own, next: None }
     }
 
     fn reserve(&mut self, reserve: Reserve) {
@@ -227,7 +249,7 @@ impl Shard {
         self.own.add(number as usize, 1);
     }
 
-    fn show_clients(&self) {
+    pub(super) fn show_clients(&self) {
         self.own.set(Number::Clients as usize, i64::try_from(self.clients.len()).unwrap_or(i64::MAX));
     }
 }
@@ -241,6 +263,7 @@ impl State for Shard {
         &["clients", "admitted", "short", "oversize", "crowded", "settled", "refunded"];
 
     fn handle(&mut self, message: Message) {
+        let Some(message) = self.pass_on(message) else { return };
         match message {
             Message::Reserve(reserve) => self.reserve(reserve),
             Message::Draw(draw) => self.draw(draw),
@@ -249,6 +272,8 @@ impl State for Shard {
             Message::Look(look) => self.look(look),
             Message::Restore(accounts) => self.clients.restore(self.clock.now(), accounts),
             Message::Changes(most, reply) => self.changes(most, reply),
+            Message::HandOver(hand_over) => self.hand_over(hand_over),
+            Message::TakeOver(parcel) => self.take_over(*parcel),
             #[cfg(test)]
             Message::Panic(_reply) => panic!("injected"),
         }

@@ -15,6 +15,7 @@ use super::*;
 
 mod debt;
 mod model;
+mod moves;
 mod oracles;
 mod pools;
 
@@ -42,12 +43,9 @@ impl Single for Quota {
 
 async fn running(shards: usize, max_clients: usize) -> Running {
     let mut supervisor = Supervisor::start("quota").await;
-    let (clock, tracked) = (Clock::start(), Tracked::new(max_clients));
-    let (counted, counts) = (tracked.clone(), Counts::default());
-    let own_counts = counts.clone();
-    let shard = move |own| Shard::new(clock.clone(), counted.clone(), &own_counts, own);
     let count = NonZeroUsize::new(shards).unwrap();
-    let quota = Quota::new(supervisor.spawn_shards("quota", count, 4_096, shard).await, counts);
+    let quota = Quota::start(&mut supervisor, "quota", count, 4_096, Tracked::new(max_clients)).await;
+    let tracked = quota.tracked().clone();
     Running { quota, supervisor, tracked }
 }
 

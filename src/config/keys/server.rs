@@ -36,7 +36,7 @@ pub(in crate::config) fn mistaken(section: &Section, name: &str) -> Option<&'sta
 
 #[rustfmt::skip]
 pub(super) static SERVER: Section = Section { title: "[server]", names: None, keys: &[
-    Key::new("listen_address", Kind::Address, "\"127.0.0.1:8000\"", "Where clients connect."),
+    Key::new("listen_address", Kind::Address, "\"127.0.0.1:8000\"", "Where clients connect. Needs a restart."),
     Key::new("max_in_flight", Kind::Integer(1, 1 << 24), "4096", "Calls admitted and not yet answered to the last byte; above it 503."),
     Key::new("max_connections", Kind::Integer(1, 1 << 24), "16384", "Client connections."),
     Key::new("memory_budget", Kind::Size, "\"1GiB\"", "Request and response bodies held at one time; above it 503."),
@@ -51,7 +51,7 @@ pub(super) static SERVER: Section = Section { title: "[server]", names: None, ke
     Key::new("admin", Kind::Table(&ADMIN), "", "The operator's listener."),
     Key::new("client_identification", Kind::Table(&IDENTIFICATION), "", "Who is calling."),
     Key::new("rate_limits", Kind::Table(&RATE_LIMITS), "", "Limits on requests, and where limits are kept."),
-    Key::new("tls", Kind::Table(&TLS), "", "TLS for clients; absent = plain text."),
+    Key::new("tls", Kind::Table(&TLS), "", "TLS for clients; absent = plain text. Needs a restart; the files themselves are followed."),
     Key::new("cors", Kind::Table(&CORS), "", "What pages of other origins may do; absent = no such headers."),
     Key::new("csrf", Kind::Table(&CSRF), "", "A header every request must carry."),
     Key::new("client_ip", Kind::Table(&CLIENT_IP), "", "Where the address of a caller is read from."),
@@ -63,12 +63,12 @@ pub(super) static SERVER: Section = Section { title: "[server]", names: None, ke
 static HEALTH: Section = Section { title: "[server.health]", names: None, keys: &[
     Key::new("enabled", Kind::Bool, "true", "Whether the route exists."),
     Key::new("path", Kind::Path, "\"/health\"", "Its path."),
-    Key::new("listen", Kind::Address, "", "A listener of its own; the main one then answers 404 on the path."),
+    Key::new("listen", Kind::Address, "", "A listener of its own; the main one then answers 404 on the path. Needs a restart."),
 ] };
 
 #[rustfmt::skip]
 static ADMIN: Section = Section { title: "[server.admin]", names: None, keys: &[
-    Key::new("listen", Kind::Address, "", "Serves /live, /ready and /metrics; absent = off."),
+    Key::new("listen", Kind::Address, "", "Serves /live, /ready and /metrics; absent = off. Needs a restart."),
 ] };
 
 #[rustfmt::skip]
@@ -208,8 +208,8 @@ pub(super) static ACTORS: Section = Section { title: "[actors]", names: None, ke
     Key::new("identity_workers", Kind::Integer(1, 1024), "", "Identity actors; absent = one per core."),
     Key::new("quota_shards", Kind::Integer(1, 1024), "", "Quota actors, over which clients are spread by a stable hash; absent = four per core."),
     Key::new("provider_workers", Kind::Integer(1, 1024), "1", "Provider actors per provider, each with its own connections."),
-    Key::new("mailbox_limit", Kind::Integer(1, 1 << 24), "4096", "Calls a mailbox holds before it refuses with 503."),
-    Key::new("metrics_interval", Kind::DurationOrOff, "\"30s\"", "One log line per actor; `\"off\"` silences it."),
+    Key::new("mailbox_limit", Kind::Integer(1, 1 << 24), "4096", "Calls a mailbox holds before it refuses with 503. Needs a restart."),
+    Key::new("metrics_interval", Kind::DurationOrOff, "\"30s\"", "One log line per actor; `\"off\"` silences it. Needs a restart."),
 ] };
 
 #[cfg(test)]

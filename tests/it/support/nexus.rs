@@ -23,6 +23,8 @@ use super::{client::Request, in_time, ports::free_address, wait_until};
 /// A port that was free a moment ago may be taken when the server binds it; then another one is tried.
 const TRIES: usize = 5;
 
+const FILE: &str = "nexus.toml";
+
 /// A running server.
 pub(crate) struct Nexus {
     child: Child,
@@ -30,7 +32,7 @@ pub(crate) struct Nexus {
     admin: SocketAddr,
     log: watch::Receiver<Vec<String>>,
     readers: Vec<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a server that did not start left behind.
@@ -101,8 +103,7 @@ impl Nexus {
     fn spawn_in(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("nexus.toml"), config.replace("{admin}", &admin.to_string()))
-            .unwrap();
+        write_config(folder.path(), config, admin);
         let listen = address.to_string();
         let mut command = command(folder.path());
         command.envs(environment.iter().copied()).args(["--listen-address", &listen]).args(arguments);
@@ -112,7 +113,7 @@ impl Nexus {
             tokio::spawn(collect(child.stdout.take().unwrap(), lines.clone())),
             tokio::spawn(collect(child.stderr.take().unwrap(), lines)),
         ];
-        Self { child, address, admin, log, readers, _folder: folder }
+        Self { child, address, admin, log, readers, folder }
     }
 
     /// `None` when it serves, its exit status when it has ended.
@@ -143,7 +144,19 @@ impl Nexus {
         self.admin
     }
 
-    /// Sends a signal (`TERM`, `INT`, `KILL`).
+    /// Writes another configuration over the first, in place.
+    pub(crate) fn configure(&self, config: &str) {
+        write_config(self.folder.path(), config, self.admin);
+    }
+
+    /// Puts another configuration in the place of the first, as editors do.
+    pub(crate) fn replace_config(&self, config: &str) {
+        let beside = tempfile::tempdir_in(self.folder.path()).unwrap();
+        write_config(beside.path(), config, self.admin);
+        std::fs::rename(beside.path().join(FILE), self.folder.path().join(FILE)).unwrap();
+    }
+
+    /// Sends a signal (`TERM`, `INT`, `KILL`, `HUP`).
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().expect("a running server");
         let sent =
@@ -223,6 +236,10 @@ fn command(folder: &Path) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
+}
+
+fn write_config(folder: &Path, config: &str, admin: SocketAddr) {
+    std::fs::write(folder.join(FILE), config.replace("{admin}", &admin.to_string())).unwrap();
 }
 
 async fn accepts(address: SocketAddr) -> bool {

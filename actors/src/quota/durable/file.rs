@@ -93,10 +93,7 @@ impl File {
     }
 
     /// Writes these entries of these tables, all or none, and returns when they are on the disk.
-    pub(super) fn write<'a>(
-        &self,
-        tables: impl Iterator<Item = (&'static str, &'a [Entry])>,
-    ) -> Result<(), redb::Error> {
+    pub(super) fn write(&self, tables: &[(&'static str, Vec<Entry>)]) -> Result<(), redb::Error> {
         let write = self.0.begin_write()?;
         for (table, entries) in tables {
             let mut table = write.open_table(definition(table))?;

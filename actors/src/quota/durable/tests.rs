@@ -23,7 +23,8 @@ impl Process {
         let tracked = Tracked::new(1_000_000).stored();
         let quota = Quota::start(&mut supervisor, "quota", shards, 100, tracked).await;
         durable.restore("quota", &quota).await.unwrap();
-        let keeping = durable.keep(&mut supervisor, vec![("quota", quota.clone())]).await;
+        let keeping = durable.keep(&mut supervisor).await;
+        keeping.follow("quota", &quota);
         Self { supervisor, quota, keeping }
     }
 
@@ -73,6 +74,25 @@ async fn every_account_is_as_it_was_after_a_clean_stop_whatever_the_number_of_sh
         }
         process.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_moves_to_other_shards_is_written_there() {
+    let (folder, day) = (tempfile::tempdir().unwrap(), rules(DAY, Kind::Input));
+    let path = folder.path().join("nexus.redb");
+    let mut process = Process::start(&path, 2).await;
+    process.spend(&[(accounts()[0].clone(), &day)], 70).await;
+    let three = NonZeroUsize::new(3).unwrap();
+    let next = process.quota.reshard(&mut process.supervisor, "quota", three, 100).await;
+    process.keeping.follow("quota", &next);
+    process.quota = next;
+    process.spend(&[(accounts()[0].clone(), &day), (accounts()[1].clone(), &day)], 70).await;
+    process.stop().await;
+    let process = Process::start(&path, 4).await;
+    for (account, used) in accounts().iter().zip([140, 70, 0]) {
+        assert_eq!(process.used(account, &day).await, used, "{account:?}");
+    }
+    process.stop().await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
 
 use super::file::{Entry, File, entry};
@@ -26,13 +27,19 @@ pub(super) enum Message {
     Wrote(Result<Wrote, Failed>),
 }
 
+/// Whose changes are written, each under its name.
+pub(super) type Quotas = ArcSwap<Vec<(&'static str, Quota)>>;
+
 /// What is kept where.
 pub(super) struct Source {
     pub(super) file: Arc<File>,
-    pub(super) quotas: Vec<(&'static str, Quota)>,
+    pub(super) quotas: Arc<Quotas>,
     /// The actor's own address, once it is known.
     pub(super) home: Arc<OnceLock<Address<Message>>>,
 }
+
+/// What is to be written, by table: of each account the newest last.
+type Batch = Vec<(&'static str, Vec<Entry>)>;
 
 /// What a task has done.
 pub(super) struct Wrote {
@@ -44,7 +51,7 @@ pub(super) struct Wrote {
 /// What it has not done, and why.
 pub(super) struct Failed {
     why: String,
-    unwritten: Vec<Vec<Entry>>,
+    unwritten: Batch,
 }
 
 pub(super) struct Writer {
@@ -52,8 +59,8 @@ pub(super) struct Writer {
     own: Own,
     /// Whether a task runs.
     running: bool,
-    /// What a task could not write, for each quota; the newest of each account.
-    unwritten: Vec<HashMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// What a task could not write, by table: the newest of each account.
+    unwritten: HashMap<&'static str, HashMap<Vec<u8>, Option<Vec<u8>>>>,
     /// Who waits for the task that runs.
     waiting: Vec<Reply<Result<(), String>>>,
     /// Who waits for the one after it.
@@ -71,8 +78,7 @@ const FAILURES: usize = 1;
 
 impl Writer {
     pub(super) fn new(source: Arc<Source>, own: Own) -> Self {
-        let unwritten = source.quotas.iter().map(|_| HashMap::new()).collect();
-        let (waiting, next) = Default::default();
+        let (unwritten, waiting, next) = Default::default();
         Self { source, own, running: false, unwritten, waiting, next, failing: false }
     }
 
@@ -87,9 +93,10 @@ impl Writer {
         let Some(home) = self.source.home.get().cloned().filter(|_| !self.running) else { return };
         self.running = true;
         self.waiting.append(&mut self.next);
-        let unwritten = self.unwritten.iter_mut().map(|entries| mem::take(entries).into_iter().collect());
-        let (source, unwritten) = (Arc::clone(&self.source), unwritten.collect());
-        let task = tokio::spawn(async move { source.round(unwritten).await });
+        let unwritten = mem::take(&mut self.unwritten).into_iter();
+        let batch = unwritten.map(|(table, entries)| (table, entries.into_iter().collect())).collect();
+        let source = Arc::clone(&self.source);
+        let task = tokio::spawn(async move { source.round(batch).await });
         tokio::spawn(async move {
             let failed =
                 |_| Err(Failed { why: "the task that writes has failed".to_owned(), unwritten: Vec::new() });
@@ -127,8 +134,8 @@ impl Writer {
                 "limits cannot be written to their file: a restart would forget them"
             );
         }
-        for (kept, entries) in self.unwritten.iter_mut().zip(unwritten) {
-            kept.extend(entries);
+        for (table, entries) in unwritten {
+            self.unwritten.entry(table).or_default().extend(entries);
         }
         self.waiting.drain(..).for_each(|reply| drop(reply.send(Err(why.clone()))));
     }
@@ -155,17 +162,18 @@ impl State for Writer {
 
 impl Source {
     /// Asks what has changed, and writes it behind what was left over.
-    async fn round(&self, mut entries: Vec<Vec<Entry>>) -> Result<Wrote, Failed> {
+    async fn round(&self, mut batch: Batch) -> Result<Wrote, Failed> {
         let (mut more, mut gone) = (false, None);
-        for ((_, quota), entries) in self.quotas.iter().zip(&mut entries) {
+        for (table, quota) in self.quotas.load_full().iter() {
             let mut changes = Vec::new();
             gone = quota.changes(AT_ONCE, &mut changes).await.err().or(gone);
             more |= changes.len() >= AT_ONCE;
-            entries.extend(changes.into_iter().map(entry));
+            batch.push((table, changes.into_iter().map(entry).collect()));
         }
-        let count = entries.iter().map(Vec::len).sum();
+        batch.retain(|(_, entries)| !entries.is_empty());
+        let count = batch.iter().map(|(_, entries)| entries.len()).sum();
         if count > 0 {
-            self.write(entries).await?;
+            self.write(batch).await?;
         }
         match gone {
             Some(gone) => Err(Failed { why: gone.to_string(), unwritten: Vec::new() }),
@@ -173,19 +181,15 @@ impl Source {
         }
     }
 
-    async fn write(&self, entries: Vec<Vec<Entry>>) -> Result<(), Failed> {
-        let (file, entries) = (Arc::clone(&self.file), Arc::new(entries));
-        let (names, theirs) =
-            (self.quotas.iter().map(|(name, _)| *name).collect::<Vec<_>>(), Arc::clone(&entries));
-        let written = spawn_blocking(move || {
-            let tables = names.into_iter().zip(theirs.iter().map(Vec::as_slice));
-            file.write(tables.filter(|(_, entries)| !entries.is_empty()))
-        });
-        let why = match written.await {
+    async fn write(&self, batch: Batch) -> Result<(), Failed> {
+        let (file, batch) = (Arc::clone(&self.file), Arc::new(batch));
+        let theirs = Arc::clone(&batch);
+        let written = spawn_blocking(move || file.write(&theirs)).await;
+        let why = match written {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic.to_string(),
         };
-        Err(Failed { why, unwritten: Arc::unwrap_or_clone(entries) })
+        Err(Failed { why, unwritten: Arc::unwrap_or_clone(batch) })
     }
 }
