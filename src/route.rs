@@ -64,7 +64,7 @@ pub struct Target {
     /// How its calls are charged.
     pub charging: Charging,
     /// How far our counts are from its own.
-    pub ratio: Ratio,
+    pub ratio: Arc<Ratio>,
     /// The secrets of every provider: what no error may tell. One set for all targets.
     pub configured: Secrets,
     access: Access,
@@ -83,6 +83,11 @@ struct Access {
 impl Routes {
     /// The routes of the providers, which are sorted by name as their models are.
     pub fn new(config: &config::Config) -> Self {
+        Self::after(config, None)
+    }
+
+    /// The same, in place of others: what was learned of a model that stays is still known.
+    pub fn after(config: &config::Config, before: Option<&Self>) -> Self {
         let (providers, ours) = (&config.providers, config.own_headers());
         let pairs = providers.iter().enumerate().flat_map(|(at, p)| p.models.iter().map(move |m| (at, p, m)));
         let configured =
@@ -91,7 +96,11 @@ impl Routes {
             .enumerate()
             .map(|(index, (at, p, m))| {
                 let shared = (config.charging.clone(), configured.clone());
-                Arc::new(Target::new((index, at), (p, m), &ours, shared))
+                let mut target = Target::new((index, at), (p, m), &ours, shared);
+                if let Some(known) = before.and_then(|before| before.by_id.get(&target.id)) {
+                    target.ratio = Arc::clone(&known.ratio);
+                }
+                Arc::new(target)
             })
             .collect();
         let by_id = listed.iter().map(|target| (target.id.clone(), Arc::clone(target))).collect();
@@ -153,7 +162,7 @@ impl Target {
             access: Access { allow: model.allow.clone(), deny: model.deny.clone() },
             price: model.price.unwrap_or_default(),
             charging,
-            ratio: Ratio::default(),
+            ratio: Arc::default(),
             budgets: model.budgets.clone(),
         }
     }

@@ -127,7 +127,7 @@ impl Standing {
         let config = Arc::new(config);
         let standing = Self { config, fixed, counting, counter, identity, kept, quota, edge, providers };
         let ways = Ways::new(&standing.config, &standing.counter, &[&standing.providers])?;
-        let router = standing.router(ways);
+        let router = standing.router(ways, None);
         Ok((standing, router))
     }
 
@@ -188,7 +188,7 @@ impl Standing {
         self.providers = started;
         self.config = Arc::new(config);
         self.fixed.resize(&self.config.server);
-        live.swap(self.router(ways));
+        live.swap(self.router(ways, Some(&live.now().routes)));
         Ok(())
     }
 
@@ -223,9 +223,9 @@ impl Standing {
     }
 
     /// What new calls find.
-    fn router(&self, Ways { challenge, providers }: Ways) -> Router {
+    fn router(&self, Ways { challenge, providers }: Ways, before: Option<&Routes>) -> Router {
         let (config, fixed) = (&self.config, &self.fixed);
-        let routes = Routes::new(config);
+        let routes = Routes::after(config, before);
         let crews = self.providers.values().map(Crew::hold);
         let limits = self.edge.lead.limits(&config.server);
         Router {

@@ -31,6 +31,7 @@ impl Config {
         let (new, old) = (&mut self.server, &running.server);
         keep("server.listen_address", &mut new.listen_address, &old.listen_address, &mut kept);
         keep("server.admin.listen", &mut new.admin, &old.admin, &mut kept);
+        keep("server.rate_limits.storage", &mut new.storage, &old.storage, &mut kept);
         keep("server.tls", &mut new.tls, &old.tls, &mut kept);
         if new.health.listen.is_some() || old.health.listen.is_some() {
             keep("server.health", &mut new.health, &old.health, &mut kept);
