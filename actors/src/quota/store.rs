@@ -48,3 +48,7 @@ pub enum OnError {
     /// They are admitted, uncounted.
     Allow,
 }
+
+mod script;
+#[cfg(test)]
+mod tests;
