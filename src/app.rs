@@ -8,7 +8,7 @@ use actors::{
     gate::Gate,
     identity::{Identity, Room},
     observe::{Registry, Reporter},
-    quota::Quota,
+    quota::{Quota, Store},
     supervisor::Supervisor,
 };
 use tokio::{
@@ -65,6 +65,8 @@ struct Supervisors {
     providers: Supervisor,
     quota: Supervisor,
     identity: Supervisor,
+    /// What quota actors keep elsewhere.
+    store: Option<Store>,
 }
 
 /// Why the server does not start; for the operator.
@@ -137,6 +139,7 @@ impl App {
         let challenge = challenge.map_err(|error| StartError(format!("protected_resource: {error}")))?;
         let counter = Arc::new(counter.await.map_err(|error| StartError(format!("token counter: {error}")))?);
         let identity = supervisors.identity(&config).await?;
+        supervisors.store(&config).await?;
         let quota = supervisors.quota(&config).await;
         let limits = supervisors.request_limits(&config).await;
         let mut providers = Vec::with_capacity(config.providers.len());
@@ -319,6 +322,7 @@ impl Supervisors {
             providers: Supervisor::start("providers").await,
             quota: Supervisor::start("quota").await,
             identity: Supervisor::start("identity").await,
+            store: None,
         }
     }
 
@@ -331,6 +335,15 @@ impl Supervisors {
         };
         let identity = Identity::spawn(&mut self.identity, room, rules).await;
         identity.map_err(|error| StartError(error.to_string()))
+    }
+
+    /// Connects to the server that keeps windows, if one does.
+    async fn store(&mut self, config: &Config) -> Result<(), StartError> {
+        if let config::Storage::Redis(redis) = &config.server.storage {
+            let store = Store::start(redis, config.actors.quota_shards).await;
+            self.store = Some(store.map_err(StartError)?);
+        }
+        Ok(())
     }
 
     async fn quota(&mut self, config: &Config) -> Quota {
@@ -363,7 +376,13 @@ impl Supervisors {
         config: &Config,
         max_clients: usize,
     ) -> Quota {
-        Quota::start(&mut self.quota, name, count, config.actors.mailbox_limit, max_clients).await
+        let mailbox_limit = config.actors.mailbox_limit;
+        match self.store.as_ref().map(|store| store.apart(name)) {
+            Some(store) => {
+                Quota::start_stored(&mut self.quota, name, count, mailbox_limit, max_clients, store).await
+            }
+            None => Quota::start(&mut self.quota, name, count, mailbox_limit, max_clients).await,
+        }
     }
 
     fn registry(&self) -> Registry {
@@ -375,6 +394,9 @@ impl Supervisors {
     async fn drain(self) {
         for supervisor in [self.providers, self.quota, self.identity] {
             supervisor.drain(ACTORS_FINISH).await;
+        }
+        if let Some(store) = self.store {
+            store.flush(ACTORS_FINISH).await;
         }
     }
 }

@@ -39,7 +39,7 @@ pub use self::{
     reservation::{Actual, Drawn, Reservation},
     rule::{Key, Kind, Limit, Mode, OnOutputLimit, Price, Rule, Rules, Scope},
     shard::Shard,
-    store::{OnError, Redis, RedisTls},
+    store::{OnError, Redis, RedisTls, Store},
     tick::Clock,
 };
 use self::{
@@ -141,6 +141,23 @@ impl Quota {
         Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await, counts)
     }
 
+    /// The same, with windows that are kept on a server; with `max_clients` of their own while that is out.
+    pub async fn start_stored(
+        supervisor: &mut Supervisor,
+        name: &str,
+        count: NonZeroUsize,
+        mailbox_limit: usize,
+        max_clients: usize,
+        store: Store,
+    ) -> Self {
+        let (clock, tracked, counts) = (Clock::start(), Tracked::new(max_clients), Counts::default());
+        let own_counts = counts.clone();
+        let shard = move |own| {
+            Shard::new(clock.clone(), tracked.clone(), &own_counts, own).stored(&store, &own_counts)
+        };
+        Self::new(supervisor.spawn_shards(name, count, mailbox_limit, shard).await, counts)
+    }
+
     /// The way to these actors, which write these counters.
     pub fn new(shards: Shards<Message>, counts: Counts) -> Self {
         Self { shards, counts }
@@ -174,11 +191,12 @@ impl Quota {
         let mut refusals = Vec::with_capacity(demand.accounts.len());
         for (account, rules) in demand.accounts {
             let member = demand.member.filter(|_| rules.share()).cloned();
+            let home = self.home(account);
             let look = |reply| {
                 let (account, rules, ask) = (account.clone(), (*rules).clone(), demand.ask());
-                Message::Look(Look { account, rules, ask, member, reply })
+                Message::Look(Look { account, rules, ask, member, home: home.clone(), reply })
             };
-            refusals.push(self.home(account).call(ANSWER_WITHIN, look).await?);
+            refusals.push(home.call(ANSWER_WITHIN, look).await?);
         }
         Ok(refusals)
     }
@@ -188,8 +206,12 @@ impl Quota {
     /// # Errors
     /// Nobody knows at the moment.
     pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
-        let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
-        self.home(account).call(ANSWER_WITHIN, usage).await
+        let home = self.home(account);
+        let usage = |reply| {
+            let (account, rules, home) = (account.clone(), rules.clone(), home.clone());
+            Message::Usage(Usage { account, rules, home, reply })
+        };
+        home.call(ANSWER_WITHIN, usage).await
     }
 
     /// What the limits have decided and settled so far.

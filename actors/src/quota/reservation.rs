@@ -80,6 +80,8 @@ pub(super) struct Booking {
     pub(super) rules: Rules,
     pub(super) member: Option<ClientId>,
     pub(super) booked: Booked,
+    /// Whether it is on the server that several routers share.
+    pub(super) stored: bool,
 }
 
 impl Reservation {
@@ -267,7 +269,7 @@ impl Part {
 
     /// Asks for the next block. `None` if it has ended.
     async fn draw(&self, step: Step) -> Option<Result<Result<Self, Rule>, Unreachable>> {
-        let Booking { account, rules, member, booked } = self.booking.as_deref()?;
+        let Booking { account, rules, member, booked, stored } = self.booking.as_deref()?;
         let draw = |reply| {
             Message::Draw(Draw {
                 account: account.clone(),
@@ -275,6 +277,7 @@ impl Part {
                 member: member.clone(),
                 step,
                 shadow: booked.shadow,
+                stored: *stored,
                 home: self.home.clone(),
                 reply,
             })

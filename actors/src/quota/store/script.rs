@@ -71,6 +71,13 @@ fn escape(key: &mut String, before: &str, id: &str) {
     }
 }
 
+/// How the tightest limit stands after a settlement.
+pub(super) fn settled(rules: &Rules, answer: Value) -> Result<Option<(usize, Standing)>, Strange> {
+    let mut answer = Answer::read(answer)?;
+    answer.number()?;
+    answer.tightest(rules)
+}
+
 impl Subject<'_> {
     pub(super) fn admit(&self, ask: &Ask) -> Cmd {
         self.command("admit", self.rules().ask(ask))
@@ -141,7 +148,11 @@ impl Subject<'_> {
     }
 
     /// What an admission came to, and the kinds that refused.
-    pub(super) fn admitted(&self, ask: &Ask, answer: Value) -> Result<(Result<Admitted, Refused>, u8), Strange> {
+    pub(super) fn admitted(
+        &self,
+        ask: &Ask,
+        answer: Value,
+    ) -> Result<(Result<Admitted, Refused>, u8), Strange> {
         let mut answer = Answer::read(answer)?;
         if answer.number()? == 0 {
             return answer.refused(self.rules);
@@ -190,13 +201,6 @@ impl Subject<'_> {
             }
         }
         Ok(Ok(booked))
-    }
-
-    /// How the tightest limit stands after a settlement.
-    pub(super) fn settled(&self, answer: Value) -> Result<Option<(usize, Standing)>, Strange> {
-        let mut answer = Answer::read(answer)?;
-        answer.number()?;
-        answer.tightest(self.rules)
     }
 
     /// How each rule stands.
