@@ -37,6 +37,7 @@ mod passthrough;
 mod quota;
 mod routing;
 mod secrets;
+mod shared;
 mod shutdown;
 mod slow;
 mod streaming;

@@ -217,7 +217,9 @@ impl Link {
                     self.send(&current, &batch, answers).await;
                 }
             }
-            done.into_iter().for_each(|flushed| drop(flushed.send(())));
+            for flushed in done {
+                let _ = flushed.send(());
+            }
         }
     }
 

@@ -270,7 +270,6 @@ impl Answer {
         let (which, wait, remaining) = (self.number()? as usize, self.any()?, self.number()?);
         let limit = rules.position(which).ok_or(Strange)?.limit.tokens;
         let standing = Standing { limit, remaining, reset_after: self.span()? };
-        // A look does not count who refuses.
         let kinds = self.number()? as u8;
         let refused = match wait {
             Some(micros) => Refused::Short { which, retry_after: Duration::from_micros(micros), standing },
