@@ -17,7 +17,7 @@ use crate::support::{
     ports::{ClosedPort, free_address},
     redis::{PASSWORD, Redis},
     setup::{ECHO, IDENTIFIED, provider_limit},
-    wait_until,
+    tls, wait_until,
 };
 
 /// What a greeting costs.
@@ -193,6 +193,41 @@ async fn without_the_server_a_router_starts_only_where_it_is_written_what_then()
         statuses.push(hello("alice").send(&nexus).await.status);
     }
     assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn tls_shows_a_certificate_and_believes_the_roots_that_are_written_only() {
+    let redis = Redis::start_tls().await;
+    let path = |name: &str| tls::file(name).display().to_string();
+    let storage = |root: &str| {
+        let (certificate, key) = (path("alice.pem"), path("alice.key"));
+        let files = format!("client_cert_path = \"{certificate}\", client_key_path = \"{key}\"");
+        at(&redis, &format!(", tls = {{ enabled = true, ca_cert_path = \"{}\", {files} }}", path(root)))
+    };
+    let nexus = Nexus::start(&config(&storage("ca.pem"), 1)).await;
+    hello("alice").send(&nexus).await.fine();
+    assert_eq!((hello("alice").send(&nexus).await.status, redis.keys().len()), (429, 1));
+    let refusal = refuses_to_start(&config(&storage("foreign_ca.pem"), 1), free_address()).await;
+    assert_eq!(refusal.code, Some(1), "{}", refusal.output);
+}
+
+#[tokio::test]
+async fn the_example_of_two_routers_counts_over_both() {
+    let redis = Redis::start().await;
+    let example = include_str!("../../config/examples/two-routers-redis.toml");
+    let address = "rediss://:{{ env.REDIS_PASSWORD }}@redis.example.com:6379/0";
+    let provider = "type = \"openai\"\napi_key = \"{{ env.OPENAI_API_KEY }}\"";
+    assert!(example.contains(address) && example.contains(provider));
+    let text = example.replace(address, &redis.url()).replace(provider, "type = \"echo\"");
+    let call = Request::chat("openai/gpt-4o-mini", "Hello").client("alice");
+    let mut left = Vec::new();
+    for _ in 0..2 {
+        let nexus = Nexus::start(&text).await;
+        left.push(call.clone().send(&nexus).await.fine().number("x-ratelimit-remaining-tokens"));
+    }
+    assert_eq!(left, [50_000 - HELLO, 50_000 - 2 * HELLO]);
+    let keys = redis.keys();
+    assert!(keys.len() == 2 && keys.iter().all(|key| key.starts_with("nexus:production:")), "{keys:?}");
 }
 
 #[tokio::test]

@@ -98,8 +98,16 @@ impl Store {
         let link = || Link::new(settings).map_err(|error| format!("storage of rate limits: {error}"));
         let count = settings.connections.min(wanted).max(1);
         let links = (0..count).map(|_| link()).collect::<Result<Vec<_>, _>>()?;
+        let mut is_out = false;
         for link in &links {
-            if let (Err(error), true) = (link.open().await, settings.required) {
+            if is_out {
+                // Whoever waits for one has waited long enough.
+                tokio::spawn(link.clone().open());
+                continue;
+            }
+            let opened = link.clone().open().await;
+            is_out = opened.is_err();
+            if let (Err(error), true) = (opened, settings.required) {
                 return Err(format!("Redis at {} cannot be reached: {error}", link.address()));
             }
         }

@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{ports::free_address, wait_until};
+use super::{ports::free_address, tls, wait_until};
 
 /// What no log may show.
 pub(crate) const PASSWORD: &str = "hidden-password";
@@ -14,12 +14,22 @@ pub(crate) const PASSWORD: &str = "hidden-password";
 pub(crate) struct Redis {
     child: Option<Child>,
     address: SocketAddr,
+    tls: bool,
 }
 
 impl Redis {
     /// Starts one.
     pub(crate) async fn start() -> Self {
-        let mut redis = Self { child: None, address: free_address() };
+        Self::start_as(false).await
+    }
+
+    /// Starts one that speaks TLS only, to clients that show a certificate.
+    pub(crate) async fn start_tls() -> Self {
+        Self::start_as(true).await
+    }
+
+    async fn start_as(tls: bool) -> Self {
+        let mut redis = Self { child: None, address: free_address(), tls };
         redis.restart().await;
         redis
     }
@@ -28,7 +38,16 @@ impl Redis {
     pub(crate) async fn restart(&mut self) {
         let port = self.address.port().to_string();
         let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]);
+        command.args(["--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]);
+        if self.tls {
+            command
+                .args(["--port", "0", "--tls-port", &port, "--tls-cert-file"])
+                .arg(tls::file("server.pem"));
+            command.arg("--tls-key-file").arg(tls::file("server.key"));
+            command.arg("--tls-ca-cert-file").arg(tls::file("client_ca.pem"));
+        } else {
+            command.args(["--port", &port]);
+        }
         let child = command.stdout(Stdio::null()).spawn().expect("this test needs redis-server");
         self.child = Some(child);
         wait_until("redis-server to answer", || async { self.says(&["PING"]) == "PONG" }).await;
@@ -63,8 +82,12 @@ impl Redis {
     pub(crate) fn says(&self, words: &[&str]) -> String {
         let port = self.address.port().to_string();
         let mut command = Command::new("redis-cli");
-        command.args(["-p", &port, "-a", PASSWORD, "--no-auth-warning"]).args(words);
-        let output = command.output().expect("this test needs redis-cli");
+        command.args(["-p", &port, "-a", PASSWORD, "--no-auth-warning"]);
+        if self.tls {
+            command.args(["--tls", "--insecure", "--cert"]).arg(tls::file("alice.pem"));
+            command.arg("--key").arg(tls::file("alice.key"));
+        }
+        let output = command.args(words).output().expect("this test needs redis-cli");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 

@@ -61,7 +61,7 @@ struct Live {
 /// The most questions under way; one more finds the server out.
 const MOST_ASKED: usize = 16_384;
 /// The most settlements that wait for the server to come back; more are lost.
-const MOST_JOBS: usize = 65_536;
+const MOST_JOBS: usize = 8_192;
 /// The most settlements of one round trip.
 const BATCH: usize = 256;
 /// How long a server that failed is left alone, at first and at most.
@@ -92,10 +92,10 @@ impl Link {
     }
 
     /// Tries to connect, and keeps on trying in a task.
-    pub(super) async fn open(&self) -> RedisResult<()> {
+    pub(super) async fn open(self) -> RedisResult<()> {
         let first = self.connect().await;
         let error = first.as_ref().err().map(RedisError::clone);
-        tokio::spawn(self.clone().keep(first));
+        tokio::spawn(self.keep(first));
         error.map_or(Ok(()), Err)
     }
 
