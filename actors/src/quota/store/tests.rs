@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+mod shards;
+
 /// A server that ends with the test.
 pub(super) struct Server {
     child: Child,
@@ -33,10 +35,6 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::at(port)
-    }
-
-    pub(super) fn at(port: u16) -> Self {
         let mut command = Command::new("redis-server");
         command.args([
             "--port",
