@@ -42,7 +42,7 @@ pub enum Message {
     /// Would it be admitted?
     Look(Look),
     /// The server that keeps the windows is out: what becomes of this one?
-    Unstored(Box<Message>),
+    Unstored(Box<Self>),
     /// Fail in the middle of a handler.
     #[cfg(test)]
     Panic(Reply<()>),
@@ -291,7 +291,7 @@ impl State for Shard {
 
     fn handle(&mut self, message: Message) {
         let kept = match &self.remote {
-            Some(remote) => remote.take(message).err(),
+            Some(remote) => remote.take(message),
             None => Some(message),
         };
         if let Some(message) = kept {

@@ -94,7 +94,7 @@ impl Link {
     /// Tries to connect, and keeps on trying in a task.
     pub(super) async fn open(self) -> RedisResult<()> {
         let first = self.connect().await;
-        let error = first.as_ref().err().map(RedisError::clone);
+        let error = first.as_ref().err().cloned();
         tokio::spawn(self.keep(first));
         error.map_or(Ok(()), Err)
     }

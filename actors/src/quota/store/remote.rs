@@ -34,8 +34,8 @@ pub(in crate::quota) struct Remote {
     numbers: observe::Own,
 }
 
-/// Brings the message back, to be decided without the server.
-type Asked = Result<(), Message>;
+/// A message that is decided without the server.
+type Back = Option<Message>;
 
 impl Remote {
     pub(super) fn new(store: Store, link: Link, counts: counts::Own, numbers: observe::Own) -> Self {
@@ -46,27 +46,24 @@ impl Remote {
         self.store.on_error()
     }
 
-    /// Takes the message over, if it is for the server.
-    ///
-    /// # Errors
-    /// Gives back what is not, or what finds the server out.
-    pub(in crate::quota) fn take(self: &Arc<Self>, message: Message) -> Asked {
+    /// Takes the message over. Gives back what is not for the server, or finds it out.
+    pub(in crate::quota) fn take(self: &Arc<Self>, message: Message) -> Back {
         let home = match &message {
             Message::Reserve(Reserve { home, .. })
             | Message::Usage(Usage { home, .. })
             | Message::Look(Look { home, .. }) => home.clone(),
             Message::Draw(Draw { home, stored: true, .. }) => home.clone(),
-            _ => return Err(message),
+            _ => return Some(message),
         };
-        let Some(place) = self.link.place() else { return Err(Message::Unstored(Box::new(message))) };
+        let Some(place) = self.link.place() else { return Some(Message::Unstored(Box::new(message))) };
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(message) = this.ask(message).await {
+            if let Some(message) = this.ask(message).await {
                 home.cast(Message::Unstored(Box::new(message)));
             }
             drop(place);
         });
-        Ok(())
+        None
     }
 
     /// Makes a charge there final; nothing is sent when it is already.
@@ -81,26 +78,26 @@ impl Remote {
         self.link.submit(Job::Settle(command, answer));
     }
 
-    async fn ask(&self, message: Message) -> Asked {
+    async fn ask(&self, message: Message) -> Back {
         match message {
             Message::Reserve(reserve) => self.reserve(reserve).await,
             Message::Draw(draw) => self.draw(draw).await,
             Message::Usage(usage) => self.usage(usage).await,
             Message::Look(look) => self.look(look).await,
-            other => Err(other),
+            other => Some(other),
         }
     }
 
-    async fn reserve(&self, reserve: Reserve) -> Asked {
+    async fn reserve(&self, reserve: Reserve) -> Back {
         if reserve.reply.is_closed() {
-            return Ok(());
+            return None;
         }
         let Reserve { account, rules, ask, member, .. } = &reserve;
         let subject = self.subject(account, rules, member.as_ref());
         let answer = self.link.ask(&subject.admit(ask)).await;
         let Ok((answer, kinds)) = answer.and_then(|answer| subject.admitted(ask, answer).map_err(|_| Out))
         else {
-            return Err(Message::Reserve(reserve));
+            return Some(Message::Reserve(reserve));
         };
         count_decisions(&self.counts, Per::from(account), rules, answer.is_ok(), kinds);
         self.numbers.add(Number::of(&answer) as usize, 1);
@@ -112,43 +109,43 @@ impl Remote {
             }
             Err(refused) => Err(Refusal::new(refused, &rules)),
         }));
-        Ok(())
+        None
     }
 
-    async fn draw(&self, draw: Draw) -> Asked {
+    async fn draw(&self, draw: Draw) -> Back {
         if draw.reply.is_closed() {
-            return Ok(());
+            return None;
         }
         let Draw { account, rules, member, step, shadow, .. } = &draw;
         let subject = self.subject(account, rules, member.as_ref());
         let answer = self.link.ask(&subject.draw(step, *shadow)).await;
         let drawn = answer.and_then(|answer| subject.drawn(step, *shadow, answer).map_err(|_| Out));
-        let Ok(drawn) = drawn else { return Err(Message::Draw(draw)) };
+        let Ok(drawn) = drawn else { return Some(Message::Draw(draw)) };
         let Draw { account, rules, member, home, reply, .. } = draw;
         let part = |booked| Part::new(home, Booking { account, rules, member, booked, stored: true }, None);
         drop(reply.send(drawn.map(part)));
-        Ok(())
+        None
     }
 
-    async fn usage(&self, usage: Usage) -> Asked {
+    async fn usage(&self, usage: Usage) -> Back {
         let subject = self.subject(&usage.account, &usage.rules, None);
         let answer = self.link.ask(&subject.levels()).await;
         match answer.and_then(|answer| subject.stands(answer).map_err(|_| Out)) {
             // Whoever asked may be gone.
             Ok(levels) => drop(usage.reply.send(levels)),
-            Err(Out) => return Err(Message::Usage(usage)),
+            Err(Out) => return Some(Message::Usage(usage)),
         }
-        Ok(())
+        None
     }
 
-    async fn look(&self, look: Look) -> Asked {
+    async fn look(&self, look: Look) -> Back {
         let subject = self.subject(&look.account, &look.rules, look.member.as_ref());
         let answer = self.link.ask(&subject.look(&look.ask)).await;
         match answer.and_then(|answer| subject.looked(answer).map_err(|_| Out)) {
             Ok(refused) => drop(look.reply.send(refused.map(|refused| Refusal::new(refused, &look.rules)))),
-            Err(Out) => return Err(Message::Look(look)),
+            Err(Out) => return Some(Message::Look(look)),
         }
-        Ok(())
+        None
     }
 
     fn subject<'a>(
