@@ -154,14 +154,8 @@ impl Remote {
         rules: &'a Rules,
         member: Option<&'a ClientId>,
     ) -> Subject<'a> {
-        Subject {
-            prefix: self.store.prefix(),
-            account,
-            rules,
-            member,
-            now: None,
-            digest: self.store.digest(),
-        }
+        let (prefix, digest) = (self.store.prefix(), self.store.digest());
+        Subject { prefix, account, rules, member, now: None, hold: script::HOLD, digest }
     }
 }
 

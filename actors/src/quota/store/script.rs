@@ -35,6 +35,8 @@ pub(super) struct Subject<'a> {
     pub(super) member: Option<&'a ClientId>,
     /// The present; `None` = the server's clock.
     pub(super) now: Option<Tick>,
+    /// How long calls in flight and leased blocks count.
+    pub(super) hold: Duration,
     /// The digest of the script.
     pub(super) digest: &'a str,
 }
@@ -143,7 +145,7 @@ impl Subject<'_> {
             command.arg(format!("{key}/{who}"));
         }
         let now = self.now.map_or(0, |now| now.as_nanos() / 1_000);
-        command.arg(now).arg(what).arg(HOLD.as_micros() as u64).arg(numbers).arg(who);
+        command.arg(now).arg(what).arg(self.hold.as_micros() as u64).arg(numbers).arg(who);
         command
     }
 

@@ -333,7 +333,9 @@ fn subject<'a>(
     now: Tick,
     digest: &'a str,
 ) -> Subject<'a> {
-    Subject { prefix: "t:", account, rules, member, now: Some(now), digest }
+    // Time does not end what the ledger holds.
+    let hold = Duration::from_secs(31 * 86_400);
+    Subject { prefix: "t:", account, rules, member, now: Some(now), hold, digest }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -387,6 +389,23 @@ fn the_script_and_the_ledger_give_the_same_answers() {
             world.step(step)?;
         }
     });
+}
+
+#[test]
+fn a_call_in_flight_that_is_never_given_back_ends_by_itself() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let digest: String = redis::cmd("SCRIPT").arg("LOAD").arg(script::TEXT).query(&mut connection).unwrap();
+    let limit = Limit { scope: Scope(7), tokens: 1, interval: script::HOLD, horizon: [script::HOLD].into() };
+    let (account, rules) =
+        (AccountId::Client(ClientId::new("alice")), Rules::new([Rule::new(Kind::Concurrent, limit, "")]));
+    let mut admitted = |seconds: u64| {
+        let now = micros(1_000_000 * (1_000 + seconds));
+        let subject = Subject { hold: script::HOLD, ..subject(&account, &rules, None, now, &digest) };
+        let answer = connection.req_command(&subject.admit(&Ask::default())).unwrap();
+        subject.admitted(&Ask::default(), answer).unwrap().0.is_ok()
+    };
+    assert_eq!([0, 1, 899, 900, 901].map(&mut admitted), [true, false, false, true, false]);
 }
 
 #[test]
