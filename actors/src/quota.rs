@@ -170,12 +170,14 @@ impl Quota {
     /// next. Of all accounts that refuse, the one that does so for longest.
     pub async fn reserve(&self, demand: &Demand<'_>) -> Result<Reservation, Refusal> {
         let ask = demand.ask();
-        let mut parts = SmallVec::new();
+        let mut parts = SmallVec::<[Part; 1]>::new();
         for (index, (account, rules)) in demand.accounts.iter().enumerate() {
             match self.admit(account, rules, ask, demand.member).await {
                 Ok(part) => parts.push(part),
                 Err(refusal) => {
-                    drop(parts);
+                    for part in parts {
+                        part.give_back().await;
+                    }
                     return Err(self.longest(refusal, demand, index + 1).await);
                 }
             }

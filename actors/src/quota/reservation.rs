@@ -258,6 +258,15 @@ impl Part {
         self.booking.take()
     }
 
+    /// Gives everything back. An actor does so ahead of whatever the caller asks next; a server is waited for.
+    pub(super) async fn give_back(mut self) {
+        let stored = self.booking.as_ref().is_some_and(|booking| booking.stored);
+        let answer = self.end(Ending::Refunded, &Target::default(), Settled::default(), stored);
+        if let Some(answer) = answer {
+            let _ = timeout(ANSWER_WITHIN, answer).await;
+        }
+    }
+
     fn tightest(&self) -> Option<(&Rule, Standing)> {
         let (which, standing) = self.tightest?;
         Some((self.booking.as_ref()?.rules.position(which)?, standing))

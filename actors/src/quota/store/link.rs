@@ -209,6 +209,10 @@ impl Link {
                     Job::Flush(flushed) => done.push(flushed),
                 }
             }
+            if self.is_out() {
+                // Nobody waits for so long.
+                answers.iter_mut().for_each(|answer| *answer = None);
+            }
             if !answers.is_empty() {
                 let Ok(current) = live.wait_for(Option::is_some).await.map(|live| live.clone()) else {
                     return;

@@ -125,6 +125,22 @@ async fn callers_see_the_same_of_a_server_as_of_memory() {
 }
 
 #[tokio::test]
+async fn the_refusal_of_a_pool_comes_when_the_server_has_back_what_the_client_gave() {
+    let server = Server::start();
+    let mut supervisor = Supervisor::start("quota").await;
+    let store = Store::start(&settings(&server), 2).await.unwrap();
+    let quota = quota(&mut supervisor, Some(&store)).await;
+    let (own, pool) = (Rules::new([rule(Kind::Input, 100)]), Rules::new([rule(Kind::Input, 10)]));
+    let client = AccountId::Client(ClientId::new("alice"));
+    let accounts = [(client.clone(), &own), (AccountId::Total(Scope(1)), &pool)];
+    for _ in 0..20 {
+        let refusal = quota.reserve(&Demand::of_input(&accounts, 11)).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Oversize { .. }), "{refusal:?}");
+        assert_eq!(quota.usage(&client, &own).await.unwrap()[0].used, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_waits_for_leaves_nothing_on_the_server() {
     let server = Server::start();
     let mut supervisor = Supervisor::start("quota").await;
