@@ -9,7 +9,7 @@
 //! or not at all, by the one actor that owns it. Input, requests, money for input and calls in flight are taken at the
 //! admission; output is charged as it flows. Debt is carried, refunds go to where the charge was. Everything outside
 //! sees the values re-exported here; the messages stay inside. A restart of a shard keeps its windows, a stop of the
-//! process loses them. Units: tokens, calls, money in 10⁻⁹; time is the monotonic clock's.
+//! process loses them, unless a server keeps them (`store`). Units: tokens, calls, money in 10⁻⁹; time is the monotonic clock's.
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ pub use self::{
     reservation::{Actual, Drawn, Reservation},
     rule::{Key, Kind, Limit, Mode, OnOutputLimit, Price, Rule, Rules, Scope},
     shard::Shard,
-    store::{OnError, Redis, RedisTls},
+    store::{OnError, Redis, RedisTls, Store},
     tick::Clock,
 };
 use self::{
@@ -63,9 +63,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Quota {
     shards: Shards<Message>,
+    common: Common,
+}
+
+/// What all its actors share.
+#[derive(Clone, Debug)]
+struct Common {
     clock: Clock,
     tracked: Tracked,
     counts: Counts,
+    /// Where windows are kept, if not in the actors.
+    store: Option<Store>,
 }
 
 /// A call that wants to be admitted.
@@ -143,14 +151,37 @@ impl Quota {
         mailbox_limit: usize,
         tracked: Tracked,
     ) -> Self {
-        let (clock, counts) = (Clock::start(), Counts::default());
-        let shards = spawn(supervisor, name, count, mailbox_limit, (&clock, &tracked, &counts)).await;
-        Self { shards, clock, tracked, counts }
+        Self::start_with(supervisor, name, count, mailbox_limit, tracked, None).await
+    }
+
+    /// The same, with windows that are kept on a server; with windows of their own while that is out.
+    pub async fn start_stored(
+        supervisor: &mut Supervisor,
+        name: &str,
+        count: NonZeroUsize,
+        mailbox_limit: usize,
+        tracked: Tracked,
+        store: Store,
+    ) -> Self {
+        Self::start_with(supervisor, name, count, mailbox_limit, tracked, Some(store)).await
+    }
+
+    async fn start_with(
+        supervisor: &mut Supervisor,
+        name: &str,
+        count: NonZeroUsize,
+        mailbox_limit: usize,
+        tracked: Tracked,
+        store: Option<Store>,
+    ) -> Self {
+        let common = Common { clock: Clock::start(), tracked, counts: Counts::default(), store };
+        let shards = spawn(supervisor, name, count, mailbox_limit, &common).await;
+        Self { shards, common }
     }
 
     /// How many clients are remembered, and the most that may be.
     pub fn tracked(&self) -> &Tracked {
-        &self.tracked
+        &self.common.tracked
     }
 
     /// Takes what a call asks for, of all its accounts or of none. Dropping the future at any time takes nothing.
@@ -160,12 +191,14 @@ impl Quota {
     /// next. Of all accounts that refuse, the one that does so for longest.
     pub async fn reserve(&self, demand: &Demand<'_>) -> Result<Reservation, Refusal> {
         let ask = demand.ask();
-        let mut parts = SmallVec::new();
+        let mut parts = SmallVec::<[Part; 1]>::new();
         for (index, (account, rules)) in demand.accounts.iter().enumerate() {
             match self.admit(account, rules, ask, demand.member).await {
                 Ok(part) => parts.push(part),
                 Err(refusal) => {
-                    drop(parts);
+                    for part in parts {
+                        part.give_back().await;
+                    }
                     return Err(self.longest(refusal, demand, index + 1).await);
                 }
             }
@@ -181,11 +214,12 @@ impl Quota {
         let mut refusals = Vec::with_capacity(demand.accounts.len());
         for (account, rules) in demand.accounts {
             let member = demand.member.filter(|_| rules.share()).cloned();
+            let home = home(&self.shards, account);
             let look = |reply| {
                 let (account, rules, ask) = (account.clone(), (*rules).clone(), demand.ask());
-                Message::Look(Look { account, rules, ask, member, reply })
+                Message::Look(Look { account, rules, ask, member, home: home.clone(), reply })
             };
-            refusals.push(home(&self.shards, account).call(ANSWER_WITHIN, look).await?);
+            refusals.push(home.call(ANSWER_WITHIN, look).await?);
         }
         Ok(refusals)
     }
@@ -195,8 +229,12 @@ impl Quota {
     /// # Errors
     /// Nobody knows at the moment.
     pub async fn usage(&self, account: &AccountId, rules: &Rules) -> Result<Vec<Level>, Unreachable> {
-        let usage = |reply| Message::Usage(Usage { account: account.clone(), rules: rules.clone(), reply });
-        home(&self.shards, account).call(ANSWER_WITHIN, usage).await
+        let home = home(&self.shards, account);
+        let usage = |reply| {
+            let (account, rules, home) = (account.clone(), rules.clone(), home.clone());
+            Message::Usage(Usage { account, rules, home, reply })
+        };
+        home.call(ANSWER_WITHIN, usage).await
     }
 
     /// Hands accounts out of a store to the actors that own them, ahead of whatever is asked of these later.
@@ -222,7 +260,7 @@ impl Quota {
 
     /// What the limits have decided and settled so far.
     pub fn counts(&self) -> &Counts {
-        &self.counts
+        &self.common.counts
     }
 
     /// The refusal that holds longest: this one, or that of an account from `next` on. What no account has decided stays.
@@ -262,10 +300,16 @@ async fn spawn(
     name: &str,
     count: NonZeroUsize,
     mailbox_limit: usize,
-    (clock, tracked, counts): (&Clock, &Tracked, &Counts),
+    common: &Common,
 ) -> Shards<Message> {
-    let (clock, tracked, counts) = (clock.clone(), tracked.clone(), counts.clone());
-    let shard = move |own| Shard::new(clock.clone(), tracked.clone(), &counts, own);
+    let Common { clock, tracked, counts, store } = common.clone();
+    let shard = move |own| {
+        let shard = Shard::new(clock.clone(), tracked.clone(), &counts, own);
+        match &store {
+            Some(store) => shard.stored(store, &counts),
+            None => shard,
+        }
+    };
     supervisor.spawn_shards(name, count, mailbox_limit, shard).await
 }
 

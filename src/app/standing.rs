@@ -110,7 +110,7 @@ impl Standing {
     pub(super) async fn start(fixed: Fixed, config: Config) -> Result<(Self, Router), StartError> {
         let counter = fixed.counter(&config).await?;
         let identity = identity(&config).await?;
-        let kept = Kept::open(&config.server.storage).await?;
+        let kept = Kept::open(&config).await?;
         let mut supervisor = Supervisor::start("quota").await;
         let (count, room) = (at_least_one(config.actors.quota_shards), config.actors.mailbox_limit);
         let most = config.server.max_clients;
@@ -242,7 +242,6 @@ impl Standing {
             identity: self.identity.lead.clone(),
             challenge,
             quota: self.quota.lead.clone(),
-            charging: config.charging.clone(),
             counting: self.counting.clone(),
             connections: Arc::clone(&fixed.connections),
             in_flight: Arc::clone(&fixed.in_flight),
@@ -276,6 +275,7 @@ impl Standing {
         }
         self.edge.drain().await;
         self.quota.drain().await;
+        self.kept.settle_last().await;
         self.identity.drain().await;
     }
 }

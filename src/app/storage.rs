@@ -1,35 +1,51 @@
-//! Where windows are kept beside the actors that own them: the file that brings them back after a restart.
+//! Where windows are kept beside the actors that own them, or in their place: a file that brings them back after a
+//! restart, or a server that several routers share.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use actors::{
+    observe::Gauges,
     quota::{
-        Quota, Tracked,
+        Quota, Store, Tracked,
         durable::{Durable, Keeping},
     },
     supervisor::Supervisor,
 };
 
 use super::{StartError, crew::Crew};
-use crate::config::Storage;
+use crate::config::{Config, Storage};
 
-/// For the last changes to be on the disk.
+/// For the last changes to be on the disk or on the server.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
-/// The file and its writer, if windows are kept in one.
-pub(super) struct Kept(Option<Crew<(Durable, Keeping)>>);
+/// What windows are kept in.
+pub(super) enum Kept {
+    /// The actors alone.
+    Nowhere,
+    /// The actors, and a file that its writer keeps in step.
+    File(Crew<(Durable, Keeping)>),
+    /// A server; the actors while it is out.
+    Server(Store),
+}
 
 impl Kept {
-    /// Opens the file, if one is configured.
-    pub(super) async fn open(storage: &Storage) -> Result<Self, StartError> {
-        let Storage::Memory { path: Some(path) } = storage else { return Ok(Self(None)) };
-        let file = Durable::open(path.clone()).await.map_err(|error| StartError(error.to_string()))?;
+    /// Opens the file, or connects to the server.
+    pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
+        let path = match &config.server.storage {
+            Storage::Memory { path: None } => return Ok(Self::Nowhere),
+            Storage::Memory { path: Some(path) } => path.clone(),
+            Storage::Redis(redis) => {
+                let store = Store::start(redis, config.actors.quota_shards).await;
+                return Ok(Self::Server(store.map_err(StartError)?));
+            }
+        };
+        let file = Durable::open(path).await.map_err(|error| StartError(error.to_string()))?;
         let mut supervisor = Supervisor::start("storage").await;
         let keeping = file.keep(&mut supervisor).await;
-        Ok(Self(Some(Crew::new(supervisor, (file, keeping)))))
+        Ok(Self::File(Crew::new(supervisor, (file, keeping))))
     }
 
-    /// Starts actors whose windows are what the file has under their name, and are written to it from now on.
+    /// Starts actors whose windows are what is kept under their name.
     pub(super) async fn start(
         &self,
         supervisor: &mut Supervisor,
@@ -38,32 +54,47 @@ impl Kept {
         max_clients: usize,
     ) -> Result<Quota, StartError> {
         let tracked = Tracked::new(max_clients);
-        let Some(Crew { lead: (file, keeping), .. }) = &self.0 else {
-            return Ok(Quota::start(supervisor, name, count, mailbox_limit, tracked).await);
-        };
-        let quota = Quota::start(supervisor, name, count, mailbox_limit, tracked.stored()).await;
-        file.restore(name, &quota).await.map_err(|error| StartError(error.to_string()))?;
-        keeping.follow(name, &quota);
-        Ok(quota)
+        Ok(match self {
+            Self::Nowhere => Quota::start(supervisor, name, count, mailbox_limit, tracked).await,
+            Self::Server(store) => {
+                let store = store.apart(name);
+                Quota::start_stored(supervisor, name, count, mailbox_limit, tracked, store).await
+            }
+            Self::File(Crew { lead: (file, keeping), .. }) => {
+                let quota = Quota::start(supervisor, name, count, mailbox_limit, tracked.stored()).await;
+                file.restore(name, &quota).await.map_err(|error| StartError(error.to_string()))?;
+                keeping.follow(name, &quota);
+                quota
+            }
+        })
     }
 
-    /// The actors of this name have handed over what they had.
+    /// The actors of this name have handed over what they had to these.
     pub(super) fn follow(&self, name: &'static str, quota: &Quota) {
-        if let Some(crew) = &self.0 {
-            crew.lead.1.follow(name, quota);
+        if let Self::File(Crew { lead: (_, keeping), .. }) = self {
+            keeping.follow(name, quota);
         }
     }
 
     /// The writer's numbers.
-    pub(super) fn gauges(&self) -> impl Iterator<Item = &std::sync::Arc<actors::observe::Gauges>> {
-        self.0.iter().flat_map(Crew::gauges)
+    pub(super) fn gauges(&self) -> impl Iterator<Item = &Arc<Gauges>> {
+        let crew = if let Self::File(crew) = self { Some(crew) } else { None };
+        crew.into_iter().flat_map(Crew::gauges)
     }
 
-    /// Writes the last changes, once no call makes more of them.
+    /// Writes the last changes to the file, once no call makes more of them and while the actors still know them.
     pub(super) async fn write_last(&self) {
-        let Some(crew) = &self.0 else { return };
-        if let Err(error) = crew.lead.1.flush(LAST_WRITE).await {
+        if let Self::File(Crew { lead: (_, keeping), .. }) = self
+            && let Err(error) = keeping.flush(LAST_WRITE).await
+        {
             tracing::error!(error, "the last changes of limits are not in their file");
+        }
+    }
+
+    /// Waits until the server has what the actors, which are gone, have left for it.
+    pub(super) async fn settle_last(&self) {
+        if let Self::Server(store) = self {
+            store.flush(LAST_WRITE).await;
         }
     }
 }

@@ -140,7 +140,7 @@ async fn stream(
     let secrets = call.secrets.clone();
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
-    let meter = Meter::of(call, router.charging.output_lease);
+    let meter = Meter::of(call, ask.target.charging.output_lease);
     if call.reservation.as_ref().is_some_and(Reservation::may_be_cut) {
         machine.may_be_cut();
     }

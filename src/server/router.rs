@@ -51,8 +51,6 @@ pub struct Router {
     pub challenge: HeaderValue,
     /// The quota actors.
     pub quota: Quota,
-    /// How calls are charged.
-    pub charging: config::Charging,
     /// Where tokens are counted.
     pub counting: Counting,
     /// Client connections.

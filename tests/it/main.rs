@@ -41,6 +41,7 @@ mod quota;
 mod reload;
 mod routing;
 mod secrets;
+mod shared;
 mod shutdown;
 mod slow;
 mod streaming;

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod issuer;
 pub(crate) mod nexus;
 pub(crate) mod ports;
+pub(crate) mod redis;
 pub(crate) mod setup;
 pub(crate) mod tls;
 pub(crate) mod upstream;

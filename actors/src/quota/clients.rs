@@ -422,19 +422,24 @@ fn answer(
     account: &Account,
     Admission { booked, refusing }: Admission,
 ) -> Result<Admitted, Refused> {
-    let refuses = |kind| refusing & (1 << kind as u8) > 0;
-    for rule in rules.lanes().map(|lane| &lane[0]) {
-        let decision = match (&booked, rule.mode, refuses(rule.kind)) {
-            (Err(_), Mode::Enforce, true) => Decision::Refused,
-            (Err(_), ..) => continue,
-            (Ok(_), Mode::Shadow, true) => Decision::ShadowRefused,
-            (Ok(_), ..) => Decision::Admitted,
-        };
-        counts.decided(per, rule.kind, decision);
-    }
+    count_decisions(counts, per, rules, booked.is_ok(), refusing);
     match booked {
         Ok(booked) => Ok(Admitted { booked, tightest: account.tightest(now, rules) }),
         Err(short) => Err(refused(now, rules, account, short)),
+    }
+}
+
+/// Counts what each limit decided; `refusing` has the kinds that refuse, as bits.
+pub(super) fn count_decisions(counts: &Own, per: Per, rules: &Rules, admitted: bool, refusing: u8) {
+    let refuses = |kind| refusing & (1 << kind as u8) > 0;
+    for rule in rules.lanes().map(|lane| &lane[0]) {
+        let decision = match (admitted, rule.mode, refuses(rule.kind)) {
+            (false, Mode::Enforce, true) => Decision::Refused,
+            (false, ..) => continue,
+            (true, Mode::Shadow, true) => Decision::ShadowRefused,
+            (true, ..) => Decision::Admitted,
+        };
+        counts.decided(per, rule.kind, decision);
     }
 }
 

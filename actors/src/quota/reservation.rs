@@ -82,6 +82,8 @@ pub(super) struct Booking {
     pub(super) rules: Rules,
     pub(super) member: Option<ClientId>,
     pub(super) booked: Booked,
+    /// Whether it is on the server that several routers share.
+    pub(super) stored: bool,
 }
 
 impl Reservation {
@@ -270,6 +272,15 @@ impl Part {
         self.booking.take()
     }
 
+    /// Gives everything back. An actor does so ahead of whatever the caller asks next; a server is waited for.
+    pub(super) async fn give_back(mut self) {
+        let stored = self.booking.as_ref().is_some_and(|booking| booking.stored);
+        let answer = self.end(Ending::Refunded, &Target::default(), Settled::default(), stored);
+        if let Some(answer) = answer {
+            let _ = timeout(ANSWER_WITHIN, answer).await;
+        }
+    }
+
     fn tightest(&self) -> Option<(&Rule, Standing)> {
         let (which, standing) = self.tightest?;
         Some((self.booking.as_ref()?.rules.position(which)?, standing))
@@ -286,7 +297,7 @@ impl Part {
 
     /// Asks for the next block. `None` if it has ended.
     async fn draw(&self, step: Step) -> Option<Result<Result<Self, Rule>, Unreachable>> {
-        let Booking { account, rules, member, booked } = self.booking.as_deref()?;
+        let Booking { account, rules, member, booked, stored } = self.booking.as_deref()?;
         let draw = |reply| {
             Message::Draw(Draw {
                 account: account.clone(),
@@ -294,6 +305,7 @@ impl Part {
                 member: member.clone(),
                 step,
                 shadow: booked.shadow,
+                stored: *stored,
                 home: self.home.clone(),
                 reply,
             })

@@ -13,7 +13,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    ANSWER_WITHIN, Quota, home,
+    ANSWER_WITHIN, AccountId, Quota, home,
     shard::{Draw, HandOver, Look, Message, Reserve, Settle, Shard, TakeOver, Usage},
     spawn,
 };
@@ -37,8 +37,7 @@ impl Quota {
         count: NonZeroUsize,
         mailbox_limit: usize,
     ) -> Self {
-        let shared = (&self.clock, &self.tracked, &self.counts);
-        let shards = spawn(supervisor, name, count, mailbox_limit, shared).await;
+        let shards = spawn(supervisor, name, count, mailbox_limit, &self.common).await;
         for old in self.shards.iter() {
             let slice =
                 || old.call(ANSWER_WITHIN, |reply| Message::HandOver(HandOver { to: shards.clone(), reply }));
@@ -85,26 +84,35 @@ impl Shard {
     /// Sends a message after the account it is about, if that has moved. Else the message is for this shard.
     pub(super) fn pass_on(&self, mut message: Message) -> Option<Message> {
         let Some(next) = &self.next else { return Some(message) };
-        let account = match &message {
-            Message::Reserve(Reserve { account, .. })
-            | Message::Draw(Draw { account, .. })
-            | Message::Usage(Usage { account, .. })
-            | Message::Look(Look { account, .. }) => account,
-            Message::Settle(Settle { booking, .. }) => &booking.account,
-            Message::TakeOver(parcel) => &parcel.account,
-            Message::HandOver(_) | Message::Restore(_) | Message::Changes(..) => return Some(message),
-            #[cfg(test)]
-            Message::Panic(_) => return Some(message),
-        };
-        if self.clients.has(account) {
+        let Some(account) = account(&message).filter(|account| !self.clients.has(account)) else {
             return Some(message);
-        }
+        };
         let there = home(next, account).clone();
         // What is booked there is given back there.
-        if let Message::Reserve(Reserve { home, .. }) | Message::Draw(Draw { home, .. }) = &mut message {
+        if let Message::Reserve(Reserve { home, .. })
+        | Message::Draw(Draw { home, .. })
+        | Message::Usage(Usage { home, .. })
+        | Message::Look(Look { home, .. }) = &mut message
+        {
             *home = there.clone();
         }
         there.cast(message);
         None
+    }
+}
+
+/// The account that a message is about.
+fn account(message: &Message) -> Option<&AccountId> {
+    match message {
+        Message::Reserve(Reserve { account, .. })
+        | Message::Draw(Draw { account, .. })
+        | Message::Usage(Usage { account, .. })
+        | Message::Look(Look { account, .. }) => Some(account),
+        Message::Settle(Settle { booking, .. }) => Some(&booking.account),
+        Message::TakeOver(parcel) => Some(&parcel.account),
+        Message::Unstored(message) => account(message),
+        Message::HandOver(_) | Message::Restore(_) | Message::Changes(..) => None,
+        #[cfg(test)]
+        Message::Panic(_) => None,
     }
 }

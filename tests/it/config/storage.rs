@@ -52,6 +52,17 @@ fn defaults_are_those_of_the_documentation_and_a_part_of_a_table_keeps_the_other
 }
 
 #[test]
+fn the_example_of_two_routers_needs_nothing_but_what_it_names() {
+    let variables = [("REDIS_PASSWORD", "hidden"), ("OPENAI_API_KEY", "sk-of-tests")];
+    let world = World { variables: variables.into(), ..World::default() };
+    let text = include_str!("../../../config/examples/two-routers-redis.toml");
+    let (config, report) = Config::read(Path::new("n"), text, &world).unwrap();
+    assert_eq!(codes(&report), [""; 0]);
+    let Storage::Redis(redis) = config.server.storage else { panic!("{:?}", config.server.storage) };
+    assert_eq!((redis.on_error, redis.required, redis.tls.is_some()), (OnError::Local, false, true));
+}
+
+#[test]
 fn what_makes_no_sense_of_a_server_is_said_without_its_password() {
     for (text, code) in [
         ("", "missing-key"),
