@@ -6,10 +6,12 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use actors::quota::{Drawn, Reservation};
 use bytes::Bytes;
+use tokio::time::{Sleep, sleep};
 
 use super::call::Call;
 use crate::{
@@ -21,13 +23,22 @@ use crate::{
 /// The meter of one stream, whose events it takes one by one: at most one of them is ever beyond a limit.
 pub(super) struct Meter {
     running: Running,
-    /// Tokens of a block.
+    /// Tokens of the largest block.
     lease: u64,
+    /// Tokens of the next block: small at first, so that many short streams do not hold what one of them could use.
+    block: u64,
+    /// When output is charged that no block has charged until then.
+    due: Option<Pin<Box<Sleep>>>,
     /// The rest of the upstream's last piece.
     piece: Bytes,
     /// The next block is asked for. The reservation is away meanwhile, so that a client that goes away settles it.
     drawing: Option<Drawing>,
 }
+
+/// Tokens of a stream's first block; each is twice as large as the one before.
+const FIRST_BLOCK: u64 = 16;
+/// No output is charged later than this, however slowly a stream flows: others see what is spent, and a file has it.
+const CHARGED_WITHIN: Duration = Duration::from_millis(500);
 
 type Drawing = Pin<Box<dyn Future<Output = (Reservation, Drawn)> + Send>>;
 
@@ -46,7 +57,14 @@ impl Meter {
     /// A meter, where the call's output is limited.
     pub(super) fn of(call: &Call, lease: u64) -> Option<Box<Self>> {
         let flows = call.reservation.as_ref().is_some_and(Reservation::flows);
-        let new = || Self { running: Running::default(), lease, piece: Bytes::new(), drawing: None };
+        let new = || Self {
+            running: Running::default(),
+            lease,
+            block: FIRST_BLOCK.min(lease),
+            due: None,
+            piece: Bytes::new(),
+            drawing: None,
+        };
         flows.then(|| Box::new(new()))
     }
 
@@ -71,19 +89,15 @@ impl Meter {
         call: &mut Call,
     ) -> Poll<Result<Next, TooLarge>> {
         if self.drawing.is_none() {
-            if !machine.take(&mut self.piece)? {
-                return Poll::Ready(Ok(Next::IsAwaited));
+            let event = machine.take(&mut self.piece)?;
+            if event {
+                self.count(machine, call);
+            } else {
+                self.charge_if_due(cx, call);
             }
-            let mut tokens = 0;
-            machine.said(&mut |text| tokens += self.running.add(text));
-            let Some(mut reservation) = call.reservation.take_if(|taken| taken.produce(tokens) > 0) else {
-                return Poll::Ready(Ok(Next::Passes));
-            };
-            let lease = self.lease;
-            self.drawing = Some(Box::pin(async move {
-                let drawn = reservation.draw(lease).await;
-                (reservation, drawn)
-            }));
+            if self.drawing.is_none() {
+                return Poll::Ready(Ok(if event { Next::Passes } else { Next::IsAwaited }));
+            }
         }
         let Some(drawing) = &mut self.drawing else { return Poll::Ready(Ok(Next::Passes)) };
         let (reservation, drawn) = ready!(drawing.as_mut().poll(cx));
@@ -92,6 +106,41 @@ impl Meter {
             Drawn::Granted => Next::Passes,
             Drawn::Over(_) => Next::IsCut,
         }))
+    }
+
+    /// Counts the event that was taken; asks for the next block where the last does not cover it.
+    fn count(&mut self, machine: &Machine, call: &mut Call) {
+        let mut tokens = 0;
+        machine.said(&mut |text| tokens += self.running.add(text));
+        let Some(mut reservation) = call.reservation.take_if(|taken| taken.produce(tokens) > 0) else {
+            return;
+        };
+        let block = self.block;
+        self.block = block.saturating_mul(2).min(self.lease);
+        self.due = None;
+        self.drawing = Some(Box::pin(async move {
+            let drawn = reservation.draw(block).await;
+            (reservation, drawn)
+        }));
+    }
+
+    /// Charges what has flowed, if it has waited for its block long enough.
+    fn charge_if_due(&mut self, cx: &mut Context<'_>, call: &mut Call) {
+        let waits = call.reservation.as_ref().is_some_and(|reservation| reservation.uncharged() > 0);
+        if !waits {
+            self.due = None;
+            return;
+        }
+        let due = self.due.get_or_insert_with(|| Box::pin(sleep(CHARGED_WITHIN)));
+        if due.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        self.due = None;
+        let Some(mut reservation) = call.reservation.take() else { return };
+        self.drawing = Some(Box::pin(async move {
+            reservation.charge().await;
+            (reservation, Drawn::Granted)
+        }));
     }
 }
 

@@ -159,3 +159,36 @@ async fn a_limit_on_input_alone_counts_no_output() {
     let stream = hello().open(&nexus).await.rest().await;
     assert!(told(&stream) == 50 && stream.contains(r#""finish_reason":"stop""#), "{stream}");
 }
+
+#[tokio::test]
+async fn streams_that_fit_together_are_all_whole() {
+    const STREAMS: usize = 8;
+    let limit = output_limit("openai", 1_000, "cut").replace("output_lease = 4", "output_lease = 256");
+    // Each has a hundred words before the gate, and its end behind it.
+    let reply = || {
+        let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+        let end = format!("data: {end}\n\ndata: [DONE]\n\n");
+        Reply::events([Step::send(chunk(" word").repeat(100)), Step::Gate, Step::send(end)])
+    };
+    let (upstream, nexus) = start(&limit, reply).await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(hello().open(&nexus).await);
+    }
+    upstream.open_gate();
+    for mut stream in streams {
+        let whole = stream.rest().await;
+        assert_eq!(told(&whole), 100, "{whole}");
+        assert!(whole.contains(r#""finish_reason":"stop""#), "{whole}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_idle_stream_has_said_is_charged_before_its_next_block() {
+    let limit = output_limit("openai", 1_000, "finish").replace("output_lease = 4", "output_lease = 256");
+    let reply = || Reply::events([Step::send(chunk(" word").repeat(10)), Step::Hang]);
+    let (_upstream, nexus) = start(&limit, reply).await;
+    let mut open = hello().open(&nexus).await;
+    open.event().await.unwrap();
+    crate::support::wait_until("the charge", async || left(&nexus).await == 990).await;
+}

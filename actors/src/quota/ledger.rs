@@ -202,11 +202,13 @@ impl Bucket {
         which.map_or(Ok(()), |which| Err(Short { which, until: None }))
     }
 
-    /// Whether no further block may be drawn under `limit`, when `spent` of blocks that held `returned` is charged.
+    /// Whether no further block may be drawn under `limit`, when `spent` of blocks that held `returned` is charged. Blocks
+    /// of others count, but not against a call's first one, which holds nothing yet: it was admitted to say something.
     pub(super) fn is_spent(&self, at: Tick, limit: &Limit, spent: u64, returned: u64) -> bool {
         let (debt, leased) =
             self.beyond.as_ref().map_or((0, 0), |beyond| (beyond.debt.total(), beyond.leased));
-        let held = u128::from(leased.saturating_sub(returned)) + u128::from(spent);
+        let others = if returned > 0 { leased.saturating_sub(returned) } else { 0 };
+        let held = u128::from(others) + u128::from(spent);
         self.window.used(at, limit.interval) + debt + held >= u128::from(limit.tokens)
     }
 

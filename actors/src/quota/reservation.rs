@@ -162,6 +162,19 @@ impl Reservation {
         Drawn::Granted
     }
 
+    /// Output that is charged nowhere yet: it is within the block that was drawn last.
+    pub fn uncharged(&self) -> u64 {
+        if self.flows() { self.produced - self.charged } else { 0 }
+    }
+
+    /// Charges what was produced and keeps the rest of the block: for a stream that draws none for a while. Where a limit is
+    /// used up by others meanwhile, it is charged with the next block, or at the end.
+    pub async fn charge(&mut self) {
+        self.piece = 0;
+        let rest = self.leased.tokens.saturating_sub(self.uncharged()).max(1);
+        let _ = self.draw(rest).await;
+    }
+
     /// Makes the charge final, with what was counted.
     pub fn settle(self) {
         self.settle_as(&Actual::default());

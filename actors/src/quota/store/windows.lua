@@ -626,7 +626,9 @@ local function draw()
   for _, rule in ipairs(rules) do
     local kind, bucket = rule.lane.kind, of(rule.lane)
     if rule.lane.enforced and rule.cuts and flows(kind) then
-      local holding = max(0, held(bucket) - returned(kind)) + max(0, spent(kind) - piece(kind))
+      -- Blocks of others do not count against a call's first.
+      local others = returned(kind) > 0 and max(0, held(bucket) - returned(kind)) or 0
+      local holding = others + max(0, spent(kind) - piece(kind))
       if used(bucket, at, rule.interval) + bucket.owed + holding >= rule.tokens then return { 0, rule.which } end
     end
   end

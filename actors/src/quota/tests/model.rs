@@ -310,7 +310,8 @@ impl World {
             && [1, 2, 4].into_iter().any(|index| {
                 let of = |output: u64| if KINDS[index] == Kind::Cost { output * PRICE } else { output };
                 let model = &self.models[index];
-                let held = model.used(now) + model.owes() + model.leased - of(call.lease) + of(spent);
+                let others = if call.lease > 0 { model.leased - of(call.lease) } else { 0 };
+                let held = model.used(now) + model.owes() + others + of(spent);
                 held >= call.limits[index]
             });
         prop_assert_eq!(drawn.is_err(), over);

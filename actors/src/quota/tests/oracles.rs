@@ -178,16 +178,34 @@ async fn unspent_blocks_stop_no_call_but_count_for_further_blocks() {
     let rules = rules([cut(Kind::Output, 100)]);
     let mut one = running.call(&rules, 1).await.unwrap();
     one.produce(1);
-    assert_eq!(one.draw(256).await, Drawn::Granted);
+    assert_eq!(one.draw(98).await, Drawn::Granted);
     let mut other = running.call(&rules, 1).await.unwrap();
     other.produce(1);
-    let Drawn::Over(rule) = other.draw(256).await else { panic!("all that is left is drawn") };
+    assert_eq!(other.draw(4).await, Drawn::Granted, "whoever was admitted has a first block");
+    other.produce(20);
+    let Drawn::Over(rule) = other.draw(4).await else { panic!("all that is left is drawn") };
     assert_eq!(rule.kind, Kind::Output);
     one.settle();
-    assert_eq!((other.produced(), other.produce(1)), (0, 1), "what was cut off is not counted");
-    assert_eq!(other.draw(256).await, Drawn::Granted, "the unspent rest is back");
+    assert_eq!((other.produced(), other.produce(1)), (1, 0), "what was cut off is not counted");
+    other.produce(20);
+    assert_eq!(other.draw(4).await, Drawn::Granted, "the unspent rest is back");
     other.settle();
-    assert_eq!(running.used(&rules).await, [2]);
+    assert_eq!(running.used(&rules).await, [23]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_has_said_can_be_charged_within_its_block() {
+    let running = running(1, 10).await;
+    let rules = rules([cut(Kind::Output, 100)]);
+    let mut call = running.call(&rules, 1).await.unwrap();
+    assert_eq!(call.produce(1), 1);
+    assert_eq!(call.draw(10).await, Drawn::Granted);
+    assert_eq!((call.produce(4), call.uncharged()), (0, 4));
+    call.charge().await;
+    assert_eq!((running.used(&rules).await, call.uncharged()), (vec![5], 0));
+    assert_eq!((call.produce(6), call.produce(1)), (0, 1), "six of the block are left");
+    call.settle();
+    assert_eq!(running.used(&rules).await, [12]);
 }
 
 #[tokio::test(start_paused = true)]
