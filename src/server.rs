@@ -9,7 +9,7 @@ mod body;
 mod call;
 mod connection;
 mod counting;
-mod credential;
+pub mod credential;
 pub mod edge;
 mod listing;
 pub mod phase;

@@ -13,7 +13,10 @@ use actors::{
 use super::{StartError, Supervisors, at_least_one};
 use crate::{
     config::{self, AwsCredentials, ProviderKind},
-    server::router::{Provider, Upstream},
+    server::{
+        credential::Opener,
+        router::{Provider, Upstream},
+    },
     tokens::Counter,
     upstream::Server as Address,
 };
@@ -66,7 +69,7 @@ impl Supervisors {
         let credential = match source(kind) {
             Some(source) => {
                 let spawned = Credential::spawn(&mut self.providers, &provider.name, source).await;
-                Some(spawned.map_err(|error| error.to_string())?)
+                Some(Opener::new(spawned.map_err(|error| error.to_string())?))
             }
             None => None,
         };

@@ -292,7 +292,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: its tokens go back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let mut response = respond::error(error, call.spoken.errors(), &call.secrets);
+    let mut response = respond::error(error, call.spoken.errors(), &call.secrets());
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         respond::limit(response.headers_mut(), call.spoken.errors(), &reservation.refund().await);

@@ -2,15 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{
-    gate::Gate,
-    identity::Identity,
-    provider::{self, credential::Credential},
-    quota::Quota,
-};
+use actors::{gate::Gate, identity::Identity, provider, quota::Quota};
 use http::{HeaderMap, HeaderValue};
 
-use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
+use super::{counting::Counting, credential::Opener, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
@@ -78,7 +73,7 @@ pub enum Upstream {
         /// Its own key.
         key: Option<Secret>,
         /// What opens it in place of a key, where that expires or signs.
-        credential: Option<Credential>,
+        credential: Option<Opener>,
         /// Whether a caller's own key is taken in its place.
         forward_token: bool,
         /// Whether streams are asked for their usage.
