@@ -265,18 +265,19 @@ async fn an_error_tells_a_caller_with_a_key_of_its_own_no_key_of_another_provide
     fn told() -> String {
         json!({"error": {"message": format!("{OTHER} {CALLERS_KEY}: no such keys")}}).to_string()
     }
-    let replies: [fn() -> Reply; 3] = [
-        || Reply::status(500).body(format!("{OTHER} {CALLERS_KEY}: no such keys")),
-        || Reply::json(told()),
-        || Reply::events([Step::send(format!("data: {}\n\n", told()))]),
+    let replies: [(bool, fn() -> Reply); 3] = [
+        (false, || Reply::status(500).body(format!("{OTHER} {CALLERS_KEY}: no such keys"))),
+        (false, || Reply::json(told())),
+        (true, || Reply::events([Step::send(format!("data: {}\n\n", told()))])),
     ];
     let other = format!(
         "[llm.providers.other]\ntype = \"openai\"\napi_key = \"{OTHER}\"\n[llm.providers.other.models.m]\n"
     );
-    for reply in replies {
+    for (stream, reply) in replies {
         let (_upstream, nexus) = forwarding(false, &other, reply).await;
         for path in [CHAT, "/llm/anthropic/v1/messages"] {
-            let request = hello().target(path).client("alice").header("x-provider-api-key", CALLERS_KEY);
+            let request = if stream { Request::stream("openai/gpt-4o", "Hello") } else { hello() };
+            let request = request.target(path).client("alice").header("x-provider-api-key", CALLERS_KEY);
             let answer = request.send(&nexus).await;
             assert!(answer.text().contains("… …: no such keys"), "{path}: {answer:?}");
         }

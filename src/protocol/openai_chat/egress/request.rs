@@ -206,9 +206,9 @@ fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Lo
         frequency_penalty: sampling.frequency_penalty.as_ref(),
         presence_penalty: sampling.presence_penalty.as_ref(),
         n: sampling.choices.filter(|&choices| choices != 1),
-        // OpenAI refuses the one without the other.
+        // OpenAI refuses the one without the other; none is what there is anyway.
         logprobs: sampling.logprobs.or_else(|| likeliest.then_some(true)),
-        top_logprobs: sampling.top_logprobs,
+        top_logprobs: sampling.top_logprobs.filter(|_| likeliest || sampling.logprobs == Some(true)),
         logit_bias: sampling.logit_bias.as_ref(),
         verbosity: sampling.verbosity.as_deref(),
     }

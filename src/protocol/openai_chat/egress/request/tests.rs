@@ -264,4 +264,7 @@ fn the_likeliest_tokens_take_log_probabilities_and_verbosity_passes() {
     let (body, losses) = written(&Request { sampling, ..Request::default() });
     assert!(body.ends_with(r#""logprobs":true,"top_logprobs":2,"verbosity":"low"}"#), "{body}");
     assert!(losses.is_empty());
+    let sampling = Sampling { top_logprobs: Some(0), ..Sampling::default() };
+    let (body, losses) = written(&Request { sampling, ..Request::default() });
+    assert!(!body.contains("logprobs") && losses.is_empty(), "{body}");
 }
