@@ -1,7 +1,6 @@
 //! What opens a provider at the time of a call, where that is not its key.
 
 use std::{
-    iter,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -52,7 +51,7 @@ fn secrets(opened: &Opened) -> Secrets {
         Opened::Bearer(token) => Secrets::new([token]),
         Opened::Aws(AwsKeys { access_key_id, secret_access_key, session_token }) => {
             let id = Secret::new(access_key_id.clone());
-            Secrets::new(iter::chain([&id, secret_access_key], session_token))
+            Secrets::new([&id, secret_access_key].into_iter().chain(session_token))
         }
     }
 }
