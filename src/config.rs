@@ -372,6 +372,14 @@ pub struct Model {
     pub header_secrets: Vec<Secret>,
 }
 
+impl Remote {
+    /// Whether it is OpenAI itself, in any of its regions (`eu.api.openai.com`).
+    pub fn is_openais(&self) -> bool {
+        let host = self.base_url.host().unwrap_or_default().to_ascii_lowercase();
+        host.strip_suffix("api.openai.com").is_some_and(|region| region.is_empty() || region.ends_with('.'))
+    }
+}
+
 impl ProviderKind {
     /// Where it is, and its key if it has one; `None` for the one that is built in.
     pub const fn remote(&self) -> Option<&Remote> {
@@ -403,6 +411,11 @@ impl ProviderKind {
             }
             _ => false,
         }
+    }
+
+    /// Whether its chat completions may hold `reasoning_details`: OpenAI itself, and Azure, refuse what they do not know.
+    pub fn reasoning_details(&self) -> bool {
+        matches!(self, Self::OpenAi { remote, .. } if !remote.is_openais())
     }
 
     /// What opens it, as far as the configuration says.

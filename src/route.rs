@@ -57,6 +57,8 @@ pub struct Target {
     pub stream_usage: bool,
     /// Whether chat completions call the length of an answer `max_completion_tokens`, not `max_tokens`.
     pub max_completion_tokens: bool,
+    /// Whether chat completions may hold `reasoning_details`.
+    pub reasoning_details: bool,
     /// What no text of the provider may tell a caller: its key, and what header rules send it.
     pub secrets: Secrets,
     /// What its tokens cost; nothing, where no price is known (then money is not limited).
@@ -156,6 +158,7 @@ impl Target {
             max_tokens: model.max_tokens,
             stream_usage: provider.kind.stream_usage(),
             max_completion_tokens: provider.kind.max_completion_tokens(),
+            reasoning_details: provider.kind.reasoning_details(),
             headers: HeaderRules::new(&provider.headers, &model.headers, ours),
             secrets: Secrets::new(secrets(provider, model)),
             configured,

@@ -10,7 +10,7 @@ mod call;
 mod charge;
 mod connection;
 mod counting;
-mod credential;
+pub mod credential;
 pub mod edge;
 mod explain;
 mod listing;

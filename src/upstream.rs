@@ -28,10 +28,7 @@ use self::{
     openai::OpenAi, sigv4::Credential,
 };
 use crate::{
-    config::{
-        AwsCredentials, ProviderKind,
-        secret::{Secret, Secrets},
-    },
+    config::{AwsCredentials, ProviderKind, secret::Secret},
     protocol::splice::Rope,
 };
 
@@ -263,17 +260,16 @@ fn fit_into_headers(credentials: &AwsCredentials) -> Result<(), AddressError> {
     Ok(())
 }
 
-/// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None that holds
-/// a secret.
-pub fn passing(mut headers: HeaderMap, secrets: &Secrets) -> HeaderMap {
+/// The headers of an upstream's answer that pass to the caller; its request id gets a name of its own. None whose value
+/// tells a secret.
+pub fn passing(mut headers: HeaderMap, tells: impl Fn(&[u8]) -> bool) -> HeaderMap {
     let of_the_hop: SmallVec<[HeaderName; 2]> = named_in_connection(&headers)
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();
     for name in &of_the_hop {
         headers.remove(name);
     }
-    let told = |value: &HeaderValue| secrets.are_in(value.as_bytes());
-    let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || told(value));
+    let unwanted = headers.iter().filter(|(name, value)| is_kept_back(name) || tells(value.as_bytes()));
     let unwanted: SmallVec<[HeaderName; 6]> = unwanted.map(|(name, _)| name.clone()).collect();
     for name in &unwanted {
         headers.remove(name);

@@ -14,7 +14,10 @@ use actors::{
 use super::{StartError, crew::Crew, standing::at_least_one};
 use crate::{
     config::{self, AwsCredentials, ProviderKind},
-    server::router::{Provider, Upstream},
+    server::{
+        credential::Opener,
+        router::{Provider, Upstream},
+    },
     tokens::Counter,
     upstream::Server as Address,
 };
@@ -85,7 +88,7 @@ impl Running {
         let (Some(server), Some(remote)) = (server, kind.remote()) else {
             return Err(fault(provider, "this kind of provider is not served"));
         };
-        let (key, credential) = (remote.api_key.clone(), self.credential.clone());
+        let (key, credential) = (remote.api_key.clone(), self.credential.clone().map(Opener::new));
         let (forward_token, stream_usage) = (provider.forward_token, kind.stream_usage());
         Ok(Upstream::Remote { server, key, credential, forward_token, stream_usage })
     }

@@ -9,7 +9,7 @@ pub use actors::secret::Secret;
 pub struct Secrets(Option<Needles>);
 
 /// What is looked for, the longest first; never empty.
-pub type Needles = Arc<[Box<str>]>;
+pub type Needles = Arc<[Arc<str>]>;
 
 /// A shorter key is a dummy for a local server (`none`, `test`), and a common word besides: taking it out of texts would
 /// only garble them.
@@ -41,16 +41,16 @@ impl Secrets {
         Self::of(secrets.into_iter().flat_map(needles).map(Into::into).collect())
     }
 
-    /// These and one more.
-    pub fn and(&self, secret: &Secret) -> Self {
-        let more: Vec<Box<str>> = needles(secret).map(Into::into).collect();
-        if self.0.iter().any(|known| more.iter().all(|needle| known.contains(needle))) {
-            return self.clone();
+    /// These and others.
+    pub fn and(&self, others: &Self) -> Self {
+        match (&self.0, &others.0) {
+            (_, None) => self.clone(),
+            (None, _) => others.clone(),
+            (Some(these), Some(others)) => Self::of(these.iter().chain(&**others).cloned().collect()),
         }
-        Self::of(self.0.iter().flat_map(|needles| needles.iter().cloned()).chain(more).collect())
     }
 
-    fn of(mut needles: Vec<Box<str>>) -> Self {
+    fn of(mut needles: Vec<Arc<str>>) -> Self {
         // One that is a part of another must not leave the rest of that behind.
         needles.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
@@ -127,7 +127,7 @@ mod tests {
     fn a_secret_that_is_a_part_of_another_leaves_nothing_of_it() {
         assert_eq!(scrubbed(&["12345678", "sk-12345678-end"], "sk-12345678-end 12345678"), "… …");
         let both = Secrets::new(&[Secret::new("12345678".to_owned())])
-            .and(&Secret::new("sk-12345678-end".to_owned()));
+            .and(&Secrets::new(&[Secret::new("sk-12345678-end".to_owned())]));
         assert_eq!(both.scrub("sk-12345678-end 12345678"), "… …");
     }
 }

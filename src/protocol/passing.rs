@@ -21,7 +21,7 @@ use crate::chat::usage::Usage;
 pub(super) mod whole;
 
 /// What a provider's own words must not tell: its key and the like, the longest first.
-pub type Needles = Arc<[Box<str>]>;
+pub type Needles = Arc<[Arc<str>]>;
 
 /// A wire format, as far as its streams are watched on their way through.
 pub trait Dialect {

@@ -41,6 +41,8 @@ pub struct Target<'a> {
     /// Whether chat completions tell the length of an answer as `max_completion_tokens`, as OpenAI's own do; else as
     /// `max_tokens`, which everybody else knows.
     pub max_completion_tokens: bool,
+    /// Whether a provider of chat completions may be sent `reasoning_details`, which OpenAI itself refuses.
+    pub reasoning_details: bool,
 }
 
 /// An event of a provider's stream, out of its framing.

@@ -21,7 +21,6 @@ use super::{
     translation::{DROPPED, Translation},
 };
 use crate::{
-    config::secret::{Needles, Secrets},
     error::{Error, Ours, Provider as Fault},
     protocol::{machine::Machine, splice, translated::Framing},
     upstream,
@@ -85,7 +84,7 @@ pub(super) async fn answer(
         if ask.translation.is_some() && !ask.is_stream() {
             return Err(Fault::Unreadable("it is a stream, which was not asked for".to_owned()).into());
         }
-        let machine = ask.machine(framing, needles(call));
+        let machine = ask.machine(framing, call.secrets().needles());
         return stream(router, &ask, head, (source, machine), silence, call).await;
     }
     let mut source = source;
@@ -111,22 +110,14 @@ async fn refused(
         && gathered.push(piece).is_ok()
     {}
     // Before it is shortened, which might leave the half of one.
-    let body = respond::scrubbed(gathered.finish().bytes, &call.secrets);
-    let (status, body) = (head.status, respond::scrubbed(body, &ask.target.configured));
+    let (status, body) = (head.status, respond::scrubbed(gathered.finish().bytes, &call.secrets()));
     let translation = ask.translation.as_ref();
     let meaning = translation.map(|translation| translation.fault(status.as_u16(), &head.headers, &body));
-    let mut headers = Box::new(upstream::passing(head.headers, &call.secrets));
+    let mut headers = Box::new(upstream::passing(head.headers, |value| call.is_told(value)));
     if let Some(seconds) = translation.and_then(|translation| translation.retry_after(&body)) {
         headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
     }
     Ok(Fault::Status { status, body, headers, meaning })
-}
-
-/// What errors of a stream must not tell: all that is configured; of a call with a credential of its own, what opens its
-/// provider.
-fn needles(call: &Call) -> Option<Needles> {
-    let configured = call.target.as_ref().filter(|target| target.secrets == call.secrets);
-    configured.map_or(&call.secrets, |target| &target.configured).needles()
 }
 
 async fn stream(
@@ -137,7 +128,6 @@ async fn stream(
     silence: Silence,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secrets = call.secrets.clone();
     let memory = router.memory.enter(0).ok_or(Ours::Memory)?;
     let cut = router.phases.awaited(Phase::Cutting);
     let meter = Meter::of(call, ask.target.charging.output_lease);
@@ -147,7 +137,7 @@ async fn stream(
     let relay = Relay::new(source, (machine, meter), silence, cut, memory).begin(call).await?;
     // An error as the first event is no output: the head already says that the tokens are back.
     let failed = relay.began_with_error();
-    let mut response = respond(head, Content::Stream(Box::new(relay)), &secrets);
+    let mut response = respond(head, Content::Stream(Box::new(relay)), call);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if ask.translation.is_some() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(ask.content_type()));
@@ -162,7 +152,6 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     if let Some(translation) = &ask.translation {
         return translated(translation, ask, head, Held { bytes, memory }, call).await;
     }
-    let secrets = call.secrets.clone();
     let mut read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     if read.error {
         // An error that came as a success passes, but is no output.
@@ -170,12 +159,12 @@ async fn whole(ask: &Ask<'_>, head: Head, held: Held, call: &mut Call) -> Result
     }
     // What is no answer is an error in one shape or another, and may tell a secret.
     if read.error || !read.answer {
-        bytes = respond::scrubbed(bytes, &secrets);
+        bytes = respond::scrubbed(bytes, &call.secrets());
         read = ask.whole(&bytes).map_err(Fault::Unreadable)?;
     }
     let edit = read.model.map(|at| splice::Edit::bytes(at, ask.target.id_json.clone()));
     let rope: Rope = splice::splice(&bytes, edit);
-    let mut response = respond(head, Content::Whole(rope, Some(memory)), &secrets);
+    let mut response = respond(head, Content::Whole(rope, Some(memory)), call);
     state_limit(&mut response, call, read.error).await;
     call.answering();
     meter::count_whole(read.usage, &bytes, call);
@@ -191,14 +180,13 @@ async fn translated(
     Held { bytes, mut memory }: Held,
     call: &mut Call,
 ) -> Result<Response<Content>, Error> {
-    let secrets = call.secrets.clone();
     if ask.is_stream() {
-        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &secrets)).into());
+        return Err(no_stream(translation, &head.headers, respond::scrubbed(bytes, &call.secrets())).into());
     }
     let estimate = call.estimate.unwrap_or_default();
     let read = |bytes: &[u8]| translation.answer(bytes, ask.body(), &ask.target.id, estimate);
     // What is no answer is read again without the secrets in it, since what it says is shortened.
-    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes.clone(), &secrets)));
+    let answer = read(&bytes).or_else(|_| read(&respond::scrubbed(bytes.clone(), &call.secrets())));
     let (body, usage) = answer.map_err(|unreadable| Fault::Unreadable(unreadable.0))?;
     meter::count_whole(usage, &bytes, call);
     drop(bytes);
@@ -206,7 +194,7 @@ async fn translated(
         return Err(Ours::Memory.into());
     }
     let content = Content::Whole(Rope::from_iter([body]), Some(memory));
-    let mut response = respond(head, content, &secrets);
+    let mut response = respond(head, content, call);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name_dropped(&mut response, ask);
     state_limit(&mut response, call, false).await;
@@ -231,10 +219,10 @@ fn name_dropped(response: &mut Response<Content>, ask: &Ask<'_>) {
     }
 }
 
-fn respond(head: Head, content: Content, secrets: &Secrets) -> Response<Content> {
+fn respond(head: Head, content: Content, call: &Call) -> Response<Content> {
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    *response.headers_mut() = upstream::passing(head.headers, secrets);
+    *response.headers_mut() = upstream::passing(head.headers, |value| call.is_told(value));
     response
 }
 

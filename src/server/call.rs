@@ -36,8 +36,9 @@ pub(super) struct Call {
     pub(super) target: Option<Arc<Target>>,
     /// The caller's own key for the provider, where that is taken.
     pub(super) key: Option<Secret>,
-    /// What its provider's texts might tell: the secrets of the target, and that key.
-    pub(super) secrets: Secrets,
+    /// What opens its provider for this call alone or for a while: that key, or a credential that expires. What is
+    /// configured is not among them.
+    own: Secrets,
     /// The status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,
     pub(super) error: Option<&'static str>,
@@ -68,7 +69,7 @@ impl Call {
             principal: Principal::default(),
             target: None,
             key: None,
-            secrets: Secrets::default(),
+            own: Secrets::default(),
             status: None,
             error: None,
             estimate: None,
@@ -85,15 +86,23 @@ impl Call {
     /// The model it goes to is known, and the caller's own key to its provider, where that is taken.
     pub(super) fn goes_to(&mut self, target: &Arc<Target>, key: Option<Secret>) {
         self.target = Some(Arc::clone(target));
-        self.secrets = key.as_ref().map_or_else(|| target.secrets.clone(), |key| target.secrets.and(key));
+        self.own = Secrets::new(&key);
         self.key = key;
     }
 
-    /// Its provider's texts tell none of these either.
-    pub(super) fn hide<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
-        for secret in secrets {
-            self.secrets = self.secrets.and(secret);
-        }
+    /// Its provider is opened by these, which nobody is told either.
+    pub(super) fn opened_by(&mut self, secrets: Secrets) {
+        self.own = secrets;
+    }
+
+    /// What none of its errors may tell: the secrets of every provider, and its own.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.target.as_ref().map_or_else(|| self.own.clone(), |target| target.configured.and(&self.own))
+    }
+
+    /// Whether a header of its provider tells what opens it.
+    pub(super) fn is_told(&self, value: &[u8]) -> bool {
+        self.own.are_in(value) || self.target.as_ref().is_some_and(|target| target.secrets.are_in(value))
     }
 
     /// The call takes its place in flight.

@@ -5,17 +5,56 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use actors::provider::credential::{AwsKeys, Opened};
+use actors::provider::credential::{AwsKeys, Credential, Opened, Unavailable};
+use arc_swap::ArcSwapOption;
 
 use super::{
     call::Call,
     router::{Provider, Upstream},
 };
 use crate::{
-    config::secret::Secret,
+    config::secret::{Secret, Secrets},
     error::Provider as Fault,
     upstream::{self, sigv4},
 };
+
+/// The way to a provider's credential, and what its texts must not tell of that: made anew where the credential is
+/// another than the call before had.
+#[derive(Debug)]
+pub struct Opener {
+    credential: Credential,
+    last: ArcSwapOption<(Arc<Opened>, Secrets)>,
+}
+
+impl Opener {
+    /// By the actor that keeps the credential.
+    pub fn new(credential: Credential) -> Self {
+        Self { credential, last: ArcSwapOption::empty() }
+    }
+
+    async fn current(&self) -> Result<Arc<(Arc<Opened>, Secrets)>, Unavailable> {
+        let opened = self.credential.current().await?;
+        if let Some(last) = &*self.last.load()
+            && Arc::ptr_eq(&last.0, &opened)
+        {
+            return Ok(Arc::clone(last));
+        }
+        let secrets = secrets(&opened);
+        let current = Arc::new((opened, secrets));
+        self.last.store(Some(Arc::clone(&current)));
+        Ok(current)
+    }
+}
+
+fn secrets(opened: &Opened) -> Secrets {
+    match opened {
+        Opened::Bearer(token) => Secrets::new([token]),
+        Opened::Aws(AwsKeys { access_key_id, secret_access_key, session_token }) => {
+            let id = Secret::new(access_key_id.clone());
+            Secrets::new([&id, secret_access_key].into_iter().chain(session_token))
+        }
+    }
+}
 
 impl Provider {
     /// What opens it now, where that is not its key; its texts do not tell the caller. A key of the caller's comes before.
@@ -27,18 +66,13 @@ impl Provider {
         if call.key.is_some() {
             return Ok(None);
         }
-        let opened = credential.current().await.map_err(|error| {
+        let current = credential.current().await.map_err(|error| {
             tracing::warn!(provider = name, %error, "the credentials of the provider are not available");
             Fault::Locked(name.to_owned())
         })?;
-        match &*opened {
-            Opened::Bearer(token) => call.hide([token]),
-            Opened::Aws(AwsKeys { access_key_id, secret_access_key, session_token }) => {
-                call.hide([&Secret::new(access_key_id.clone()), secret_access_key]);
-                call.hide(session_token);
-            }
-        }
-        Ok(Some(opened))
+        let (opened, secrets) = &*current;
+        call.opened_by(secrets.clone());
+        Ok(Some(Arc::clone(opened)))
     }
 }
 

@@ -295,7 +295,7 @@ fn unsent(error: &SendError, provider: &str) -> Error {
 /// The end of a call that failed: what it took goes back, and the answer says how the caller stands then.
 async fn refuse(router: &Router, error: &Error, call: &mut Call) -> Response<Content> {
     call.error = Some(error.kind());
-    let mut response = respond::error(error, call.spoken.errors(), &call.secrets);
+    let mut response = respond::error(error, call.spoken.errors(), &call.secrets());
     respond::challenge(error, response.headers_mut(), &router.challenge);
     if let Some(reservation) = call.reservation.take() {
         let tightest = match is_the_callers(error) {

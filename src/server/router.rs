@@ -3,18 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{
-    gate::Gate,
-    identity::Identity,
-    observe::Registry,
-    provider::{self, credential::Credential},
-    quota::Quota,
-};
+use actors::{gate::Gate, identity::Identity, observe::Registry, provider, quota::Quota};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 
-use super::{counting::Counting, edge::Edge, phase::Phases, request_id::Ids};
+use super::{counting::Counting, credential::Opener, edge::Edge, phase::Phases, request_id::Ids};
 use crate::{
     config::{self, secret::Secret},
     error::Caller,
@@ -94,7 +88,7 @@ pub enum Upstream {
         /// Its own key.
         key: Option<Secret>,
         /// What opens it in place of a key, where that expires or signs.
-        credential: Option<Credential>,
+        credential: Option<Opener>,
         /// Whether a caller's own key is taken in its place.
         forward_token: bool,
         /// Whether streams are asked for their usage.

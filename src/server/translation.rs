@@ -229,6 +229,7 @@ fn wanted(target: &Target) -> translate::Target<'_> {
         max_tokens: target.max_tokens,
         stream_usage: target.stream_usage,
         max_completion_tokens: target.max_completion_tokens,
+        reasoning_details: target.reasoning_details,
     }
 }
 

@@ -28,8 +28,13 @@ fn main() {
 
 const SENTENCE: &str = "The quick brown fox jumps over the lazy dog, and says \"never\\nmind\" to it.\n";
 const ASKED: Asked<'_> = Asked { model: "p/m", unique: "0123456789abcdef01234567", now: 1, body: b"{}" };
-const TARGET: Target<'_> =
-    Target { model: "m", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
+const TARGET: Target<'_> = Target {
+    model: "m",
+    max_tokens: 4096,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 /// Events of a stream.
 const EVENTS: usize = 100;
 

@@ -260,6 +260,31 @@ async fn the_callers_key_is_in_nothing_that_the_provider_or_the_log_says() {
 }
 
 #[tokio::test]
+async fn an_error_tells_a_caller_with_a_key_of_its_own_no_key_of_another_provider() {
+    const OTHER: &str = "sk-of-another-provider";
+    fn told() -> String {
+        json!({"error": {"message": format!("{OTHER} {CALLERS_KEY}: no such keys")}}).to_string()
+    }
+    let replies: [(bool, fn() -> Reply); 3] = [
+        (false, || Reply::status(500).body(format!("{OTHER} {CALLERS_KEY}: no such keys"))),
+        (false, || Reply::json(told())),
+        (true, || Reply::events([Step::send(format!("data: {}\n\n", told()))])),
+    ];
+    let other = format!(
+        "[llm.providers.other]\ntype = \"openai\"\napi_key = \"{OTHER}\"\n[llm.providers.other.models.m]\n"
+    );
+    for (stream, reply) in replies {
+        let (_upstream, nexus) = forwarding(false, &other, reply).await;
+        for path in [CHAT, "/llm/anthropic/v1/messages"] {
+            let request = if stream { Request::stream("openai/gpt-4o", "Hello") } else { hello() };
+            let request = request.target(path).client("alice").header("x-provider-api-key", CALLERS_KEY);
+            let answer = request.send(&nexus).await;
+            assert!(answer.text().contains("… …: no such keys"), "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_in_the_query_ends_here_and_the_rest_passes_as_it_is() {
     let (upstream, nexus) = start(&[], &[]).await;
     for (query, passed) in [

@@ -30,7 +30,7 @@ pub(super) fn kind(view: View<'_>, check: &mut Check<'_>) -> Option<ProviderKind
         "google" => google(view, check),
         "openai" => {
             let remote = remote(view, "https://api.openai.com/v1", check);
-            let openais = is_openais(&remote.base_url);
+            let openais = remote.is_openais();
             ProviderKind::OpenAi {
                 remote,
                 responses: view.get("responses").unwrap_or(openais),
@@ -57,12 +57,6 @@ fn secret(view: View<'_>, name: &str) -> Option<Secret> {
 
 fn ca_pem(view: View<'_>, check: &mut Check<'_>) -> Option<Arc<[u8]>> {
     view.entry("ca_file").and_then(|entry| check.bytes(entry)).map(Into::into)
-}
-
-/// Whether it is OpenAI itself, in any of its regions (`eu.api.openai.com`).
-fn is_openais(base_url: &Uri) -> bool {
-    let host = base_url.host().unwrap_or_default().to_ascii_lowercase();
-    host.strip_suffix("api.openai.com").is_some_and(|region| region.is_empty() || region.ends_with('.'))
 }
 
 fn google(view: View<'_>, check: &mut Check<'_>) -> ProviderKind {

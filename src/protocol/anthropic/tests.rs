@@ -105,6 +105,7 @@ fn a_recorded_request_comes_back_from_the_neutral_form() {
             max_tokens: 1,
             stream_usage: true,
             max_completion_tokens: true,
+            reasoning_details: true,
         };
         let mut losses = Losses::default();
         let written = egress::request::write(&read, &target, &mut losses).unwrap();

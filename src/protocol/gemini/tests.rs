@@ -44,8 +44,13 @@ pub(super) const ASKED: Asked<'_> =
     Asked { model: "google/m", unique: "0123456789abcdef01234567", now: 0, body: b"" };
 
 /// A model that takes everything.
-pub(super) const TARGET: Target<'_> =
-    Target { model: "gemini-3-flash", max_tokens: 1, stream_usage: true, max_completion_tokens: true };
+pub(super) const TARGET: Target<'_> = Target {
+    model: "gemini-3-flash",
+    max_tokens: 1,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 
 struct Recorded {
     name: &'static str,

@@ -33,7 +33,13 @@ fn read(body: &str) -> Request<'_> {
 }
 
 fn written(request: &Request<'_>) -> Vec<u8> {
-    let target = Target { model: "up", max_tokens: 4096, stream_usage: false, max_completion_tokens: true };
+    let target = Target {
+        model: "up",
+        max_tokens: 4096,
+        stream_usage: false,
+        max_completion_tokens: true,
+        reasoning_details: true,
+    };
     egress::request::write(request, &target, &mut Losses::default()).unwrap()
 }
 

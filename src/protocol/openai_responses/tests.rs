@@ -177,7 +177,13 @@ fn a_turn_of_codex_is_a_chat_request_and_comes_back_from_it() {
     let unsaid: Vec<_> = read.unsaid.iter().map(|unsaid| (unsaid.name.as_ref(), unsaid.hint)).collect();
     let expected = [("tools.description", true), ("tools.web_search", false), ("client_metadata", true)];
     assert_eq!(unsaid, expected);
-    let target = Target { model: "m", max_tokens: 1, stream_usage: true, max_completion_tokens: true };
+    let target = Target {
+        model: "m",
+        max_tokens: 1,
+        stream_usage: true,
+        max_completion_tokens: true,
+        reasoning_details: true,
+    };
     let mut losses = Losses::default();
     let written = openai_chat::egress::request::write(&read, &target, &mut losses).unwrap();
     let chat = openai_chat::ingress::request::read(&written).unwrap();

@@ -17,8 +17,13 @@ use crate::{
 
 pub(super) const UNIQUE: &str = "0123456789abcdef01234567";
 pub(super) const ASKED: Asked<'_> = Asked { model: "p/m", unique: UNIQUE, now: 17, body: b"{}" };
-pub(super) const TARGET: Target<'_> =
-    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
+pub(super) const TARGET: Target<'_> = Target {
+    model: "up",
+    max_tokens: 4096,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 pub(super) const CLIENTS: [Client; 5] = [
     Client::Chat,
     Client::Responses,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub const TARGET: Target<'_> =
-    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
+    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true, reasoning_details: true };
 
 /// What is answered: some of everything.
 const ANSWER: &str = r#"{"id":"i","model":"m","choices":[{"index":0,"finish_reason":"tool_calls","MESSAGE":{"role":"assistant",

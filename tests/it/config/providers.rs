@@ -118,6 +118,14 @@ fn responses_are_spoken_by_openai_and_azure_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn openai_itself_and_azure_have_no_place_for_details_of_reasoning() {
+    let details = |kind: &str, keys: &str| provider(kind, keys).kind.reasoning_details();
+    assert!(details("openai", "base_url = \"https://openrouter.ai/api/v1\"\n"));
+    assert!(!details("openai", "") && !details("azure", "base_url = \"http://127.0.0.1:8001/v1\"\n"));
+    assert!(!details("openai", "base_url = \"https://eu.api.openai.com/v1\"\n"));
+}
+
+#[test]
 fn the_length_of_an_answer_goes_by_the_name_that_the_server_knows() {
     let newer = |kind: &str, keys: &str| provider(kind, keys).kind.max_completion_tokens();
     let own = "base_url = \"http://127.0.0.1:8001/v1\"\n";

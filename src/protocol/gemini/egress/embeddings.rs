@@ -307,6 +307,7 @@ mod tests {
         max_tokens: 1,
         stream_usage: true,
         max_completion_tokens: true,
+        reasoning_details: true,
     };
 
     fn written(body: &str) -> Result<(Value, Encoding), Refused> {

@@ -1,7 +1,7 @@
 //! Writes a request for a provider.
 //!
-//! Only what chat completions know is written. Reasoning of earlier turns goes back to those who gave `reasoning_details`
-//! with it, in that list; all other has no place, and is left out.
+//! Only what chat completions know is written. Reasoning of earlier turns that came with `reasoning_details` goes back in
+//! that list, but not to OpenAI, which refuses it; all other has no place, and is left out.
 
 use std::borrow::Cow;
 
@@ -131,7 +131,7 @@ pub fn write(
     let any = !tools.is_empty();
     let body = Body {
         model: target.model,
-        messages: message::messages(&request.messages, losses)?,
+        messages: message::messages(&request.messages, target.reasoning_details, losses)?,
         tools,
         // Without tools there is nothing to choose, and OpenAI refuses a choice.
         tool_choice: request
@@ -206,9 +206,9 @@ fn sampling<'a>(sampling: &'a Sampling<'_>, target: &Target<'_>, losses: &mut Lo
         frequency_penalty: sampling.frequency_penalty.as_ref(),
         presence_penalty: sampling.presence_penalty.as_ref(),
         n: sampling.choices.filter(|&choices| choices != 1),
-        // OpenAI refuses the one without the other.
+        // OpenAI refuses the one without the other; none is what there is anyway.
         logprobs: sampling.logprobs.or_else(|| likeliest.then_some(true)),
-        top_logprobs: sampling.top_logprobs,
+        top_logprobs: sampling.top_logprobs.filter(|_| likeliest || sampling.logprobs == Some(true)),
         logit_bias: sampling.logit_bias.as_ref(),
         verbosity: sampling.verbosity.as_deref(),
     }

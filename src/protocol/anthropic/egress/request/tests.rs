@@ -16,8 +16,13 @@ use crate::{
     protocol::anthropic::{ingress, tests::golden},
 };
 
-const TARGET: Target<'_> =
-    Target { model: "claude-sonnet-4-5", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
+const TARGET: Target<'_> = Target {
+    model: "claude-sonnet-4-5",
+    max_tokens: 4096,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 
 fn message(role: Role, content: Vec<Content<'_>>) -> Message<'_> {
     Message { role, content, at: 0 }

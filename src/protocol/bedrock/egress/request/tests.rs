@@ -65,11 +65,10 @@ fn document(mime: &'static str, name: Option<&'static str>) -> Document<'static>
 }
 
 fn written(request: &Request<'_>, model: &str, losses: &mut Losses) -> Result<Vec<u8>, Unsupported> {
-    write(
-        request,
-        &Target { model, max_tokens: 4096, stream_usage: true, max_completion_tokens: true },
-        losses,
-    )
+    let (max_tokens, stream_usage) = (4096, true);
+    let (max_completion_tokens, reasoning_details) = (true, true);
+    let target = Target { model, max_tokens, stream_usage, max_completion_tokens, reasoning_details };
+    write(request, &target, losses)
 }
 
 #[track_caller]

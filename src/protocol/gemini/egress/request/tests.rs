@@ -11,8 +11,13 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'_> =
-    Target { model: "gemini-2.5-flash", max_tokens: 1, stream_usage: true, max_completion_tokens: true };
+const TARGET: Target<'_> = Target {
+    model: "gemini-2.5-flash",
+    max_tokens: 1,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 
 fn message(role: Role, content: Vec<Said<'static>>) -> Message<'static> {
     Message { role, content, at: 3 }

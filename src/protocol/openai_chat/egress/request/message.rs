@@ -65,9 +65,10 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// All turns.
+/// All turns; `details`: whether there is a place for those of reasoning.
 pub(super) fn messages<'a>(
     turns: &'a [Turn<'_>],
+    details: bool,
     losses: &mut Losses,
 ) -> Result<Vec<Message<'a>>, Unsupported> {
     let mut out = Vec::with_capacity(turns.len());
@@ -78,7 +79,7 @@ pub(super) fn messages<'a>(
                 out.push(Message::System { content: parts(&turn.content, Vec::new(), losses, refuse)? });
             }
             Role::User => user(turn, &mut out, losses, refuse)?,
-            Role::Assistant => out.push(assistant(&turn.content, losses, refuse)?),
+            Role::Assistant => out.push(assistant(&turn.content, details, losses, refuse)?),
         }
     }
     Ok(out)
@@ -166,6 +167,7 @@ fn parts<'a>(
 
 fn assistant<'a>(
     contents: &'a [Content<'_>],
+    details: bool,
     losses: &mut Losses,
     refuse: impl Fn(usize, Cow<'static, str>) -> Unsupported,
 ) -> Result<Message<'a>, Unsupported> {
@@ -181,10 +183,9 @@ fn assistant<'a>(
             Content::Call(call) => tool_calls.push(ToolCall::of(call, id(&call.id), false)),
             Content::Reasoning(reasoning) => {
                 let before = reasoning_details.len();
-                reasoning
-                    .signature
-                    .iter()
-                    .for_each(|signature| details::read(signature, &mut reasoning_details));
+                if let Some(signature) = reasoning.signature.as_ref().filter(|_| details) {
+                    details::read(signature, &mut reasoning_details);
+                }
                 losses.lose_if(reasoning_details.len() == before, Parameter::Thought);
             }
             other => {

@@ -12,8 +12,13 @@ use crate::chat::{
     signature::{Maker, Signature},
 };
 
-const TARGET: Target<'static> =
-    Target { model: "up", max_tokens: 4096, stream_usage: true, max_completion_tokens: true };
+const TARGET: Target<'static> = Target {
+    model: "up",
+    max_tokens: 4096,
+    stream_usage: true,
+    max_completion_tokens: true,
+    reasoning_details: true,
+};
 
 fn turn(role: Role, content: Vec<Content<'static>>) -> Turn<'static> {
     Turn { role, content, at: 2 }
@@ -242,7 +247,14 @@ fn reasoning_details_go_back_to_those_who_gave_them() {
         reasoning(Maker::Details, "[4]"),
     ];
     let expected = r#"[{"role":"assistant","content":"x","reasoning_details":[{"a": 1.0},{"b":2},4]}]"#;
-    assert_eq!(messages(vec![turn(Role::Assistant, said)]), expected);
+    let request = Request { messages: vec![turn(Role::Assistant, said)], ..Request::default() };
+    let (body, losses) = written(&request);
+    assert!(body.contains(expected), "{body}");
+    assert_eq!(losses, [Parameter::Thought], "what Claude signed has no place");
+    let (openais, mut losses) = (Target { reasoning_details: false, ..TARGET }, Losses::default());
+    let body = String::from_utf8(write(&request, &openais, &mut losses).unwrap()).unwrap();
+    assert!(body.contains(r#""messages":[{"role":"assistant","content":"x"}]"#), "{body}");
+    assert_eq!(losses.iter().collect::<Vec<_>>(), [Parameter::Thought]);
 }
 
 #[test]
@@ -252,4 +264,7 @@ fn the_likeliest_tokens_take_log_probabilities_and_verbosity_passes() {
     let (body, losses) = written(&Request { sampling, ..Request::default() });
     assert!(body.ends_with(r#""logprobs":true,"top_logprobs":2,"verbosity":"low"}"#), "{body}");
     assert!(losses.is_empty());
+    let sampling = Sampling { top_logprobs: Some(0), ..Sampling::default() };
+    let (body, losses) = written(&Request { sampling, ..Request::default() });
+    assert!(!body.contains("logprobs") && losses.is_empty(), "{body}");
 }
