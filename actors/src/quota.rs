@@ -247,15 +247,18 @@ impl Quota {
         by_home.into_values().for_each(|(home, accounts)| home.cast(Message::Restore(accounts)));
     }
 
-    /// What has changed since a store was last told: of each actor up to `most` accounts.
+    /// What has changed since a store was last told: of each actor up to `most` accounts. Says whether there is more.
     ///
     /// # Errors
     /// An actor does not answer; what others have told stands in the list.
-    async fn changes(&self, most: usize, changes: &mut Vec<Change>) -> Result<(), Unreachable> {
+    async fn changes(&self, most: usize, changes: &mut Vec<Change>) -> Result<bool, Unreachable> {
+        let mut more = false;
         for shard in self.shards.iter() {
-            changes.extend(shard.call(ANSWER_WITHIN, |reply| Message::Changes(most, reply)).await?);
+            let (told, rest) = shard.call(ANSWER_WITHIN, |reply| Message::Changes(most, reply)).await?;
+            changes.extend(told);
+            more |= rest;
         }
-        Ok(())
+        Ok(more)
     }
 
     /// What the limits have decided and settled so far.

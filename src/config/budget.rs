@@ -2,7 +2,7 @@
 //! more. Pure.
 //!
 //! A bucket's scope is its owner's, a provider or a model, and is a number made of the owner's name: the same after a
-//! reload and in the next process, whatever else the file lists.
+//! reload and in the next process. Only where two names have one number (one pair in 2^32) does it depend on the file.
 
 use std::{
     collections::{BTreeSet, HashSet},

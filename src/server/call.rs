@@ -135,8 +135,15 @@ impl Call {
             return;
         }
         let produced = self.reservation.as_ref().map_or(0, Reservation::produced);
-        let so_far = |usage: Usage| Usage { output: usage.output.filter(|o| *o >= produced), ..usage };
-        self.settle(usage.map(so_far));
+        self.settle(usage.map(|usage| so_far(usage, produced)));
+    }
+
+    /// What a reservation that is about to be away is to be settled by, if the client goes meanwhile.
+    pub(super) fn reported(&self, usage: Option<Usage>, reservation: &mut Reservation) {
+        if let (Some(target), Some(input), Some(usage)) = (&self.target, self.estimate, usage) {
+            let counted = Counted { input, output: reservation.produced() };
+            reservation.reported(charge::actual(target, &so_far(usage, counted.output), counted));
+        }
     }
 
     /// No output reached the client: its tokens go back. One-way, for streams whose head is out.
@@ -179,6 +186,11 @@ impl Call {
             "call"
         );
     }
+}
+
+/// A report in the middle of an answer: what it says of the output is of no use once more was counted.
+fn so_far(usage: Usage, produced: u64) -> Usage {
+    Usage { output: usage.output.filter(|output| *output >= produced), ..usage }
 }
 
 impl Drop for Call {

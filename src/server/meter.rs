@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use super::call::Call;
 use crate::{
     chat::usage::Usage,
-    protocol::{machine::Machine, said, sse::TooLarge},
+    protocol::{self, machine::Machine, said, sse::TooLarge},
     tokens::running::Running,
 };
 
@@ -93,7 +93,7 @@ impl Meter {
             if event {
                 self.count(machine, call);
             } else {
-                self.charge_if_due(cx, call);
+                self.charge_if_due(cx, machine, call);
             }
             if self.drawing.is_none() {
                 return Poll::Ready(Ok(if event { Next::Passes } else { Next::IsAwaited }));
@@ -115,6 +115,7 @@ impl Meter {
         let Some(mut reservation) = call.reservation.take_if(|taken| taken.produce(tokens) > 0) else {
             return;
         };
+        call.reported(machine.seen().usage, &mut reservation);
         let block = self.block;
         self.block = block.saturating_mul(2).min(self.lease);
         self.due = None;
@@ -125,7 +126,7 @@ impl Meter {
     }
 
     /// Charges what has flowed, if it has waited for its block long enough.
-    fn charge_if_due(&mut self, cx: &mut Context<'_>, call: &mut Call) {
+    fn charge_if_due(&mut self, cx: &mut Context<'_>, machine: &Machine, call: &mut Call) {
         let waits = call.reservation.as_ref().is_some_and(|reservation| reservation.uncharged() > 0);
         if !waits {
             self.due = None;
@@ -137,6 +138,7 @@ impl Meter {
         }
         self.due = None;
         let Some(mut reservation) = call.reservation.take() else { return };
+        call.reported(machine.seen().usage, &mut reservation);
         self.drawing = Some(Box::pin(async move {
             reservation.charge().await;
             (reservation, Drawn::Granted)
@@ -147,7 +149,12 @@ impl Meter {
 /// Counts the text of a whole answer, where output is limited and nothing is reported of it.
 pub(super) fn count_whole(usage: Option<Usage>, body: &[u8], call: &mut Call) {
     let reported = usage.and_then(|usage| usage.output).is_some_and(|tokens| tokens > 0);
-    if !reported && let Some(reservation) = call.reservation.as_mut().filter(|taken| taken.flows()) {
+    // Vectors are no text.
+    let says = call.operation.is_some_and(|operation| operation != protocol::Call::Embeddings);
+    if !reported
+        && says
+        && let Some(reservation) = call.reservation.as_mut().filter(|taken| taken.flows())
+    {
         let (mut running, mut tokens) = (Running::default(), 0);
         said::each(body, &mut |text| tokens += running.add(text));
         reservation.produce(tokens);

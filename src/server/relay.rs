@@ -134,7 +134,13 @@ impl Relay {
 
     fn poll_events(&mut self, cx: &mut Context<'_>, call: &mut Call) -> Poll<Bytes> {
         if let Some(meter) = &mut self.meter {
-            match ready!(meter.poll_next(cx, &mut self.machine, call)) {
+            let next = match meter.poll_next(cx, &mut self.machine, call) {
+                Poll::Ready(next) => next,
+                // Its last words are said all the same.
+                Poll::Pending if self.cut.is_now(cx) => return Poll::Ready(self.fail(CUT, call)),
+                Poll::Pending => return Poll::Pending,
+            };
+            match next {
                 Ok(Next::Passes) => {
                     let events = self.machine.pass();
                     return Poll::Ready(self.passed(Ok(events), call));

@@ -1,7 +1,7 @@
 //! Which accounts of a shard have changed since a store was last told. Costs a flag for each change and an entry for each
 //! account and round. Nothing here stores.
 
-use std::hash::RandomState;
+use std::{collections::VecDeque, hash::RandomState};
 
 use indexmap::IndexMap;
 
@@ -24,9 +24,9 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Each of them once, flagged as such. Some may have gone since.
-    changed: Vec<AccountId>,
+    changed: VecDeque<AccountId>,
     /// Stored ones that were found empty.
-    gone: Vec<AccountId>,
+    gone: VecDeque<AccountId>,
 }
 
 impl Changes {
@@ -34,27 +34,29 @@ impl Changes {
     pub(super) fn note(&mut self, id: &AccountId, kept: &mut Kept) {
         if !kept.changed {
             kept.changed = true;
-            self.changed.push(id.clone());
+            self.changed.push_back(id.clone());
         }
     }
 
     /// A stored account was found empty, and is forgotten.
     pub(super) fn forget(&mut self, id: AccountId) {
-        self.gone.push(id);
+        self.gone.push_back(id);
     }
 
-    /// Takes up to `most`: those that are gone before those that changed, since one may have come back.
+    /// Looks at up to `most`, the oldest first: at those that are gone before those that changed, since one may have come
+    /// back. Says whether there are more.
     pub(super) fn take(
         &mut self,
         all: &mut IndexMap<AccountId, Account, RandomState>,
         now: Tick,
         most: usize,
-    ) -> Vec<Change> {
-        let gone = self.gone.drain(self.gone.len().saturating_sub(most)..);
+    ) -> (Vec<Change>, bool) {
+        let looked_at = self.gone.len().min(most);
+        let gone = self.gone.drain(..looked_at);
         let gone = gone.filter(|id| !all.contains_key(id)).map(|id| Change { id, account: None });
         let mut changes: Vec<_> = gone.collect();
-        let rest = most.saturating_sub(changes.len());
-        for id in self.changed.drain(self.changed.len().saturating_sub(rest)..) {
+        let rest = self.changed.len().min(most - looked_at);
+        for id in self.changed.drain(..rest) {
             // One that has left for another shard is told of there.
             let Some(account) = all.get_mut(&id) else { continue };
             let moved = account.moved(&id, now).kept();
@@ -63,7 +65,7 @@ impl Changes {
                 changes.push(Change { id, account: moved });
             }
         }
-        changes
+        (changes, !self.changed.is_empty() || !self.gone.is_empty())
     }
 
     /// Of these nobody was told after all.
@@ -78,7 +80,7 @@ impl Changes {
                     account.kept.stored = true;
                     self.note(&id, &mut account.kept);
                 }
-                None => self.gone.push(id),
+                None => self.gone.push_back(id),
             }
         }
     }

@@ -137,9 +137,10 @@ impl Clients {
         Self { all: IndexMap::default(), clients: 0, tracked, counts, sweep, changes }
     }
 
-    /// Up to `most` accounts that have changed since they were last asked for, with what of them is worth storing.
-    pub(super) fn changes(&mut self, now: Tick, most: usize) -> Vec<Change> {
-        let Some(changes) = &mut self.changes else { return Vec::new() };
+    /// Of up to `most` accounts that have changed since they were last asked for what is worth storing; and whether there are
+    /// more.
+    pub(super) fn changes(&mut self, now: Tick, most: usize) -> (Vec<Change>, bool) {
+        let Some(changes) = &mut self.changes else { return (Vec::new(), false) };
         changes.take(&mut self.all, now, most)
     }
 

@@ -41,6 +41,10 @@ pub struct Reservation {
     /// So many came last.
     piece: u64,
     leased: Output,
+    /// So many tokens more may go before it is tried again to draw, since an actor did not answer.
+    unasked: u64,
+    /// What is known of the provider's report so far.
+    reported: Actual,
     sent: bool,
 }
 
@@ -88,8 +92,9 @@ pub(super) struct Booking {
 
 impl Reservation {
     pub(super) fn new(parts: SmallVec<[Part; 1]>, ask: Ask, price: Price) -> Self {
-        let (input, leased) = (ask.input, Output::default());
-        Self { parts, ask, input, price, produced: 0, charged: 0, piece: 0, leased, sent: false }
+        let (input, leased, reported) = (ask.input, Output::default(), Actual::default());
+        let (produced, charged, piece, unasked) = (0, 0, 0, 0);
+        Self { parts, ask, input, price, produced, charged, piece, leased, unasked, reported, sent: false }
     }
 
     /// How the limit with the smallest share left stood right after the admission; `None` if none has a window.
@@ -131,7 +136,12 @@ impl Reservation {
         if !self.flows() {
             return 0;
         }
-        (self.produced - self.charged).saturating_sub(self.leased.tokens)
+        (self.produced - self.charged).saturating_sub(self.leased.tokens.saturating_add(self.unasked))
+    }
+
+    /// What the provider has reported so far, and what of it is to be charged if nothing more comes.
+    pub fn reported(&mut self, actual: Actual) {
+        self.reported = actual;
     }
 
     /// Charges what was produced and leases `block` more tokens, in every account or in none: one message each. Dropping
@@ -151,14 +161,17 @@ impl Reservation {
                     self.produced -= std::mem::take(&mut self.piece);
                     return Drawn::Over(over);
                 }
-                Some(Err(_)) => return Drawn::Granted,
+                Some(Err(_)) => {
+                    self.unasked = (self.produced - self.charged).saturating_add(block);
+                    return Drawn::Granted;
+                }
                 None => {}
             }
         }
         for (index, step) in drawn {
             self.parts[index].absorb(step);
         }
-        (self.charged, self.leased, self.piece) = (self.produced, taken, 0);
+        (self.charged, self.leased, self.piece, self.unasked) = (self.produced, taken, 0, 0);
         Drawn::Granted
     }
 
@@ -267,7 +280,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if self.parts.is_empty() {
         } else if self.sent {
-            let (target, settled) = self.target(&Actual::default());
+            let (target, settled) = self.target(&self.reported);
             self.end(Ending::Settled, &target, settled);
         } else {
             self.give_back(&Target::default());

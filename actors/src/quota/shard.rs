@@ -46,8 +46,8 @@ pub enum Message {
     Look(Look),
     /// Accounts out of a store: there before any call.
     Restore(Vec<Moved>),
-    /// What has changed? So many accounts at most.
-    Changes(usize, Reply<Vec<Change>>),
+    /// What has changed? So many accounts at most; and are there more?
+    Changes(usize, Reply<(Vec<Change>, bool)>),
     /// Hand over the next accounts to other shards, and from now on whatever is about accounts that are not here.
     HandOver(HandOver),
     /// An account that another shard has handed over.
@@ -252,9 +252,9 @@ impl Shard {
         let _ = reply.send(refused.map(|refused| Refusal::new(refused, &rules)));
     }
 
-    fn changes(&mut self, most: usize, reply: Reply<Vec<Change>>) {
+    fn changes(&mut self, most: usize, reply: Reply<(Vec<Change>, bool)>) {
         if !reply.is_closed()
-            && let Err(changes) = reply.send(self.clients.changes(self.clock.now(), most))
+            && let Err((changes, _)) = reply.send(self.clients.changes(self.clock.now(), most))
         {
             // Nobody stores them: they are told again.
             self.clients.untold(changes);

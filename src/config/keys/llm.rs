@@ -59,7 +59,7 @@ static COUNTING: Section = Section { title: "[llm.limits]", names: None, keys: &
     Key::new("file_tokens", Kind::Integer(0, 1 << 32), "2000", "Tokens for other base64 data."),
     Key::new("count", Kind::Choice(&["estimate", "reported"]), "\"estimate\"", "What input is charged by: as estimated, or corrected to the usage that the provider reports."),
     Key::new("cached_input_weight", Kind::Number, "1.0", "What an input token costs that the provider had cached; with `count = \"reported\"`."),
-    Key::new("output_lease", Kind::Integer(1, 1 << 32), "256", "Output tokens a stream draws from its limits at a time."),
+    Key::new("output_lease", Kind::Integer(1, 1 << 32), "256", "Output tokens a stream draws from its limits at a time: 16 at first, then twice as many each time, up to these."),
     Key::new("on_output_limit", Kind::Choice(&["finish", "cut"]), "\"finish\"", "What becomes of a stream whose output limit is used up: it runs on and the rest is debt, or it is ended."),
 ] };
 

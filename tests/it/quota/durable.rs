@@ -56,7 +56,7 @@ async fn a_kill_under_load_loses_a_second_at_most() {
             (client, answered)
         });
     }
-    // Long enough for some rounds of the writer, whose file is what is waited for.
+    // Longer than what may be lost: the load is what takes the time.
     tokio::time::sleep(Duration::from_secs(2)).await;
     nexus.signal("KILL");
     let killed = Instant::now();

@@ -154,7 +154,7 @@ fn a_store_is_told_of_every_change_once_and_of_accounts_that_end() {
     let mut clients = Clients::new(Tracked::new(10).stored(), &Counts::default());
     let at = |seconds| Tick::default().after(Duration::from_secs(seconds));
     let told = |clients: &mut Clients, at| -> Vec<_> {
-        let told = clients.changes(at, 10).into_iter();
+        let told = clients.changes(at, 10).0.into_iter();
         told.map(|change| (change.id, change.account.map(|account| account.buckets[0].slots[0].amount)))
             .collect()
     };
@@ -163,11 +163,14 @@ fn a_store_is_told_of_every_change_once_and_of_accounts_that_end() {
         clients.admit(at(1), &alice, &day, &ask, None).unwrap();
     }
     clients.admit(at(1), &bob, &day, &ask, None).unwrap();
-    assert_eq!(clients.changes(at(2), 1).len(), 1, "some at a time");
-    assert_eq!(told(&mut clients, at(2)), [(alice.clone(), Some(20))]);
+    let (first, more) = clients.changes(at(2), 1);
+    assert_eq!((&first[0].id, first.len(), more), (&alice, 1, true), "some at a time, the oldest first");
+    assert_eq!(first[0].account.as_ref().unwrap().buckets[0].slots[0].amount, 20);
+    assert_eq!(told(&mut clients, at(2)), [(bob.clone(), Some(10))]);
     assert_eq!(told(&mut clients, at(2)), [], "each once");
     clients.admit(at(3), &alice, &day, &ask, None).unwrap();
-    let lost = clients.changes(at(3), 10);
+    let (lost, more) = clients.changes(at(3), 10);
+    assert!(!more);
     clients.untold(lost);
     assert_eq!(told(&mut clients, at(3)), [(alice.clone(), Some(30))], "what did not arrive is told again");
     let over = at(2 * 86_400);
@@ -179,4 +182,19 @@ fn a_store_is_told_of_every_change_once_and_of_accounts_that_end() {
     assert_eq!(told(&mut clients, over), [], "whoever has moved is told of elsewhere");
     clients.import(over, moved);
     assert_eq!(told(&mut clients, over), [(bob, Some(20))]);
+}
+
+#[test]
+fn there_is_more_to_tell_behind_accounts_of_which_nothing_is_stored() {
+    let minute = rules(&limit(1, 100, Duration::from_secs(60)));
+    let day = rules(&limit(2, 100, Duration::from_secs(86_400)));
+    let ask = Ask { input: 10, ..Ask::default() };
+    let mut clients = Clients::new(Tracked::new(10).stored(), &Counts::default());
+    for number in 0..3 {
+        clients.admit(tick(1), &AccountId::Client(client(number)), &minute, &ask, None).unwrap();
+    }
+    clients.admit(tick(1), &AccountId::Client(client(3)), &day, &ask, None).unwrap();
+    let told = |(changes, more): (Vec<Change>, bool)| (changes.len(), more);
+    assert_eq!(told(clients.changes(tick(2), 2)), (0, true));
+    assert_eq!(told(clients.changes(tick(2), 2)), (1, false));
 }

@@ -2,7 +2,6 @@
 //! at a time, which reports back. A restart loses what the task held.
 
 use std::{
-    collections::HashMap,
     mem,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -51,7 +50,8 @@ pub(super) struct Wrote {
 /// What it has not done, and why.
 pub(super) struct Failed {
     why: String,
-    unwritten: Batch,
+    /// `None`: as before.
+    unwritten: Option<Arc<Batch>>,
 }
 
 pub(super) struct Writer {
@@ -59,8 +59,8 @@ pub(super) struct Writer {
     own: Own,
     /// Whether a task runs.
     running: bool,
-    /// What a task could not write, by table: the newest of each account.
-    unwritten: HashMap<&'static str, HashMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// What a task could not write. Nothing new is asked for until it is written.
+    unwritten: Arc<Batch>,
     /// Who waits for the task that runs.
     waiting: Vec<Reply<Result<(), String>>>,
     /// Who waits for the one after it.
@@ -93,13 +93,11 @@ impl Writer {
         let Some(home) = self.source.home.get().cloned().filter(|_| !self.running) else { return };
         self.running = true;
         self.waiting.append(&mut self.next);
-        let unwritten = mem::take(&mut self.unwritten).into_iter();
-        let batch = unwritten.map(|(table, entries)| (table, entries.into_iter().collect())).collect();
-        let source = Arc::clone(&self.source);
-        let task = tokio::spawn(async move { source.round(batch).await });
+        let (source, unwritten) = (Arc::clone(&self.source), Arc::clone(&self.unwritten));
+        let task = tokio::spawn(async move { source.round(unwritten).await });
         tokio::spawn(async move {
             let failed =
-                |_| Err(Failed { why: "the task that writes has failed".to_owned(), unwritten: Vec::new() });
+                |_| Err(Failed { why: "the task that writes has failed".to_owned(), unwritten: None });
             home.cast(Message::Wrote(task.await.unwrap_or_else(failed)));
         });
     }
@@ -113,6 +111,7 @@ impl Writer {
     }
 
     fn on_success(&mut self, entries: usize, more: bool) {
+        self.unwritten = Arc::default();
         self.own.add(WRITTEN, i64::try_from(entries).unwrap_or(i64::MAX));
         if mem::take(&mut self.failing) {
             tracing::info!("limits are written to their file again");
@@ -134,8 +133,8 @@ impl Writer {
                 "limits cannot be written to their file: a restart would forget them"
             );
         }
-        for (table, entries) in unwritten {
-            self.unwritten.entry(table).or_default().extend(entries);
+        if let Some(unwritten) = unwritten {
+            self.unwritten = unwritten;
         }
         self.waiting.drain(..).for_each(|reply| drop(reply.send(Err(why.clone()))));
     }
@@ -161,35 +160,37 @@ impl State for Writer {
 // === impl Source ===
 
 impl Source {
-    /// Asks what has changed, and writes it behind what was left over.
-    async fn round(&self, mut batch: Batch) -> Result<Wrote, Failed> {
-        let (mut more, mut gone) = (false, None);
+    /// Writes what was left over, and then what has changed.
+    async fn round(&self, left: Arc<Batch>) -> Result<Wrote, Failed> {
+        let before = self.write(left).await?;
+        let (mut batch, mut more, mut gone) = (Batch::new(), false, None);
         for (table, quota) in self.quotas.load_full().iter() {
             let mut changes = Vec::new();
-            gone = quota.changes(AT_ONCE, &mut changes).await.err().or(gone);
-            more |= changes.len() >= AT_ONCE;
+            match quota.changes(AT_ONCE, &mut changes).await {
+                Ok(rest) => more |= rest,
+                Err(unreachable) => gone = Some(unreachable),
+            }
             batch.push((table, changes.into_iter().map(entry).collect()));
         }
-        batch.retain(|(_, entries)| !entries.is_empty());
-        let count = batch.iter().map(|(_, entries)| entries.len()).sum();
-        if count > 0 {
-            self.write(batch).await?;
-        }
+        let entries = before + self.write(Arc::new(batch)).await?;
         match gone {
-            Some(gone) => Err(Failed { why: gone.to_string(), unwritten: Vec::new() }),
-            None => Ok(Wrote { entries: count, more }),
+            Some(gone) => Err(Failed { why: gone.to_string(), unwritten: Some(Arc::default()) }),
+            None => Ok(Wrote { entries, more }),
         }
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), Failed> {
-        let (file, batch) = (Arc::clone(&self.file), Arc::new(batch));
-        let theirs = Arc::clone(&batch);
-        let written = spawn_blocking(move || file.write(&theirs)).await;
-        let why = match written {
-            Ok(Ok(())) => return Ok(()),
+    /// Writes entries, and tells how many.
+    async fn write(&self, batch: Arc<Batch>) -> Result<usize, Failed> {
+        let count = batch.iter().map(|(_, entries)| entries.len()).sum();
+        if count == 0 {
+            return Ok(0);
+        }
+        let (file, theirs) = (Arc::clone(&self.file), Arc::clone(&batch));
+        let why = match spawn_blocking(move || file.write(&theirs)).await {
+            Ok(Ok(())) => return Ok(count),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic.to_string(),
         };
-        Err(Failed { why, unwritten: Arc::unwrap_or_clone(batch) })
+        Err(Failed { why, unwritten: Some(batch) })
     }
 }

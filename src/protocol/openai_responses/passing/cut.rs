@@ -67,23 +67,34 @@ const KINDS: [Kind; 10] = [
 const MOST: usize = 4 << 20;
 /// Parts of one item beyond these are not kept.
 const MOST_PARTS: u64 = 1024;
+/// What a part takes, with nothing in it.
+const A_PART: usize = 64;
+/// How events call the place of a part.
+const PARTS: [&str; 2] = ["content_index", "summary_index"];
 
 impl Answer {
     /// Keeps what an event adds.
     pub(super) fn note(&mut self, kind: &str, data: &[u8]) {
         let size = data.len();
         let Ok(Value::Object(mut data)) = serde_json::from_slice(data) else { return };
-        let size = data.get("delta").and_then(Value::as_str).map_or(size, str::len);
+        if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
+            self.next = number.saturating_add(1);
+        }
+        let index = data.get("output_index").and_then(Value::as_u64);
+        // More of a text costs its bytes; what begins an item or a part costs the event, and the parts that it makes.
+        let part = PARTS.iter().find_map(|name| data.get(*name)?.as_u64()).filter(|part| *part < MOST_PARTS);
+        let known = index.and_then(|index| self.items.get(&index)?.parts(part)).unwrap_or(false);
+        let size = match data.get("delta").and_then(Value::as_str) {
+            Some(text) if known => text.len(),
+            _ => size + part.map_or(0, |part| (part as usize + 1) * A_PART),
+        };
         self.kept = self.kept.saturating_add(size);
         if self.kept > MOST {
             return;
         }
-        if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
-            self.next = number.saturating_add(1);
-        }
         if let Some(Value::Object(response)) = data.remove("response") {
             self.response = response;
-        } else if let Some(index) = data.get("output_index").and_then(Value::as_u64) {
+        } else if let Some(index) = index {
             self.items.entry(index).or_default().note(kind, data);
         }
     }
@@ -161,6 +172,13 @@ impl Item {
         }
     }
 
+    /// Whether it has the part of this place; `None` for the item itself, which is there.
+    fn parts(&self, part: Option<u64>) -> Option<bool> {
+        let Some(part) = part else { return Some(true) };
+        let lists = ["content", "summary"].iter().filter_map(|list| self.fields.get(*list)?.as_array());
+        Some(lists.map(Vec::len).max().is_some_and(|length| length as u64 > part))
+    }
+
     /// Where the text or part stands in the item.
     fn place(&mut self, Open { kind, at }: Open) -> Option<&mut Value> {
         let Some((list, _)) = kind.list else {
@@ -195,5 +213,30 @@ fn append(text: &mut Value, more: Option<&Value>) {
     match text {
         Value::String(text) => text.push_str(more),
         other => *other = more.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_events_make_of_nothing_is_counted_and_numbers_go_on_behind_the_most() {
+        let mut answer = Answer::default();
+        for index in 0..200 {
+            let event =
+                json!({"output_index": index, "content_index": 1023, "delta": "", "sequence_number": index});
+            answer.note("response.output_text.delta", event.to_string().as_bytes());
+        }
+        assert_eq!(answer.kept(), MOST);
+        assert!(answer.items.len() <= MOST / (1024 * A_PART), "{}", answer.items.len());
+        assert_eq!(answer.next, 200);
+        let mut plain = Answer::default();
+        for number in 0..1000 {
+            let event =
+                json!({"output_index": 0, "content_index": 0, "delta": "ab", "sequence_number": number});
+            plain.note("response.output_text.delta", event.to_string().as_bytes());
+        }
+        assert!(plain.kept() < 3_000, "a text costs its bytes: {}", plain.kept());
     }
 }
