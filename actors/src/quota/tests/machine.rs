@@ -487,7 +487,9 @@ impl World {
                 let (empty, kind) = (Model::default(), rule.kind);
                 let model = self.models.get(&(part.account, rule.key())).unwrap_or(&empty);
                 let used = model.used(now, rule.limit.interval.as_secs()) + model.owes();
-                let held = model.leased.saturating_sub(flowing(kind, leased)) + flowing(kind, before);
+                // Blocks of others do not count against a call's first.
+                let others = if leased > 0 { model.leased - flowing(kind, leased) } else { 0 };
+                let held = others + flowing(kind, before);
                 over |= used + held >= rule.limit.tokens;
             }
         }
