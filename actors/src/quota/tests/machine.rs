@@ -291,8 +291,6 @@ impl World {
             Action::Reserve(accounts, input, output) => self.reserve(*accounts, *input, *output).await?,
             Action::Reload(account, limits) => self.rules[*account] = rules(limits),
             Action::Reshard(shards) => self.reshard(*shards).await,
-            // Debt without rules of now forgets, restored, which longer windows its bucket has.
-            Action::Restart(_) if self.owes_without_rules() => {}
             Action::Restart(shards) => self.restart(*shards).await?,
             _ if self.calls.is_empty() => {}
             Action::Send(which) => {
@@ -338,11 +336,6 @@ impl World {
         if let Some(file) = file {
             file.drain(SOON).await;
         }
-    }
-
-    fn owes_without_rules(&self) -> bool {
-        let known = |account: usize, key| !self.rules[account].lane(key).is_empty();
-        self.models.iter().any(|((account, key), model)| model.owes() > 0 && !known(*account, *key))
     }
 
     fn path(&self) -> PathBuf {
