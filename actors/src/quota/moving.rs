@@ -199,15 +199,17 @@ impl MovedBucket {
         let mut window = Window::default();
         window.remember(Duration::from_nanos(self.memory));
         ascends(&slots).then(|| slots.iter().for_each(|slot| window.restore(*slot)))?;
-        ascends(&debt).then(|| Bucket::restored(key, window, &debt, rules(key, &self.limits), self.leased))
+        ascends(&debt)
+            .then(|| Bucket::restored(key, window, &debt, rules(key, &self.limits, self.memory), self.leased))
     }
 }
 
-/// The limits that debt waits for, as rules.
-fn rules(key: Key, limits: &[(u64, u64)]) -> Rules {
+/// The limits that debt waits for, as rules: over all that the bucket remembers, since others may look at longer windows.
+fn rules(key: Key, limits: &[(u64, u64)], memory: u64) -> Rules {
     let rule = |(tokens, interval): &(u64, u64)| {
         let interval = Duration::from_nanos(*interval);
-        let limit = Limit { scope: key.scope, tokens: *tokens, interval, horizon: Arc::new([interval]) };
+        let horizon = Arc::new([interval, Duration::from_nanos(memory)]);
+        let limit = Limit { scope: key.scope, tokens: *tokens, interval, horizon };
         Rule { mode: key.mode, ..Rule::new(key.kind, limit, "") }
     };
     limits.iter().map(rule).collect()

@@ -14,6 +14,7 @@ use tokio::{
 use super::*;
 
 mod debt;
+mod machine;
 mod model;
 mod moves;
 mod oracles;
