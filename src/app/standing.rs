@@ -212,7 +212,7 @@ impl Standing {
         let mut supervisor = Supervisor::start("quota").await;
         let old = self.quota.lead.clone();
         let next = old.reshard(&mut supervisor, QUOTA, count, config.actors.mailbox_limit).await;
-        self.kept.follow(QUOTA, &next);
+        self.kept.follow(QUOTA, &next).await;
         // Those before pass on what reservations still have to say to them.
         let hold = self.quota.hold();
         self.quota = Crew::new(supervisor, next);

@@ -69,9 +69,12 @@ impl Kept {
         })
     }
 
-    /// The actors of this name have handed over what they had to these.
-    pub(super) fn follow(&self, name: &'static str, quota: &Quota) {
+    /// The actors of this name have handed over what they had to these. What they were still to tell is written first.
+    pub(super) async fn follow(&self, name: &'static str, quota: &Quota) {
         if let Self::File(Crew { lead: (_, keeping), .. }) = self {
+            if let Err(error) = keeping.flush(LAST_WRITE).await {
+                tracing::warn!(error, "limits that end while they move may stay in their file");
+            }
             keeping.follow(name, quota);
         }
     }
