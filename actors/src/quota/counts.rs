@@ -183,3 +183,22 @@ impl Own {
         &self.all.0.stripes[self.stripe]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_stop_at_the_most_there_is_instead_of_wrapping() {
+        let counts = Counts::default();
+        for own in [counts.own(), counts.own()] {
+            for _ in 0..2 {
+                own.settled(&Settled { reported: 1 << 63, counted: u64::MAX, refunded: 1 });
+                own.owed(i64::MAX);
+            }
+        }
+        let totals = counts.totals();
+        assert_eq!(totals.settled, Settled { reported: u64::MAX, counted: u64::MAX, refunded: 4 });
+        assert_eq!(totals.debt_tokens, i64::MAX);
+    }
+}
