@@ -19,6 +19,9 @@ pub(super) struct Counted {
 /// What a weight of 1 is.
 const WHOLE: u64 = 1_000_000_000;
 
+/// More tokens than this in one answer nobody has spent: no report.
+const BELIEVED: u64 = 1 << 40;
+
 /// Above which number of its tokens a call is refused whatever else is so: counting further is in vain.
 pub(super) fn ceiling(target: &Target, caller: &Principal) -> Option<u64> {
     let ceiling = target.budget(caller).ceiling?;
@@ -38,10 +41,12 @@ pub(super) fn expected(target: &Target, caller: &Principal, estimate: u64) -> u6
     target.ratio.expected(estimate).min(most)
 }
 
-/// What is charged in the end. A report that is absent, or of nothing, is none: what was counted stands. Money goes by
+/// What is charged in the end. A report that is absent, of nothing or of more than anyone
+/// believes is none: what was counted stands. Money goes by
 /// the report in any case.
 pub(super) fn actual(target: &Target, usage: &Usage, counted: Counted) -> Actual {
-    let [input, output] = [usage.input, usage.output].map(|tokens| tokens.filter(|tokens| *tokens > 0));
+    let [input, output] =
+        [usage.input, usage.output].map(|tokens| tokens.filter(|tokens| (1..=BELIEVED).contains(tokens)));
     let (tokens, cached) = (input.unwrap_or(counted.input), usage.cached.unwrap_or(0));
     let weighted = |input| weighted(input, cached, target.charging.cached_input_weight);
     Actual {

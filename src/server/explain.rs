@@ -24,7 +24,8 @@ use crate::{
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    client: &'a str,
+    /// Null = nobody in particular.
+    client: Option<&'a str>,
     group: Option<&'a str>,
     model: &'a str,
     tokens: u64,
@@ -81,7 +82,13 @@ async fn explained(router: &Router, question: &Question) -> Result<String, (Stat
     })?;
     let Some(target) = known else { return Err((StatusCode::NOT_FOUND, String::new())) };
     // Where nobody is identified, nobody has limits of its own.
-    let client = router.config.identification.as_ref().map(|_| ClientId::new(&question.client));
+    let is_identified = router.config.identification.is_some();
+    let own = |walked: &Walked<'_>| walked.winner.is_some() && walked.family != Family::Total;
+    let named = Some(question.client.as_str()).filter(|client| !client.is_empty());
+    if named.is_none() && is_identified && explanation.walked.iter().any(own) {
+        return Err((StatusCode::BAD_REQUEST, missing("client")));
+    }
+    let client = named.filter(|_| is_identified).map(ClientId::new);
     let caller = Principal { client, group: explanation.group.clone() };
     let unknown = |_| (StatusCode::SERVICE_UNAVAILABLE, "a quota actor does not answer".to_owned());
     let tokens = question.tokens.unwrap_or(1);
@@ -91,7 +98,7 @@ async fn explained(router: &Router, question: &Question) -> Result<String, (Stat
         false => (Some("access".to_owned()), None),
     };
     let answer = Answer {
-        client: &question.client,
+        client: named,
         group: caller.group.as_ref().map(Group::as_str),
         model: &question.model,
         tokens,
@@ -168,7 +175,11 @@ async fn refusal(
     })
 }
 
-/// The question in a query.
+fn missing(name: &str) -> String {
+    format!("`{name}` is missing: /explain?client=A&group=G&model=P/M&tokens=N")
+}
+
+/// The question in a query. Whether it needs a client is known when its model is: without one, the client is empty.
 fn question(query: &str) -> Result<Question, String> {
     let [mut client, mut group, mut model, mut tokens] = [const { None }; 4];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -185,8 +196,7 @@ fn question(query: &str) -> Result<Question, String> {
             return Err(format!("`{name}` is given twice"));
         }
     }
-    let missing = |name| format!("`{name}` is missing: /explain?client=A&group=G&model=P/M&tokens=N");
-    let client = client.ok_or_else(|| missing("client"))?;
+    let client: String = client.unwrap_or_default();
     if client.len() > ClientId::MAX_BYTES {
         return Err(format!("`client` is longer than {} bytes", ClientId::MAX_BYTES));
     }
@@ -204,8 +214,9 @@ mod tests {
         let asked = question("client=a%26b+c&model=p/m%2Fn&tokens=7&&group=").unwrap();
         assert_eq!((asked.client.as_str(), asked.model.as_str(), asked.tokens), ("a&b c", "p/m/n", Some(7)));
         assert_eq!(asked.group.as_deref(), Some(""));
+        assert_eq!(question("model=p/m").unwrap().client, "");
         for (query, part) in [
-            ("", "`client` is missing"),
+            ("", "`model` is missing"),
             ("client=a", "`model` is missing"),
             ("client=a&model=p/m&tokens=-1", "no whole number"),
             ("client=a&model=p/m&tokens=", "no whole number"),

@@ -159,7 +159,7 @@ pub(super) fn limit(headers: &mut HeaderMap, client: Client, (kind, standing): (
         _ => Some(amount.into()),
     };
     let reset = match anthropic {
-        true => text::at(SystemTime::now() + standing.reset_after),
+        true => text::at(SystemTime::now(), standing.reset_after),
         false => text::reset(standing.reset_after),
     };
     let values = [amount(standing.limit), amount(standing.remaining), HeaderValue::try_from(reset).ok()];

@@ -30,9 +30,16 @@ pub(super) fn reset(duration: Duration) -> String {
     }
 }
 
-/// A moment as Anthropic's rate-limit headers write it (RFC 3339), rounded up to whole seconds.
-pub(super) fn at(moment: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(moment + Duration::from_nanos(999_999_999)).to_string()
+/// The last second that RFC 3339 can write, since 1970: 9999-12-31T23:59:59Z.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+/// A moment some time after now, as Anthropic's rate-limit headers write it (RFC 3339): rounded up to whole seconds, the
+/// last that can be written at most.
+pub(super) fn at(now: SystemTime, after: Duration) -> String {
+    let last = SystemTime::UNIX_EPOCH + LAST;
+    let moment =
+        after.checked_add(Duration::from_nanos(999_999_999)).and_then(|after| now.checked_add(after));
+    humantime::format_rfc3339_seconds(moment.map_or(last, |moment| moment.min(last))).to_string()
 }
 
 #[cfg(test)]
@@ -47,6 +54,15 @@ mod tests {
             assert_eq!(reset(Duration::from_micros(micros)), text);
         }
         assert_eq!(reset(Duration::from_secs(3600 * 25 + 61)), "25h1m1s");
+    }
+
+    #[test]
+    fn a_moment_beyond_what_can_be_written_is_the_last_that_can() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        assert_eq!(at(now, Duration::from_millis(1)), "2023-11-14T22:13:21Z");
+        for after in [LAST, Duration::from_hours(24 * 31 * 1_000_000), Duration::MAX] {
+            assert_eq!(at(now, after), "9999-12-31T23:59:59Z");
+        }
     }
 
     #[test]

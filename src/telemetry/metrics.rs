@@ -214,7 +214,9 @@ fn write_limits(text: &mut String, limits: &Totals, actors: &[Snapshot]) {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     };
     let own = actors.iter().filter(of_clients).flat_map(|actor| &actor.own);
-    let tracked: i64 = own.filter(|(name, _)| *name == "clients").map(|(_, clients)| clients).sum();
+    let tracked = own
+        .filter(|(name, _)| *name == "clients")
+        .fold(0, |sum: i64, (_, clients)| sum.saturating_add(*clients));
     let help = "Clients whose windows are remembered.";
     write_family(text, "nexus_tracked_clients", "gauge", help, [(String::new(), tracked as f64)]);
 }

@@ -121,7 +121,7 @@ impl Decision {
 impl Counts {
     /// The counters now.
     pub fn totals(&self) -> Totals {
-        let sum = |of: &dyn Fn(&Stripe) -> u64| self.0.stripes.iter().map(of).fold(0, u64::wrapping_add);
+        let sum = |of: &dyn Fn(&Stripe) -> u64| self.0.stripes.iter().map(of).fold(0, u64::saturating_add);
         let mut decisions = Vec::new();
         for (per, kind) in Per::ALL.into_iter().flat_map(|per| Kind::ALL.map(|kind| (per, kind))) {
             for decision in Decision::ALL {
@@ -133,7 +133,8 @@ impl Counts {
             let of = move |stripe: &Stripe| stripe.settled[source].load(Relaxed);
             sum(&of)
         });
-        let debt_tokens = self.0.stripes.iter().map(|stripe| stripe.debt.load(Relaxed)).sum();
+        let debt_tokens =
+            self.0.stripes.iter().map(|stripe| stripe.debt.load(Relaxed)).fold(0, i64::saturating_add);
         Totals { decisions, settled: Settled { reported, counted, refunded }, debt_tokens }
     }
 
@@ -166,18 +167,38 @@ impl Own {
     pub(super) fn settled(&self, tokens: &Settled) {
         let all = [tokens.reported, tokens.counted, tokens.refunded];
         for (counter, tokens) in self.stripe().settled.iter().zip(all).filter(|(_, tokens)| *tokens > 0) {
-            counter.fetch_add(tokens, Relaxed);
+            let _ = counter.fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_add(tokens)));
         }
     }
 
     /// Debt of tokens has changed.
     pub(super) fn owed(&self, difference: i64) {
         if difference != 0 {
-            self.stripe().debt.fetch_add(difference, Relaxed);
+            let add = |debt: i64| Some(debt.saturating_add(difference));
+            let _ = self.stripe().debt.fetch_update(Relaxed, Relaxed, add);
         }
     }
 
     fn stripe(&self) -> &Stripe {
         &self.all.0.stripes[self.stripe]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_stop_at_the_most_there_is_instead_of_wrapping() {
+        let counts = Counts::default();
+        for own in [counts.own(), counts.own()] {
+            for _ in 0..2 {
+                own.settled(&Settled { reported: 1 << 63, counted: u64::MAX, refunded: 1 });
+                own.owed(i64::MAX);
+            }
+        }
+        let totals = counts.totals();
+        assert_eq!(totals.settled, Settled { reported: u64::MAX, counted: u64::MAX, refunded: 4 });
+        assert_eq!(totals.debt_tokens, i64::MAX);
     }
 }

@@ -55,7 +55,7 @@ static WINDOW: Section = Section { title: "[[….rate_limits.per_user.windows]]"
 #[rustfmt::skip]
 static POOLS: Section = Section { title: "[….rate_limits.per_group]", names: None, keys: &[
     Key::new("groups", Kind::Table(&POOL_GROUPS), "", "A pool for each group."),
-    Key::new("max_share", Kind::Number, "", "The most of a window that one client may hold while others of its group ask: above 0, at most 1; absent = all of it."),
+    Key::new("max_share", Kind::Number, "", "The most of a window that one client may hold while others of its group ask: above 0, at most 1; absent = all of it. Not of `concurrent_limit`."),
 ] };
 
 #[rustfmt::skip]

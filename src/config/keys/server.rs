@@ -68,7 +68,7 @@ static HEALTH: Section = Section { title: "[server.health]", names: None, keys: 
 
 #[rustfmt::skip]
 static ADMIN: Section = Section { title: "[server.admin]", names: None, keys: &[
-    Key::new("listen", Kind::Address, "", "Serves /live, /ready and /metrics; absent = off. Needs a restart."),
+    Key::new("listen", Kind::Address, "", "Serves /live, /ready, /metrics, /status and /explain; absent = off. Needs a restart."),
 ] };
 
 #[rustfmt::skip]

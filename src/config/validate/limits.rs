@@ -174,6 +174,15 @@ fn pools((view, path): (View<'_>, String), callers: &Callers, check: &mut Check<
     } else if !table.amounts().any(|amount| amount.interval.is_some()) {
         let message = "`max_share` changes nothing: no group has a pool over an interval here";
         check.at_key(entry, Code::NoEffect, message, "remove it, or write the pools under `groups`");
+    } else if table.amounts().any(|amount| amount.kind == Kind::Concurrent) {
+        let message =
+            "`max_share` does not hold for `concurrent_limit`: one client may hold all calls of a pool";
+        check.at_key(
+            entry,
+            Code::NoEffect,
+            message,
+            "bound each client with a `concurrent_limit` of `per_user`",
+        );
     }
     Table { max_share: Some(share.0), ..table }
 }

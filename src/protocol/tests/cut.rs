@@ -6,7 +6,10 @@ use insta::assert_snapshot;
 
 use super::any_json::{ASKED, UNIQUE};
 use crate::{
-    chat::{request::Expected, usage::Usage},
+    chat::{
+        request::{Expected, Wishes},
+        usage::Usage,
+    },
     protocol::{
         anthropic,
         dialect::{Client, Spoken},
@@ -64,7 +67,9 @@ fn chat(hide_usage: bool) -> Machine {
 }
 
 fn translated(spoken: Spoken, client: Client, body: &[u8], framing: Framing) -> Machine {
-    let sides = (spoken.decoder(UNIQUE), client.encoder(Expected::default(), &Asked { body, ..ASKED }));
+    let wishes = Wishes { usage: true, functions: false };
+    let expected = Expected { wishes, ..Expected::default() };
+    let sides = (spoken.decoder(UNIQUE), client.encoder(expected, &Asked { body, ..ASKED }));
     Machine::Translated(Box::new(Translated::new(framing, sides, None)))
 }
 

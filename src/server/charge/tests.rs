@@ -58,8 +58,15 @@ fn a_report_that_is_absent_or_of_nothing_leaves_what_was_counted() {
         }
     }
     assert_eq!(charged("", &usage(None, None, Some(9))), (None, Some(9), 8 * 1_000 + 9 * 2_000));
-    let most = usage(Some(u64::MAX), None, Some(u64::MAX));
-    assert_eq!(charged("count = \"reported\"", &most).0, Some(u64::MAX));
+}
+
+#[test]
+fn a_report_of_more_than_anyone_believes_leaves_what_was_counted() {
+    let of = |tokens| charged("count = \"reported\"", &usage(Some(tokens), None, Some(tokens)));
+    assert_eq!((of(1 << 40).0, of(1 << 40).1), (Some(1 << 40), Some(1 << 40)));
+    for tokens in [(1 << 40) + 1, 1 << 63, u64::MAX] {
+        assert_eq!(of(tokens), (None, None, 8 * 1_000 + 5 * 2_000), "{tokens}");
+    }
 }
 
 #[test]

@@ -102,10 +102,21 @@ async fn a_caller_who_may_not_use_the_model_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_client_is_named_only_where_limits_depend_on_it() {
+    let nexus = echo(&limit("echo", "total", "request_limit", 9)).await;
+    let answer = explained(&nexus, "?model=echo/m").await;
+    assert_eq!((&answer["client"], &answer["limits"][0]["remaining"]), (&json!(null), &json!(9)));
+    let nexus = echo(&provider_limit("echo", 100, "60s")).await;
+    let answer = ask(&nexus, "?group=basic&model=echo/m").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
+    assert!(answer.json()["error"].as_str().unwrap().contains("`client` is missing"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_question_that_has_no_answer_is_told_what_is_wrong_with_it() {
     let nexus = Nexus::start(&format!("{ADMIN}{}{ECHO}", crate::support::setup::IDENTIFIED)).await;
     for (query, status, part) in [
-        ("", StatusCode::BAD_REQUEST, "`client` is missing"),
+        ("", StatusCode::BAD_REQUEST, "`model` is missing"),
         ("?client=alice", StatusCode::BAD_REQUEST, "`model` is missing"),
         ("?client=a&model=echo/m&tokens=x", StatusCode::BAD_REQUEST, "`tokens`"),
         ("?client=a&model=echo/m&cilent=b", StatusCode::BAD_REQUEST, "unknown parameter `cilent`"),

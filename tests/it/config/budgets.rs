@@ -140,6 +140,10 @@ fn what_makes_no_sense_is_said() {
         ("per_group = { max_share = 0.5 }", &["no-effect"]),
         ("per_group = { max_share = 0.5, groups.basic = { concurrent_limit = 5 } }", &["no-effect"]),
         (
+            "per_group = { max_share = 0.5, groups.basic = { request_limit = 5, interval = \"1s\", concurrent_limit = 5 } }",
+            &["no-effect"],
+        ),
+        (
             "per_group = { max_share = 0, groups.basic = { request_limit = 5, interval = \"1s\" } }",
             &["out-of-range"],
         ),

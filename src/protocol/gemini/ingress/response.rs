@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
     chat::{
-        content::{Content as Said, Media, Reasoning},
+        content::{Call, Content as Said, Input, Media, Reasoning},
         json::Json,
         request::Expected,
         response::{Choice, Response, Stop},
@@ -89,14 +89,14 @@ fn candidate<'r>(index: u32, choice: &'r Choice<'_>, shown: bool) -> Candidate<'
     let refused = choice.content.iter().any(|content| matches!(content, Said::Refusal(_)));
     let stop = if refused { Stop::Filter } else { choice.stop() };
     Candidate {
-        content: Content { parts: parts(&choice.content, shown), role: Some("model") },
+        content: Content { parts: parts(&choice.content, stop, shown), role: Some("model") },
         finish_reason: Some(finish_reason(stop)),
         index,
         logprobs_result: choice.logprobs.as_ref().and_then(logprobs::write),
     }
 }
 
-fn parts<'r>(contents: &'r [Said<'_>], shown: bool) -> Vec<Part<'r>> {
+fn parts<'r>(contents: &'r [Said<'_>], stop: Stop, shown: bool) -> Vec<Part<'r>> {
     let mut parts = Vec::with_capacity(contents.len());
     for content in contents {
         match content {
@@ -108,6 +108,7 @@ fn parts<'r>(contents: &'r [Said<'_>], shown: bool) -> Vec<Part<'r>> {
             }
             Said::Refusal(text) => parts.push(Part::text(text.as_ref())),
             Said::Reasoning(reasoning) => parts.extend(thought(reasoning, shown)),
+            Said::Call(call) if is_cut(call, stop) => {}
             Said::Call(call) => parts.push(Part::call(call).signed(field(call.signature.as_ref()))),
             Said::Image(image) => parts.push(self::image(&image.media)),
             // No model answers with these in a format that is read here.
@@ -115,6 +116,13 @@ fn parts<'r>(contents: &'r [Said<'_>], shown: bool) -> Vec<Part<'r>> {
         }
     }
     parts
+}
+
+/// Whether a call was ended by length within its arguments. Google has no part of a call, and one with other arguments
+/// than the model meant is not to be made.
+pub(super) fn is_cut(call: &Call<'_>, stop: Stop) -> bool {
+    let Input::Json(json) = &call.input else { return false };
+    stop == Stop::Length && serde_json::from_str::<IgnoredAny>(json).is_err()
 }
 
 /// An image: its bytes, or words that tell where it is.

@@ -5,7 +5,7 @@
 //! of one array. Sizes are bytes.
 
 use self::waiting::{TooMuch, Waiting};
-use super::response::{Answer, Candidate, field, finish_reason, image, is_shown, signature};
+use super::response::{Answer, Candidate, field, finish_reason, image, is_cut, is_shown, signature};
 use crate::{
     chat::{
         fault::FaultKind,
@@ -110,6 +110,8 @@ impl Encoder {
         let choice = self.choices[at].choice;
         while let Some(block) = self.choices[at].waiting.next(all) {
             match block {
+                waiting::Block::Call { call, .. }
+                    if is_cut(&call, self.choices[at].stop.unwrap_or_default()) => {}
                 waiting::Block::Call { call, .. } => {
                     let signed = field(call.signature.as_ref());
                     self.part(choice, Part::call(&call).signed(signed), out);
@@ -183,8 +185,8 @@ impl translate::Encoder for Encoder {
             Event::Delta { choice, delta } => self.delta(choice, delta, out),
             Event::Finish { choice, stop, .. } => {
                 if let Some(at) = self.choice(choice) {
-                    self.release(at, true, out);
                     self.choices[at].stop = Some(stop);
+                    self.release(at, true, out);
                 }
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),

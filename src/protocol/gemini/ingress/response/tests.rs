@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     chat::{
-        content::{Call, Image, Input, Text},
+        content::{Image, Text},
         usage::Usage,
     },
     protocol::gemini::tests::ASKED,
@@ -30,6 +30,23 @@ fn an_answer_is_written_as_google_does() {
         written(vec![Said::text("a"), Said::Call(call)], Stop::Calls, false),
         @r#"{"candidates":[{"content":{"parts":[{"text":"a"},{"functionCall":{"id":"call_1","name":"f","args":{}},"thoughtSignature":"Es8F"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":3,"totalTokenCount":16,"thoughtsTokenCount":4},"modelVersion":"google/m","responseId":"0123456789abcdef01234567"}"#
     );
+}
+
+#[test]
+fn a_call_that_was_ended_by_length_within_its_arguments_is_left_out() {
+    let calls = || {
+        ["{\"a\":1}", "{\"a\":"].map(|json| {
+            let (id, name, input) = ("c".into(), "f".into(), Input::Json(json.into()));
+            Said::Call(Call { id, name, input, signature: None })
+        })
+    };
+    let of =
+        |stop| -> serde_json::Value { serde_json::from_str(&written(calls().into(), stop, false)).unwrap() };
+    let (cut, kept) = (of(Stop::Length), of(Stop::Calls));
+    assert_eq!(cut["candidates"][0]["finishReason"], "MAX_TOKENS");
+    let parts =
+        |answer: &serde_json::Value| answer["candidates"][0]["content"]["parts"].as_array().unwrap().len();
+    assert_eq!((parts(&cut), parts(&kept)), (1, 2));
 }
 
 #[test]

@@ -74,6 +74,23 @@ fn the_reason_and_the_late_usage_stand_in_the_last_chunk_only() {
 }
 
 #[test]
+fn a_call_that_is_ended_by_length_within_its_arguments_is_left_out_and_what_waits_behind_it_is_not() {
+    for (stop, calls, reason) in [(Stop::Length, 1, "MAX_TOKENS"), (Stop::Calls, 2, "STOP")] {
+        let (mut encoder, mut out) = (encoder(Framing::Sse), Vec::new());
+        for delta in [call(0), input(0, r#"{"a":"#), call(1), input(1, "{}"), Delta::Text("x".into())] {
+            encoder.push(Event::Delta { choice: 0, delta }, &mut out);
+        }
+        encoder.push(Event::Finish { choice: 0, stop, stop_sequence: None }, &mut out);
+        encoder.finish(&mut out);
+        let answer = grammar::answer(&out, Framing::Sse);
+        assert_eq!(answer["candidates"][0]["finishReason"], reason);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.matches("functionCall").count(), calls, "{out}");
+        assert!(out.contains(r#"{"text":"x"}"#), "{out}");
+    }
+}
+
+#[test]
 fn an_error_is_the_last_chunk_in_either_framing() {
     let error = r#"{"error":{"code":529,"message":"busy","status":"UNAVAILABLE"}}"#;
     for (framing, begun, expected) in [
