@@ -2,11 +2,14 @@
 //! real actors and a real file, through reloads, other numbers of shards and other processes. Time stands still but for
 //! whole steps, wider than any slot, so that the model is exact; what a file adds in age is less than a step.
 
+mod reference;
+
 use std::path::PathBuf;
 
 use proptest::{option::weighted, prelude::*, sample::Index};
 use tokio::time::Instant;
 
+use self::reference::{Charged, Model, Part, flowing, limits_of};
 use super::*;
 use crate::{
     principal::Group,
@@ -45,34 +48,6 @@ enum Action {
 /// The limits of an account: of each kind for one or two windows, perhaps only looked on, perhaps cutting.
 type Limits = [Option<(u64, Option<u64>, bool, bool)>; 6];
 
-/// The model of one bucket: amounts, each with its second, in the window and waiting.
-#[derive(Clone, Debug, Default)]
-struct Model {
-    window: Vec<(u64, u64)>,
-    debt: Vec<(u64, u64)>,
-    leased: u64,
-    /// Windows and limits under which debt enters.
-    limits: Vec<(u64, u64)>,
-    /// The most that any version of the limits allowed in a window: anything, where one had no such window.
-    most: HashMap<u64, u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Charged {
-    key: Key,
-    at: u64,
-    amount: u64,
-    owed: u64,
-}
-
-/// What a call has of one account.
-struct Part {
-    account: usize,
-    rules: Rules,
-    shadow: bool,
-    charged: Vec<Charged>,
-}
-
 struct Call {
     reservation: Reservation,
     parts: Vec<Part>,
@@ -104,61 +79,6 @@ enum Fit {
     Short,
     Busy,
     Never,
-}
-
-impl Model {
-    fn used(&self, at: u64, interval: u64) -> u64 {
-        self.window.iter().filter(|(then, _)| then + interval > at).map(|(_, amount)| amount).sum()
-    }
-
-    fn owes(&self) -> u64 {
-        self.debt.iter().map(|(_, amount)| amount).sum()
-    }
-
-    fn room(&self, at: u64, limits: &[(u64, u64)]) -> u64 {
-        let room = |(interval, most): &(u64, u64)| most.saturating_sub(self.used(at, *interval));
-        limits.iter().map(room).min().unwrap_or(0)
-    }
-
-    /// What waits enters as far as there is room.
-    fn enter(&mut self, at: u64) {
-        let mut room = self.room(at, &self.limits);
-        while room > 0 && !self.debt.is_empty() {
-            let amount = room.min(self.debt[0].1);
-            self.window.push((at, amount));
-            (self.debt[0].1, room) = (self.debt[0].1 - amount, room - amount);
-            self.debt.retain(|(_, amount)| *amount > 0);
-        }
-    }
-
-    fn charge(&mut self, at: u64, limits: &[(u64, u64)], amount: u64) -> u64 {
-        let mut owed = amount;
-        if self.debt.is_empty() {
-            owed -= self.room(at, limits).min(amount);
-            self.limits = limits.to_vec();
-        }
-        self.window.extend((amount > owed).then_some((at, amount - owed)));
-        self.debt.extend((owed > 0).then_some((at, owed)));
-        owed
-    }
-
-    fn give_back(&mut self, now: u64, charged: &Charged, amount: u64) {
-        let take = |list: &mut Vec<(u64, u64)>, mut amount: u64, of: &dyn Fn(u64) -> bool| {
-            for entry in list.iter_mut().filter(|(then, _)| of(*then)) {
-                let taken = amount.min(entry.1);
-                (entry.1, amount) = (entry.1 - taken, amount - taken);
-            }
-            list.retain(|(_, amount)| *amount > 0);
-            amount
-        };
-        let (at, owed) = (charged.at, charged.owed.min(amount));
-        let entered = take(&mut self.debt, owed, &|then| then == at);
-        // What may have left the window is not given back again.
-        let still = at + windows(charged.key.kind)[0] > now;
-        let unfound = if still { take(&mut self.window, entered, &|then| then > at) } else { 0 };
-        take(&mut self.window, amount - owed + unfound, &|then| then == at);
-        self.enter(now);
-    }
 }
 
 fn windows(kind: Kind) -> &'static [u64] {
@@ -198,70 +118,12 @@ fn rules(limits: &Limits) -> Rules {
     Rules::new(rules)
 }
 
-fn limits_of(lane: &[Rule]) -> Vec<(u64, u64)> {
-    lane.iter().map(|rule| (rule.limit.interval.as_secs(), rule.limit.tokens)).collect()
-}
-
-/// What `output` adds to a bucket of this kind.
-fn flowing(kind: Kind, output: u64) -> u64 {
-    match kind {
-        Kind::Output | Kind::Total => output,
-        Kind::Cost => output * PRICE,
-        _ => 0,
-    }
-}
-
 fn taken(kind: Kind, input: u64) -> u64 {
     match kind {
         Kind::Input | Kind::Total => input,
         Kind::Cost => input * PRICE,
         Kind::Request => 1,
         Kind::Output | Kind::Concurrent => 0,
-    }
-}
-
-impl Part {
-    /// The buckets that are charged.
-    fn lanes(&self) -> impl Iterator<Item = &[Rule]> {
-        self.rules.lanes().filter(|lane| self.shadow || lane[0].mode == Mode::Enforce)
-    }
-
-    fn charge(rules: &Rules, account: usize, key: Key, models: &mut Models, at: u64, amount: u64) -> Charged {
-        let model = models.entry((account, key)).or_default();
-        Charged { key, at, amount, owed: model.charge(at, &limits_of(rules.lane(key)), amount) }
-    }
-
-    /// Charges of one instant are one charge.
-    fn note(&mut self, charge: Charged) {
-        let same = |known: &&mut Charged| (known.key, known.at) == (charge.key, charge.at);
-        match self.charged.iter_mut().find(same) {
-            Some(known) => {
-                (known.amount, known.owed) = (known.amount + charge.amount, known.owed + charge.owed)
-            }
-            None => self.charged.push(charge),
-        }
-    }
-
-    /// Corrects what was charged to what each kind comes to.
-    fn settle(self, models: &mut Models, now: u64, leased: u64, target: &dyn Fn(Kind) -> u64) {
-        for lane in self.lanes().filter(|lane| lane[0].kind != Kind::Concurrent) {
-            let (key, kind) = (lane[0].key(), lane[0].kind);
-            let own = || self.charged.iter().filter(|charged| charged.key == key);
-            let (is, wanted) = (own().map(|charged| charged.amount).sum::<u64>(), target(kind));
-            if wanted > is {
-                Self::charge(&self.rules, self.account, key, models, now, wanted - is);
-            }
-            let model = models.entry((self.account, key)).or_default();
-            let mut back = is.saturating_sub(wanted);
-            for charged in own().rev() {
-                let amount = back.min(charged.amount);
-                if amount > 0 {
-                    model.give_back(now, charged, amount);
-                }
-                back -= amount;
-            }
-            model.leased -= flowing(kind, leased);
-        }
     }
 }
 
