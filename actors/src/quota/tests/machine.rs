@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use proptest::{option::weighted, prelude::*, sample::Index};
 use tokio::time::Instant;
 
-use self::reference::{Charged, Model, Part, flowing, limits_of};
+use self::reference::{Charged, Model, Part, flowing, limits_of, rules, taken, windows};
 use super::*;
 use crate::{
     principal::Group,
@@ -81,49 +81,11 @@ enum Fit {
     Never,
 }
 
-fn windows(kind: Kind) -> &'static [u64] {
-    if kind == Kind::Request { &[LOST] } else { &[SHORT, LONG] }
-}
-
 fn id(account: usize) -> AccountId {
     match account {
         0 | 1 => AccountId::Client(ClientId::new(&account.to_string())),
         2 => AccountId::Pool(Scope(0), Group::new("staff")),
         _ => AccountId::Total(Scope(0)),
-    }
-}
-
-fn rules(limits: &Limits) -> Rules {
-    let mut rules = Vec::new();
-    for (kind, limits) in Kind::ALL.into_iter().zip(limits) {
-        let Some((short, long, shadow, cut)) = *limits else { continue };
-        let scale = |tokens: u64| match kind {
-            Kind::Request => 1 + tokens / 20,
-            Kind::Concurrent => 1 + tokens % 4,
-            Kind::Cost => tokens * PRICE,
-            _ => tokens,
-        };
-        let all: Arc<[_]> = windows(kind).iter().map(|window| Duration::from_secs(*window)).collect();
-        for (interval, tokens) in all.iter().zip([Some(short), long].into_iter().flatten()) {
-            let limit =
-                Limit { scope: Scope(0), tokens: scale(tokens), interval: *interval, horizon: all.clone() };
-            let mode = if shadow { Mode::Shadow } else { Mode::Enforce };
-            let on_output_limit = if cut { OnOutputLimit::Cut } else { OnOutputLimit::Finish };
-            rules.push(Rule { mode, on_output_limit, ..Rule::new(kind, limit, kind.name()) });
-            if kind == Kind::Concurrent {
-                break;
-            }
-        }
-    }
-    Rules::new(rules)
-}
-
-fn taken(kind: Kind, input: u64) -> u64 {
-    match kind {
-        Kind::Input | Kind::Total => input,
-        Kind::Cost => input * PRICE,
-        Kind::Request => 1,
-        Kind::Output | Kind::Concurrent => 0,
     }
 }
 

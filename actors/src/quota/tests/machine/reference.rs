@@ -1,8 +1,6 @@
 //! What each bucket should hold, by charges that are all remembered. Naive, and apart from the code it is compared with.
 
-use std::collections::HashMap;
-
-use super::{Key, Kind, Mode, Models, PRICE, Rule, Rules, windows};
+use super::*;
 
 /// The model of one bucket: amounts, each with its second, in the window and waiting.
 #[derive(Clone, Debug, Default)]
@@ -149,5 +147,43 @@ impl Part {
             }
             model.leased -= flowing(kind, leased);
         }
+    }
+}
+
+pub(super) fn windows(kind: Kind) -> &'static [u64] {
+    if kind == Kind::Request { &[LOST] } else { &[SHORT, LONG] }
+}
+
+pub(super) fn rules(limits: &Limits) -> Rules {
+    let mut rules = Vec::new();
+    for (kind, limits) in Kind::ALL.into_iter().zip(limits) {
+        let Some((short, long, shadow, cut)) = *limits else { continue };
+        let scale = |tokens: u64| match kind {
+            Kind::Request => 1 + tokens / 20,
+            Kind::Concurrent => 1 + tokens % 4,
+            Kind::Cost => tokens * PRICE,
+            _ => tokens,
+        };
+        let all: Arc<[_]> = windows(kind).iter().map(|window| Duration::from_secs(*window)).collect();
+        for (interval, tokens) in all.iter().zip([Some(short), long].into_iter().flatten()) {
+            let limit =
+                Limit { scope: Scope(0), tokens: scale(tokens), interval: *interval, horizon: all.clone() };
+            let mode = if shadow { Mode::Shadow } else { Mode::Enforce };
+            let on_output_limit = if cut { OnOutputLimit::Cut } else { OnOutputLimit::Finish };
+            rules.push(Rule { mode, on_output_limit, ..Rule::new(kind, limit, kind.name()) });
+            if kind == Kind::Concurrent {
+                break;
+            }
+        }
+    }
+    Rules::new(rules)
+}
+
+pub(super) fn taken(kind: Kind, input: u64) -> u64 {
+    match kind {
+        Kind::Input | Kind::Total => input,
+        Kind::Cost => input * PRICE,
+        Kind::Request => 1,
+        Kind::Output | Kind::Concurrent => 0,
     }
 }
