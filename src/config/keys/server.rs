@@ -107,7 +107,7 @@ static VALIDATION: Section = Section { title: "[server.client_identification.val
 static RATE_LIMITS: Section = Section { title: "[server.rate_limits]", names: None, keys: &[
     Key::new("enabled", Kind::Bool, "", "Switches `global` and `per_ip` off and on; absent = on where one of them is set."),
     Key::new("max_clients", Kind::Integer(1, 1 << 32), "1000000", "Clients with a live window, over all shards; a new one beyond it gets 503. As many addresses, counted apart, for `per_ip`."),
-    Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept."),
+    Key::new("storage", Kind::Table(&STORAGE), "", "Where windows are kept. Needs a restart."),
     Key::new("global", Kind::Table(&REQUEST_LIMIT), "", "Requests of all callers together."),
     Key::new("per_ip", Kind::Table(&REQUEST_LIMIT), "", "Requests of one address; of IPv6, of one /64 network."),
 ] };
