@@ -9,7 +9,8 @@
 //! or not at all, by the one actor that owns it. Input, requests, money for input and calls in flight are taken at the
 //! admission; output is charged as it flows. Debt is carried, refunds go to where the charge was. Everything outside
 //! sees the values re-exported here; the messages stay inside. A restart of a shard keeps its windows, a stop of the
-//! process loses them, unless a server keeps them (`store`). Units: tokens, calls, money in 10⁻⁹; time is the monotonic clock's.
+//! process loses them, unless a file (`durable`) or a server (`store`) keeps them. Units: tokens, calls, money in 10⁻⁹;
+//! time is the monotonic clock's.
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 

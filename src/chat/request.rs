@@ -260,6 +260,18 @@ pub struct Unsaid<'a> {
 }
 
 impl Sampling<'_> {
+    /// What neither Anthropic's Messages nor Converse has a word for.
+    pub const UNSAID_TO_CLAUDE: [Parameter; 8] = [
+        Parameter::Seed,
+        Parameter::FrequencyPenalty,
+        Parameter::PresencePenalty,
+        Parameter::LogitBias,
+        Parameter::Choices,
+        Parameter::Logprobs,
+        Parameter::TopLogprobs,
+        Parameter::Verbosity,
+    ];
+
     /// Whether a parameter asks for something. What every model does anyway, such as a penalty of 0 or one answer, does not:
     /// it is no loss where it cannot be said.
     pub fn asks(&self, parameter: Parameter) -> bool {

@@ -321,7 +321,7 @@ impl translate::Encoder for Encoder {
 }
 
 /// One event.
-fn line(name: &str, line: &Line<'_>, out: &mut Vec<u8>) {
+pub(in crate::protocol::anthropic) fn line(name: &str, line: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");

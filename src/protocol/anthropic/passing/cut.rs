@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::{chat::usage::Usage, protocol::anthropic::usage::Shown};
+use crate::{
+    chat::usage::Usage,
+    protocol::anthropic::{ingress::stream::line, usage::Shown},
+};
 
 /// The blocks that are open; one, in all streams that were seen.
 #[derive(Debug, Default)]
@@ -79,14 +82,4 @@ impl Blocks {
         let delta = End { stop_reason: "max_tokens", stop_sequence: None };
         line("message_delta", &Line::MessageDelta { delta, usage: Shown::later(Some(usage)) }, out);
     }
-}
-
-/// One event.
-fn line(name: &str, line: &Line<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: ");
-    // Strings and numbers always serialise, and a vector takes every byte.
-    let _ = serde_json::to_writer(&mut *out, line);
-    out.extend_from_slice(b"\n\n");
 }

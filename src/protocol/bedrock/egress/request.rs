@@ -120,18 +120,6 @@ struct JsonSchema<'r> {
     schema: String,
 }
 
-/// What Converse has no word for.
-const NO_WORD: [Parameter; 8] = [
-    Parameter::Seed,
-    Parameter::FrequencyPenalty,
-    Parameter::PresencePenalty,
-    Parameter::LogitBias,
-    Parameter::Choices,
-    Parameter::Logprobs,
-    Parameter::TopLogprobs,
-    Parameter::Verbosity,
-];
-
 /// Where Claude's own answer, whole or streamed, says at which text it ended. Paths that lead nowhere are ignored.
 const STOP_SEQUENCE: &[&str] = &["/stop_sequence", "/delta/stop_sequence"];
 
@@ -280,7 +268,7 @@ fn format<'r>(
 
 /// What Converse has no words for.
 fn lose(request: &Request<'_>, losses: &mut Losses) {
-    request.sampling.lose(&NO_WORD, losses);
+    request.sampling.lose(&Sampling::UNSAID_TO_CLAUDE, losses);
     let Hints { user, service_tier, prompt_cache_key, store, .. } = &request.hints;
     losses.lose_if(user.is_some(), Parameter::User);
     losses.lose_if(service_tier.is_some(), Parameter::ServiceTier);

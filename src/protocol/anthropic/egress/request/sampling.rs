@@ -23,18 +23,6 @@ pub(super) struct Sampled<'r> {
 /// No number is in it.
 const NOTHING: RangeInclusive<f64> = 1.0..=0.0;
 
-/// What Anthropic has no word for.
-const NO_WORD: [Parameter; 8] = [
-    Parameter::Seed,
-    Parameter::FrequencyPenalty,
-    Parameter::PresencePenalty,
-    Parameter::LogitBias,
-    Parameter::Choices,
-    Parameter::Logprobs,
-    Parameter::TopLogprobs,
-    Parameter::Verbosity,
-];
-
 /// With thinking a model refuses another temperature than 1, `top_k`, and a `top_p` below 0.95; see the guide on extended
 /// thinking. OpenAI's temperature goes to 2: without it, it is 1 here, which is the nearest.
 pub(super) fn write<'r>(
@@ -59,7 +47,7 @@ pub(super) fn write<'r>(
     let stop: Vec<&str> =
         sampling.stop.iter().map(AsRef::as_ref).filter(|text| !text.trim().is_empty()).collect();
     losses.lose_if(stop.len() < sampling.stop.len(), Parameter::Stop);
-    sampling.lose(&NO_WORD, losses);
+    sampling.lose(&Sampling::UNSAID_TO_CLAUDE, losses);
     Sampled { temperature, top_p, top_k: top_k.filter(|_| !fixed), stop }
 }
 
